@@ -1,0 +1,38 @@
+# make demo | test | check | test-slow: each works on a machine with nothing but Python 3.11 or newer.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+PIP := $(RUN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+CHECKED := src tests benchmarks examples
+TESTS := $(RUN)/python -m pytest --jaxtyping-packages=lookharder,beartype.beartype
+
+.PHONY: demo test test-slow check clean
+
+demo: $(VENV)/package
+	$(RUN)/lookharder demo --out out/demo
+
+test: $(VENV)/dev
+	OMP_NUM_THREADS=1 $(TESTS) -n 2 --dist worksteal
+
+test-slow: $(VENV)/dev
+	$(TESTS) -m slow
+
+check: $(VENV)/dev
+	$(RUN)/ruff format --check $(CHECKED)
+	$(RUN)/ruff check $(CHECKED)
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+# torch first: what comes after is satisfied by it and downloads no other build
+$(VENV)/package: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) torch
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/dev: $(VENV)/package
+	$(PIP) --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) out build .pytest_cache .mypy_cache .ruff_cache .hypothesis

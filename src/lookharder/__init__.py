@@ -1,0 +1,20 @@
+"""lookharder: depth, optical flow and hidden objects by iterative denoising.
+
+    from lookharder import Predictor
+
+Names load when they are first asked for, so that importing the package costs nothing.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+__all__ = ["InputError", "Predictor", "__version__"]
+
+_HOMES = {"Predictor": "lookharder.predict", "InputError": "lookharder.errors"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lookharder' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,228 @@
+"""The chain joins the four parts of a system: tasks, autoencoder, network and noise process.
+
+    condition  (B, S c, h, w)      what the answer depends on, as latents, beside the noisy target
+    target     (B, F, c, h, w)     the annotation as latents, F fields
+    labels     (B, F)              which task (or class) each field is
+
+Training and prediction use the same three translations, so they cannot disagree about what the network sees. Labels:
+rows 0..classes-1 are classes of pictures, then one row per field of each task in the configuration's order, then null.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lookharder import autoencoder
+from lookharder.config import from_json, to_json
+from lookharder.data.example import Batch
+from lookharder.diffusion.denoiser import Denoiser, Prediction
+from lookharder.diffusion.schedule import NoiseSchedule
+from lookharder.errors import InputError
+from lookharder.files import atomic, write_json
+from lookharder.models.dit import DiT, DiTConfig
+from lookharder.shapes import Latents
+from lookharder.tasks.base import SOURCES
+from lookharder.tasks.registry import AnyTask
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainConfig:
+    """Everything that `config.json` of a model says.
+
+    Attributes:
+        model: the network.
+        autoencoder: configuration of the autoencoder, as its `config()` gives it.
+        tasks: the tasks of the model, in the order of their label rows.
+        schedule: noise schedule of training.
+        prediction: what the network predicts: "eps", "x0" or "v".
+        resolution: longest edge at which the model was trained, pixels.
+        steps: denoising steps by default.
+        members: draws by default.
+    """
+
+    model: DiTConfig
+    autoencoder: Mapping[str, Any]
+    tasks: tuple[AnyTask, ...]
+    schedule: NoiseSchedule
+    prediction: Prediction
+    resolution: int
+    steps: int = 4
+    members: int = 1
+
+    def __post_init__(self) -> None:
+        names = [task.name for task in self.tasks]
+        if len(set(names)) != len(names) or not names:
+            raise InputError("tasks", names, "one or more tasks, each once")
+        rows = sum(task.fields for task in self.tasks if task.name != "generation")
+        if len(self.model.routes) != rows:
+            raise InputError(
+                "model.routes", f"{len(self.model.routes)} rows", f"{rows}, one for each field"
+            )
+
+
+def routes(tasks: tuple[AnyTask, ...]) -> tuple[int, ...]:
+    """One patch embedding for each task, shared by its fields; embedding 0 is generation's."""
+    perception = [task for task in tasks if task.name != "generation"]
+    return tuple(i + 1 for i, task in enumerate(perception) for _ in range(task.fields))
+
+
+class Chain:
+    """A system, ready to train or to predict."""
+
+    def __init__(self, config: ChainConfig, network: DiT, codec: autoencoder.Autoencoder) -> None:
+        self.config = config
+        self.network = network
+        self.autoencoder = codec
+        self.tasks: dict[str, AnyTask] = {task.name: task for task in config.tasks}
+        self.denoiser = Denoiser(
+            network=network,
+            schedule=config.schedule,
+            prediction=config.prediction,
+            learned_variance=config.model.learn_sigma,
+        )
+        channels = (SOURCES + 1) * codec.channels
+        if config.model.in_channels != channels:
+            raise InputError(
+                "model.in_channels",
+                config.model.in_channels,
+                f"{channels}, {SOURCES} sources + 1 target",
+            )
+
+    @classmethod
+    def build(
+        cls, config: ChainConfig, generator: torch.Generator, folder: Path | None = None
+    ) -> "Chain":
+        """A system with fresh weights drawn from `generator`; `folder` holds the autoencoder's weights, if any."""
+        return cls(
+            config,
+            DiT(config.model, generator=generator),
+            autoencoder.build(dict(config.autoencoder), folder),
+        )
+
+    def save(self, folder: Path, card: str, half: bool = False) -> None:
+        """Write a model folder: `config.json`, `model.safetensors`, `README.md` (the card).
+
+        Args:
+            folder: where; made if absent, its files replaced.
+            card: text of the model card.
+            half: store weights in float16; they are computed with in float32 all the same.
+        """
+        kind = torch.float16 if half else torch.float32
+        weights = {
+            name: value.detach().to("cpu", kind).contiguous()
+            for name, value in self.network.state_dict().items()
+        }
+        with atomic(folder / "model.safetensors") as aside:
+            save_file(weights, aside, metadata={"format": "pt"})
+        write_json(folder / "config.json", to_json(self.config))
+        with atomic(folder / "README.md") as aside:
+            aside.write_text(card, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Chain":
+        """Read a model folder, strictly.
+
+        Raises:
+            InputError: for a missing file, a configuration that is not ours, or weights that do not fit it.
+        """
+        for name in ("config.json", "model.safetensors"):
+            if not (folder / name).is_file():
+                raise InputError(
+                    "model",
+                    f"{folder} without {name}",
+                    "a folder with config.json and model.safetensors",
+                )
+        try:
+            config = from_json(
+                ChainConfig,
+                json.loads((folder / "config.json").read_text(encoding="utf-8")),
+                "config.json",
+            )
+            weights = load_file(folder / "model.safetensors")
+        except (json.JSONDecodeError, SafetensorError, UnicodeDecodeError) as error:
+            raise InputError("model", f"{folder}: {error}", "a whole model folder") from error
+        with torch.device("meta"):
+            network = DiT(config.model)
+        expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+        found = {name: tuple(value.shape) for name, value in weights.items()}
+        if wrong := sorted(
+            name for name in expected | found if expected.get(name) != found.get(name)
+        ):
+            raise InputError(
+                "model",
+                f"{folder}: missing, unexpected or misshapen {wrong}",
+                "the weights of config.json",
+            )
+        network.load_state_dict(
+            {name: value.float() for name, value in weights.items()}, assign=True
+        )
+        return cls(config, network.eval(), autoencoder.build(dict(config.autoencoder), folder))
+
+    def to(self, device: torch.device) -> "Chain":
+        """Move the network and the autoencoder; returns itself."""
+        self.network.to(device)
+        if isinstance(self.autoencoder, torch.nn.Module):
+            self.autoencoder.to(device)
+        return self
+
+    @property
+    def multiple(self) -> int:
+        """Height and width of a picture must be multiples of this many pixels."""
+        return self.autoencoder.factor * self.config.model.patch_size
+
+    def task(self, name: str) -> AnyTask:
+        """The task of that name, or a clear error."""
+        if name not in self.tasks:
+            raise InputError("task", repr(name), f"one of {sorted(self.tasks)}")
+        return self.tasks[name]
+
+    def condition(self, task: AnyTask, batch: Batch) -> Latents:
+        """Source images as latents, each encoded once, (B, S c, h, w); what is not given is zero."""
+        sources = task.condition(batch)  # (B, S, 3, H, W)
+        latents = _encode(self.autoencoder, sources).flatten(1, 2)  # (B, S c, h, w)
+        missing = (SOURCES - sources.shape[1]) * self.autoencoder.channels
+        return F.pad(latents, (0, 0, 0, 0, 0, missing))
+
+    def target(
+        self, task: AnyTask, batch: Batch
+    ) -> tuple[Float[Tensor, "B F c h w"], Bool[Tensor, "B 1 h w"]]:
+        """The annotation as latents, and the latent cells all of whose pixels are known."""
+        target = task.to_image(batch)
+        unknown = (~target.known[:, None]).float()
+        return (
+            _encode(self.autoencoder, target.images),
+            F.max_pool2d(unknown, self.autoencoder.factor) == 0,
+        )
+
+    def labels(self, task: AnyTask, batch: Batch) -> Int[Tensor, "B F"]:
+        """Label row of each field."""
+        if task.name == "generation":
+            return batch.need("label")[:, None]
+        row = self.config.model.num_classes
+        for other in self.config.tasks:
+            if other.name == task.name:
+                break
+            row += other.fields if other.name != "generation" else 0
+        rows = torch.arange(row, row + task.fields, device=batch.image.device)
+        return rows.expand(batch.image.shape[0], -1)
+
+
+def _encode(
+    codec: autoencoder.Autoencoder, images: Float[Tensor, "B K 3 H W"]
+) -> Float[Tensor, "B K c h w"]:
+    """Encode K images of each item at once; K = 0 gives an empty tensor of the right size."""
+    batch, count, _, height, width = images.shape
+    if count == 0:
+        return images.new_zeros(
+            batch, 0, codec.channels, height // codec.factor, width // codec.factor
+        )
+    return codec.encode(images.flatten(0, 1)).unflatten(0, (batch, count))

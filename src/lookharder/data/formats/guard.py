@@ -1,0 +1,75 @@
+"""What a reader asks of a file before it believes it: that it opens, and that its size is right."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedIOBase, BufferedReader
+from pathlib import Path
+from typing import IO
+
+from lookharder.errors import InputError
+
+MAX_SIDE = 16_384  # pixels
+MAX_PIXELS = 64 * 2**20  # 8192 x 8192: 192 MiB as RGB, 512 MiB as flow
+Stream = IO[bytes] | BufferedIOBase  # zipfile's is typed as the one and is the other
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[BufferedReader]:
+    """The file, open for reading; InputError if missing, forbidden, a folder, pipe or device."""
+    try:
+        mode = Path(path).stat().st_mode
+    except FileNotFoundError:
+        raise InputError(str(path), "no such file", "an existing file") from None
+    except (OSError, ValueError) as error:  # a name too long, a NUL in it, a file as a folder
+        raise InputError(repr(str(path))[:200], error, "a file name") from error
+    if not stat.S_ISREG(mode):
+        found = "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
+        raise InputError(str(path), found, "a regular file")
+    if not os.access(path, os.R_OK):
+        raise InputError(str(path), "a file that may not be read", "a readable file")
+    with Path(path).open("rb") as handle:
+        yield handle
+
+
+def file_size(handle: BufferedReader) -> int:
+    """Bytes of an open file."""
+    return os.fstat(handle.fileno()).st_size
+
+
+def check_extent(path: str | Path, width: int, height: int, min_side: int = 1) -> None:
+    """Refuse a picture too small to mean anything or too large for memory, on its header's word."""
+    short, long = sorted((width, height))
+    if short < min_side or long > MAX_SIDE or short * long > MAX_PIXELS:
+        allowed = f"sides of {min_side} to {MAX_SIDE} pixels, at most {MAX_PIXELS:,} pixels in all"
+        raise InputError(str(path), f"{width} x {height} pixels", allowed)
+
+
+def read_exactly(
+    handle: Stream, path: str | Path, header: int, size: int, count: int, what: str
+) -> bytes:
+    """The `count` bytes after a header, if the file of `size` bytes holds these and no others."""
+    allowed = f"{header + count} bytes for {what}"
+    if size != header + count:
+        raise InputError(str(path), f"{size} bytes", allowed)
+    data = handle.read(count)
+    if len(data) != count:
+        raise InputError(str(path), f"{header + len(data)} bytes", allowed)
+    return data
+
+
+@contextmanager
+def decoding(path: str | Path, allowed: str) -> Iterator[None]:
+    """Around a foreign decoder: what it raises on a file's bytes is the file's fault: InputError.
+
+    Pillow, zipfile and OpenCV raise some twenty kinds of exception on damaged files, and the list
+    grows with each release; the cause stays attached.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise InputError(str(path), f"a file that cannot be decoded ({reason})", allowed) from error

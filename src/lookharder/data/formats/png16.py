@@ -1,0 +1,151 @@
+"""Measurements in 16-bit PNG: depth (one channel) and KITTI's flow (three).
+
+    depth   stored = metres x scale                         1000: millimetres; 0: no measurement
+    flow    R = 64 u + 2^15, G = 64 v + 2^15, B = known     u, v in [-512, 512) at 1/64 pixel
+
+Pillow reads 16-bit RGB as 8-bit and says nothing, so flow goes through OpenCV; both decoders
+forgive damage, so the chunks of the file are checked first, with their checksums, to the last byte.
+"""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float32
+from PIL import Image
+
+from lookharder.data.formats.guard import check_extent, decoding, file_size, opened
+from lookharder.errors import InputError
+from lookharder.files import atomic
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+HEADER = struct.Struct(">8s4x4sIIBB7x")  # signature, IHDR: width, height, bits, colour type
+GREY, RGB = 0, 2
+NAMES = {GREY: "a whole 16-bit grey PNG", RGB: "a whole 16-bit RGB PNG"}
+FLOW_ZERO, FLOW_UNIT = 2**15, 64
+
+
+def _whole_png(path: str | Path, colour: int) -> bytes:
+    """The bytes of a 16-bit PNG that is complete, undamaged and of the colour type asked for."""
+    allowed = NAMES[colour]
+    with opened(path) as handle:
+        head = handle.read(HEADER.size)
+        if len(head) < HEADER.size or not head.startswith(SIGNATURE) or head[12:16] != b"IHDR":
+            raise InputError(str(path), "no PNG header", allowed)
+        _, _, width, height, bits, found = HEADER.unpack(head)
+        check_extent(path, width, height)
+        if (bits, found) != (16, colour):
+            raise InputError(str(path), f"{bits} bits, colour type {found}", allowed)
+        channels = 1 if colour == GREY else 3
+        limit = 4 * channels * width * height + 2**20  # twice the raw size, and room for text
+        if file_size(handle) > limit:
+            raise InputError(str(path), f"{file_size(handle)} bytes", f"at most {limit} bytes")
+        data = head + handle.read(limit)
+    _check_chunks(path, data)
+    return data
+
+
+def _check_chunks(path: str | Path, data: bytes) -> None:
+    """Walk a PNG chunk by chunk to its end: each is complete, its checksum holds, nothing follows."""
+    position, kind = len(SIGNATURE), b""
+    while kind != b"IEND":
+        kind = data[position + 4 : position + 8]
+        end = position + 12 + int.from_bytes(data[position : position + 4], "big")
+        if end > len(data):
+            raise InputError(str(path), f"{len(data)} bytes", f"{end} or more: cut short")
+        checksum = zlib.crc32(memoryview(data)[position + 4 : end - 4])
+        if checksum.to_bytes(4, "big") != data[end - 4 : end]:
+            raise InputError(str(path), f"a damaged chunk {kind!r}", "a PNG whose checksums hold")
+        position = end
+    if position != len(data):
+        raise InputError(str(path), f"{len(data)} bytes", f"{position} bytes, where the PNG ends")
+
+
+def _check_scale(scale: float) -> None:
+    if not 0 < scale < float("inf"):
+        raise InputError("scale", scale, "a positive number: stored value / scale = metres")
+
+
+def read_depth_png(path: str | Path, scale: float = 1000.0) -> Float32[np.ndarray, "H W"]:
+    """Depth in metres from a 16-bit grey PNG; 0 (no measurement) stays 0.
+
+    Args:
+        path: the file.
+        scale: stored value / scale = metres; 1000 for millimetres, 256 for KITTI, 5000 for TUM.
+
+    Raises:
+        InputError: not a whole 16-bit grey PNG, or a scale that is not positive.
+    """
+    _check_scale(scale)
+    data = _whole_png(path, GREY)
+    with decoding(path, NAMES[GREY]), Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        stored = np.asarray(image)
+    return stored.astype(np.float32) / np.float32(scale)
+
+
+def write_depth_png(path: str | Path, depth: np.ndarray, scale: float = 1000.0) -> None:
+    """Write depth (H, W) in metres, rounded to 1 / scale; NaN and infinity (unknown) become 0.
+
+    Raises:
+        InputError: negative depth, or depth beyond 65535 / scale metres, which 16 bits cannot hold.
+    """
+    _check_scale(scale)
+    if depth.ndim != 2:
+        raise InputError("depth", f"shape {depth.shape}", "(H, W)")
+    check_extent(path, depth.shape[1], depth.shape[0])
+    stored = np.round(np.where(np.isfinite(depth), depth, 0).astype(np.float64) * scale)
+    if stored.min() < 0 or stored.max() > 65535:
+        got = f"{depth[np.isfinite(depth)].min():g} to {depth[np.isfinite(depth)].max():g} m"
+        raise InputError("depth", got, f"0 to {65535 / scale:g} m at scale {scale:g}")
+    with atomic(path) as aside:
+        Image.fromarray(stored.astype(np.uint16)).save(aside, format="PNG")
+
+
+def read_kitti_flow(
+    path: str | Path,
+) -> tuple[Float32[np.ndarray, "2 H W"], Bool[np.ndarray, "H W"]]:
+    """Flow in pixels (0 where it is not known) and where it is known, from a KITTI flow PNG.
+
+    Source: Menze and Geiger, Object Scene Flow for Autonomous Vehicles (CVPR 2015), its kit.
+
+    Raises:
+        InputError: not a whole 16-bit RGB PNG.
+    """
+    import cv2
+
+    data = _whole_png(path, RGB)
+    with decoding(path, NAMES[RGB]):
+        stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if stored is None or stored.dtype != np.uint16 or stored.ndim != 3 or stored.shape[2] != 3:
+        raise InputError(str(path), "a file that cannot be decoded", NAMES[RGB])
+    known, v, u = stored.transpose(2, 0, 1)  # OpenCV's order is B, G, R
+    valid = known > 0
+    flow = (np.stack([u, v]).astype(np.float32) - FLOW_ZERO) / FLOW_UNIT
+    return np.where(valid, flow, np.float32(0)), valid
+
+
+def write_kitti_flow(path: str | Path, flow: np.ndarray, valid: np.ndarray | None = None) -> None:
+    """Write flow (2, H, W) in pixels, rounded to 1/64, and where it is known (H, W; None: all).
+
+    Raises:
+        InputError: known flow outside [-512, 512), or not finite: the format cannot hold it.
+    """
+    import cv2
+
+    if flow.ndim != 3 or flow.shape[0] != 2:
+        raise InputError("flow", f"shape {flow.shape}", "(2, H, W)")
+    check_extent(path, flow.shape[2], flow.shape[1])
+    known = np.ones(flow.shape[1:], dtype=bool) if valid is None else valid.astype(bool)
+    if known.shape != flow.shape[1:]:
+        raise InputError("valid", f"shape {known.shape}", f"{flow.shape[1:]}, as the flow")
+    stored = np.round(np.where(known, flow, 0).astype(np.float64) * FLOW_UNIT + FLOW_ZERO)
+    if not ((stored >= 0) & (stored <= 65535)).all():
+        got = f"up to {np.abs(flow[:, known]).max():g} pixels"
+        raise InputError("flow", got, "known flow in [-512, 512)")
+    u, v = np.where(known, stored, 0).astype(np.uint16)
+    done, data = cv2.imencode(".png", np.stack([known.astype(np.uint16), v, u], axis=-1))
+    assert done, "OpenCV encodes every 16-bit RGB array"
+    with atomic(path) as aside:
+        aside.write_bytes(data.tobytes())

@@ -1,0 +1,96 @@
+"""COCO amodal (COCOA): photos whose objects are outlined as if nothing stood before them.
+
+    NAME.jpg  NAME.json     regions[]: segmentation [x0, y0, x1, y1, ...] (the whole outline),
+                            order (1 = front), occlude_rate; where something hides a part,
+                            visible_mask and invisible_mask (run lengths)
+
+One example per region. Where run lengths are given, amodal = visible + invisible, exactly as
+annotated; else the object is in full view and its polygon is both masks.
+Source: Zhu et al., Semantic Amodal Segmentation (CVPR 2017).
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+from PIL import Image, ImageDraw
+
+from lookharder.data.example import Example
+from lookharder.data.formats import read_image
+from lookharder.data.formats.guard import decoding, opened
+from lookharder.data.readers.rows import list_files
+from lookharder.errors import InputError
+
+
+def decode_runs(counts: str, height: int, width: int) -> Bool[np.ndarray, "H W"]:
+    """A mask from COCO's compressed run lengths.
+
+    Runs alternate outside, inside, outside, ... down the columns. Each length (from the fourth on:
+    less the one two before) is written in groups of five bits, lowest first, as characters from
+    '0' on: bit 6 says that more follow, bit 5 of the last group is the sign.
+
+    Raises:
+        InputError: the runs do not fill the picture.
+    """
+    lengths: list[int] = []
+    value = shift = 0
+    for character in counts.encode("ascii", "replace"):
+        group = character - 48
+        if not 0 <= group < 64 or shift > 30:
+            raise InputError("run lengths", repr(chr(character)), "short groups of '0' to 'o'")
+        value |= (group & 31) << shift
+        shift += 5
+        if group & 32:
+            continue
+        if group & 16:
+            value -= 1 << shift
+        lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
+        value = shift = 0
+    if shift or min(lengths, default=-1) < 0 or sum(lengths) != height * width:
+        raise InputError("run lengths", f"{sum(lengths)} pixels", f"{width} x {height} pixels")
+    inside = np.arange(len(lengths)) % 2 == 1
+    return np.repeat(inside, lengths).reshape(width, height).T
+
+
+def _polygon(outline: list[float], height: int, width: int) -> Bool[np.ndarray, "H W"]:
+    canvas = Image.new("L", (width, height), 0)
+    ImageDraw.Draw(canvas).polygon([float(value) for value in outline], fill=1)
+    return np.asarray(canvas) > 0
+
+
+class CocoAmodal:
+    """Every region of every photo: image, visible and amodal mask; no picture of the whole object.
+
+    Args:
+        root: folder of NAME.jpg and NAME.json.
+        min_occlusion: leave out regions of which no more than this part is hidden.
+    """
+
+    def __init__(self, root: str | Path, min_occlusion: float = -1.0) -> None:
+        self.regions: list[tuple[Path, dict[str, Any]]] = []
+        for path in list_files(Path(root), "*.json"):
+            with opened(path) as handle, decoding(path, "JSON with a list `regions`"):
+                for region in json.load(handle)["regions"]:
+                    if float(region["occlude_rate"]) > min_occlusion:
+                        self.regions.append((path, region))
+        if not self.regions:
+            raise InputError(str(root), "no regions", "at least one")
+
+    def __len__(self) -> int:
+        return len(self.regions)
+
+    def __getitem__(self, index: int, /) -> Example:
+        path, region = self.regions[index]
+        image = read_image(path.with_suffix(".jpg"))
+        height, width = image.shape[1:]
+        with decoding(path, "regions as in COCO amodal"):
+            if "visible_mask" in region:
+                visible = decode_runs(region["visible_mask"]["counts"], height, width)
+                hidden = decode_runs(region["invisible_mask"]["counts"], height, width)
+                amodal = visible | hidden
+            else:
+                visible = amodal = _polygon(region["segmentation"], height, width)
+            name = f"{path.stem}/{region['order']}"
+        return Example(name=name, image=image, visible=visible, amodal=amodal)

@@ -1,0 +1,179 @@
+"""A set of one's own: a folder that follows naming conventions, or a manifest in JSONL or CSV.
+
+    NAME.jpg                          the image (png, jpg, jpeg, webp, bmp, ppm); beside it:
+    NAME_second.*   NAME_whole.*      pictures
+    NAME_visible.*  NAME_amodal.*     masks
+    NAME_depth.png|npy|npz|pfm        depth
+    NAME_flow.flo|png                 flow, Middlebury or KITTI
+
+A manifest (or a folder that holds manifest.jsonl or manifest.csv) has a row for each example with
+the columns image, second, depth, flow, visible, amodal, whole, label, depth_unit (m, cm, mm) or
+depth_scale (stored value / scale = metres), depth_min, depth_max (metres); only image is required,
+paths are relative to the manifest. Depth in PNG must state its unit, for there is nothing to guess
+it by; depth in floats is in metres unless a unit is stated. `check` (audit.py) lists what is wrong.
+"""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lookharder.data.formats.guard import opened
+from lookharder.data.readers.records import (
+    SUFFIXES,
+    Problem,
+    Record,
+    from_csv,
+    from_jsonl,
+    from_names,
+)
+from lookharder.data.readers.rows import FIELDS, Row, Rows
+from lookharder.errors import InputError
+
+UNITS = {"m": 1.0, "cm": 100.0, "mm": 1000.0}
+COLUMNS = (*FIELDS, "label", "depth_unit", "depth_scale", "depth_min", "depth_max")
+MANIFESTS = ("manifest.jsonl", "manifest.csv")
+Report = Callable[[str, object, str], None]  # field, got, allowed
+
+
+def _complete(record: Record, defaults: Record) -> Record:
+    """The cells that say something, and defaults for the rest; a row's own unit replaces ours."""
+    record = {key: value for key, value in record.items() if value not in (None, "")}
+    units = {"depth_unit", "depth_scale"}
+    kept = defaults.keys() - (units if units & record.keys() else set())
+    return {key: defaults[key] for key in kept} | record
+
+
+def _paths(record: Record, base: Path, bad: Report) -> dict[str, Any]:
+    paths = {}
+    for field in (field for field in FIELDS if field in record):
+        path = record[field]
+        if not isinstance(path, str):
+            bad(field, path, "a path")
+        elif field in ("depth", "flow") and Path(path).suffix.lower() not in SUFFIXES[field]:
+            bad(field, path, ", ".join(SUFFIXES[field]))
+        else:
+            paths[field] = base / path
+    if "image" not in record:
+        bad("image", None, "a path")
+    if "flow" in record and "second" not in record:
+        bad("second", None, "a path: flow leads to a second frame")
+    return paths
+
+
+def _numbers(record: Record, bad: Report) -> dict[str, Any]:
+    numbers: dict[str, Any] = {}
+    for field in ("depth_scale", "depth_min", "depth_max"):
+        if field in record:
+            try:
+                number = float(str(record[field]))
+            except ValueError:
+                number = math.nan
+            if 0 < number < math.inf or (number == 0 and field == "depth_min"):
+                numbers[field] = number
+            else:
+                bad(field, record[field], "a positive number")
+    if "label" in record:
+        try:
+            numbers["label"] = int(str(record["label"]))
+        except ValueError:
+            numbers["label"] = -1
+        if numbers["label"] < 0:
+            bad("label", record["label"], "an integer from 0")
+    return numbers
+
+
+def _unit(record: Record, bad: Report) -> dict[str, float]:
+    """The scale that depth_unit names."""
+    unit = record.get("depth_unit")
+    if unit is None:
+        return {}
+    if "depth_scale" in record:
+        bad("depth_unit", unit, "depth_unit or depth_scale, not both")
+    elif unit not in tuple(UNITS):
+        bad("depth_unit", unit, ", ".join(UNITS))
+    else:
+        return {"depth_scale": UNITS[unit]}
+    return {}
+
+
+def _parse(record: Record, base: Path, number: int) -> tuple[Row | None, list[Problem]]:
+    """The row that a record describes, as far as it can be understood, and what cannot."""
+    problems: list[Problem] = []
+
+    def bad(field: str, got: object, allowed: str) -> None:
+        message = f"got {got!r}, allowed: {allowed}"
+        problems.append(Problem(row=number, field=field, message=message))
+
+    for column in sorted(record.keys() - set(COLUMNS)):
+        bad(column, "an unknown column", ", ".join(COLUMNS))
+    values = _paths(record, base, bad) | _numbers(record, bad) | _unit(record, bad)
+    stated = {"depth_unit", "depth_scale"} & record.keys()
+    if "depth" in values and values["depth"].suffix.lower() == ".png" and not stated:
+        bad("depth_unit", None, "m, cm or mm, or a depth_scale: a PNG holds integers without unit")
+    wrong = {problem.field for problem in problems}
+    if wrong & {"depth_unit", "depth_scale"}:
+        wrong.add("depth")  # unreadable without its unit
+    if "image" not in values:
+        return None, problems
+    kept = {field: value for field, value in values.items() if field not in wrong}
+    return Row(name=record["image"], **kept), problems
+
+
+def list_rows(
+    path: str | Path, defaults: Record | None = None
+) -> tuple[list[tuple[int, Row]], list[Problem]]:
+    """The rows of a folder or manifest that can be understood, with numbers, and all problems.
+
+    Args:
+        path: folder, .jsonl or .csv.
+        defaults: columns for rows that leave them out, e.g. {"depth_unit": "mm"}.
+
+    Raises:
+        InputError: there is no such folder or manifest.
+    """
+    path = Path(path)
+    parsers = {".jsonl": from_jsonl, ".csv": from_csv}
+    manifests = [path / name for name in MANIFESTS if (path / name).is_file()]
+    if len(manifests) > 1:
+        raise InputError(str(path), " and ".join(MANIFESTS), "one manifest")
+    path = manifests[0] if manifests else path
+    if path.is_dir():
+        base, records = path, from_names(path)
+    elif path.suffix.lower() in parsers:
+        with opened(path) as handle:
+            try:
+                text = handle.read().decode("utf-8-sig")
+            except UnicodeDecodeError as error:
+                raise InputError(str(path), error, "UTF-8 text") from error
+        base, records = path.parent, parsers[path.suffix.lower()](text)
+    else:
+        got = path.suffix if path.exists() else "no such folder or file"
+        raise InputError(str(path), got, "a folder, a .jsonl or a .csv")
+    rows: list[tuple[int, Row]] = []
+    problems: list[Problem] = []
+    for number, record in records:
+        if isinstance(record, Problem):
+            problems.append(record)
+            continue
+        row, wrong = _parse(_complete(record, defaults or {}), base, number)
+        problems += wrong
+        rows += [] if row is None else [(number, row)]
+    return rows, problems
+
+
+def open_folder(path: str | Path, defaults: Record | None = None) -> Rows:
+    """The data set of a folder or manifest.
+
+    Args:
+        path: folder, .jsonl or .csv, as this module's head says.
+        defaults: columns for rows that leave them out, e.g. {"depth_unit": "mm"}.
+
+    Raises:
+        InputError: the first thing that is wrong, and how many more there are.
+    """
+    rows, problems = list_rows(path, defaults)
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise InputError(str(path), f"{problems[0]}{more}", "rows that `check` finds no fault with")
+    return Rows([row for _, row in rows], path)

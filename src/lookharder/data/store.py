@@ -1,0 +1,97 @@
+"""Rendered or decoded once, read many times: a data set in memory-mapped arrays.
+
+`store` writes one `.npy` per field into a folder, by several processes, and renames it into place when it is whole;
+the folder's name holds the key of what was stored, so a changed data set never reads an old store.
+"""
+
+import json
+import shutil
+import uuid
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import fields
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from lookharder.data.example import Dataset, Example
+from lookharder.files import sync_folder, write_json
+
+ARRAYS = tuple(field.name for field in fields(Example) if field.name not in ("name", "label"))
+
+
+class Stored:
+    """A data set written by `store`; examples are copies, so they may be changed."""
+
+    def __init__(self, folder: Path) -> None:
+        facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+        self.names: list[str] = facts["names"]
+        self.labels: list[int | None] = facts["labels"]
+        self.arrays = {
+            name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            for name in facts["arrays"]
+        }
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Example:
+        values = {name: np.array(array[index]) for name, array in self.arrays.items()}
+        return Example(name=self.names[index], label=self.labels[index], **values)
+
+
+def store(dataset: Dataset, root: Path, key: str, workers: int = 1) -> Stored:
+    """The first `len(dataset)` examples of a data set of one size, stored under `root/key` or read from there."""
+    folder = root / key
+    if not folder.exists():
+        aside = root / f".{key}-{uuid.uuid4().hex[:8]}"
+        aside.mkdir(parents=True)
+        try:
+            _write(dataset, aside, workers)
+            aside.rename(folder)
+            sync_folder(root)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    return Stored(folder)
+
+
+def _write(dataset: Dataset, folder: Path, workers: int) -> None:
+    count, first = len(dataset), dataset[0]
+    names = [name for name in ARRAYS if getattr(first, name) is not None]
+    for name in names:
+        array = getattr(first, name)
+        np.lib.format.open_memmap(
+            folder / f"{name}.npy", "w+", array.dtype, (count, *array.shape)
+        ).flush()
+    bounds = np.linspace(0, count, min(count, workers * 8) + 1).astype(int).tolist()
+    spans = list(zip(bounds[:-1], bounds[1:], strict=True))
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        done = list(
+            pool.map(
+                _write_span, *zip(*[(dataset, folder, names, span) for span in spans], strict=True)
+            )
+        )
+    facts = [fact for span in done for fact in span]
+    write_json(
+        folder / "facts.json",
+        {
+            "arrays": names,
+            "names": [name for name, _ in facts],
+            "labels": [label for _, label in facts],
+        },
+    )
+
+
+def _write_span(
+    dataset: Dataset, folder: Path, names: list[str], span: tuple[int, int]
+) -> list[tuple[str, int | None]]:
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in names}
+    facts = []
+    for index in range(*span):
+        example = dataset[index]
+        for name, array in arrays.items():
+            array[index] = getattr(example, name)
+        facts.append((example.name, example.label))
+    for array in arrays.values():
+        array.flush()
+    return facts

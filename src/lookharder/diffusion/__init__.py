@@ -1,0 +1,9 @@
+"""The noise process: how latents are noised, denoised, learned from and drawn.
+
+    schedule    x_t = alpha x0 + sigma eps, and at which times to look
+    denoiser    what a network's output means
+    loss        what to minimise
+    sampler     steps, and the one loop over them
+
+It never imports a network: it is given a callable, so that an exact denoiser can stand in.
+"""

@@ -1,0 +1,109 @@
+"""Depth: least-squares alignment in depth space, and the usual errors, as in Marigold's protocol.
+
+    scale, shift = argmin  sum over valid pixels of (scale pred + shift - target)^2
+    AbsRel = mean |p - t| / t            delta_k = share of pixels where max(p / t, t / p) < 1.25^k
+
+An affine-invariant prediction is aligned per image, clipped to the set's range of depths, then
+scored; a metric one is scored as it is. So `evaluate` does not align unless it is asked to. (Ke et
+al. 2024, arXiv 2312.02145, section 4.1.)
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lookharder.errors import InputError
+from lookharder.metrics import ArrayLike, fit_affine, to_numpy, valid_pixels
+
+
+def align_affine(
+    pred: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None
+) -> tuple[ArrayLike, float, float]:
+    """Fit the prediction to the target by one scale and one shift, least squares in depth space.
+
+    Args:
+        pred: (H, W) prediction, in any unit.
+        target: (H, W) metres.
+        mask: (H, W) pixels to fit on; None for all.
+
+    Returns:
+        aligned: (H, W) float64, metres, at every pixel, of the kind that `pred` is (array or CPU
+            tensor); not clipped.
+        scale: negative where the prediction runs against the target, 0 where it is constant.
+        shift: metres.
+
+    Raises:
+        InputError: shapes differ, no pixel is valid, or a valid one is not finite.
+    """
+    scale, shift = fit_affine(*_valid(pred, target, mask))
+    aligned = scale * to_numpy(pred) + shift
+    return (torch.from_numpy(aligned) if isinstance(pred, Tensor) else aligned), scale, shift
+
+
+def evaluate(
+    pred: ArrayLike,
+    target: ArrayLike,
+    mask: ArrayLike | None = None,
+    *,
+    align: bool = False,
+    min_depth: float = 1e-6,
+    max_depth: float = math.inf,
+) -> dict[str, float]:
+    """Score one depth map over its valid pixels.
+
+    Args:
+        pred: (H, W) metres; in any unit with `align`.
+        target: (H, W) metres, positive at valid pixels.
+        mask: (H, W) valid pixels; None for all.
+        align: fit scale and shift first.
+        min_depth: metres; the prediction is clipped to [min_depth, max_depth], as the protocol says
+            (its logarithm and its inverse need a positive one). The default only keeps it positive.
+        max_depth: metres.
+
+    Returns:
+        abs_rel, sq_rel (metres: mean (p - t)^2 / t), rmse (metres), rmse_log, log10, delta1,
+        delta2, delta3 (shares in [0, 1]), i_rmse (1 / metres), silog (100 times the deviation of
+        log p - log t).
+
+    Raises:
+        InputError: as `align_affine`; also a target <= 0 at a valid pixel, or an empty range of
+        depths.
+    """
+    if not 0 < min_depth < max_depth:
+        raise InputError("min_depth", min_depth, f"more than 0, less than max_depth ({max_depth})")
+    p, t = _valid(pred, target, mask)
+    if t.min() <= 0:
+        raise InputError(
+            "target", f"depth {t.min():g} at a valid pixel", "positive depths; mask out the others"
+        )
+    if align:
+        scale, shift = fit_affine(p, t)
+        p = scale * p + shift
+    p = p.clip(min_depth, max_depth)
+    error, log_error, ratio = p - t, np.log(p) - np.log(t), np.maximum(p / t, t / p)
+    return {
+        "abs_rel": float(np.mean(np.abs(error) / t)),
+        "sq_rel": float(np.mean(error**2 / t)),
+        "rmse": _rms(error),
+        "rmse_log": _rms(log_error),
+        "log10": float(np.mean(np.abs(log_error)) / np.log(10)),
+        **{f"delta{k}": float(np.mean(ratio < 1.25**k)) for k in (1, 2, 3)},
+        "i_rmse": _rms(1 / p - 1 / t),
+        "silog": float(100 * np.std(log_error)),
+    }
+
+
+def _valid(
+    pred: ArrayLike, target: ArrayLike, mask: ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray]:
+    if target.ndim > 2:
+        raise InputError(
+            "target", f"shape {tuple(target.shape)}", "one map (H, W), or a list of pixels (P,)"
+        )
+    return valid_pixels(pred, target, mask, "mask")
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(values**2)))

@@ -1,0 +1,81 @@
+"""How sure a mean over images is: the percentile bootstrap, paired to compare two systems.
+
+    resample the n values with replacement, take the mean, repeat; the interval is the middle
+    `level` of those means
+
+Images differ far more than systems do, so two systems are compared by the differences image by
+image: an interval that leaves out 0 is a difference, two overlapping intervals of their own are not
+evidence of equality. The interval is a function of (values, seed) alone. (Efron & Tibshirani 1993,
+chapter 13.)
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from lookharder.errors import InputError
+from lookharder.metrics import ArrayLike, to_numpy
+from lookharder.seeding import numpy_generator
+
+
+class Interval(NamedTuple):
+    """A mean and the ends of its interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def bootstrap_mean(
+    values: ArrayLike | Sequence[float], seed: int, level: float = 0.95, resamples: int = 2000
+) -> Interval:
+    """Mean of one number per image, with its percentile bootstrap interval.
+
+    Args:
+        values: (n,) finite values, one per image.
+        seed: of the resampling.
+        level: share of resampled means inside the interval.
+        resamples: how many means are drawn.
+
+    Raises:
+        InputError: no value, or one that is not finite; a level outside (0, 1); no resample.
+    """
+    sample = _sample("values", values)
+    if not 0 < level < 1:
+        raise InputError("level", level, "a share in (0, 1)")
+    if resamples < 1:
+        raise InputError("resamples", resamples, "at least 1")
+    rng, n = numpy_generator(seed, "bootstrap"), len(sample)
+    means = [sample[rng.integers(n, size=n)].mean() for _ in range(resamples)]
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(sample.mean()), float(low), float(high))
+
+
+def paired_bootstrap(
+    a: ArrayLike | Sequence[float],
+    b: ArrayLike | Sequence[float],
+    seed: int,
+    level: float = 0.95,
+    resamples: int = 2000,
+) -> Interval:
+    """Mean of a - b over the same images, with its interval; position i of both is image i.
+
+    Raises:
+        InputError: the lengths differ; else as `bootstrap_mean`.
+    """
+    first, second = _sample("a", a), _sample("b", b)
+    if len(first) != len(second):
+        raise InputError("b", f"{len(second)} values", f"{len(first)}, one for each of a")
+    return bootstrap_mean(first - second, seed, level, resamples)
+
+
+def _sample(argument: str, values: ArrayLike | Sequence[float]) -> np.ndarray:
+    array = np.asarray(values, np.float64) if isinstance(values, Sequence) else to_numpy(values)
+    if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
+        raise InputError(
+            argument,
+            f"shape {array.shape}, or a value that is not finite",
+            "(n,) finite values, n >= 1",
+        )
+    return array.astype(np.float64)

@@ -1,0 +1,162 @@
+"""What defines a diffusion transformer but its weights, and the sizes that the papers name.
+
+A size is layers, width and heads. A configuration adds what goes in, what comes out and which
+labels there are:
+
+    label        0 .. classes - 1      classes .. classes + tasks - 1      classes + tasks
+    meaning      generation class      task                                null: label dropped
+    embedding    0                     routes[label - classes]             0
+
+The null row is kept last, where DiT has it. A configuration that exists is valid.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from lookharder.errors import InputError
+
+
+class Size(NamedTuple):
+    """Shape of a transformer."""
+
+    layers: int
+    width: int
+    heads: int
+
+
+# fmt: off
+SIZES: dict[str, Size] = {
+    #              layers  width  heads
+    "nano": Size(     4,     64,     4),  # tests and the embedded world
+    "tiny": Size(     8,    256,     4),
+    "S":    Size(    12,    384,     6),  # DiT, table 1
+    "B":    Size(    12,    768,    12),
+    "L":    Size(    24,   1024,    16),
+    "XL":   Size(    28,   1152,    16),
+    "a1":   Size(    12,    256,    16),  # arXiv 2411.08034, table 1: always 16 heads
+    "a2":   Size(    16,    512,    16),
+    "a3":   Size(    20,    768,    16),
+    "a4":   Size(    24,   1024,    16),  # = L
+    "a5":   Size(    28,   1536,    16),
+    "a6":   Size(    32,   1792,    16),
+}
+# fmt: on
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiTConfig:
+    """All that defines a DiT but its weights.
+
+    Attributes:
+        input_size: side of the square latent at which positions are native, in latent cells.
+        patch_size: side of a patch, in latent cells.
+        in_channels: condition channels + noisy channels.
+        hidden_size: width D of a token.
+        depth: blocks.
+        num_heads: attention heads per block.
+        num_classes: generation classes, labels 0 to num_classes - 1; may be 0.
+        learn_sigma: the network also emits a variance for each channel, after the predictions.
+        out_channels: channels of the predicted latent; None = in_channels.
+        mlp_ratio: hidden width of the MLP over D.
+        routes: patch embedding used by each task, whose labels are num_classes, num_classes + 1,
+            ...; classes and the null label use embedding 0.
+        qk_norm: RMSNorm on queries and keys.
+    """
+
+    input_size: int
+    patch_size: int
+    in_channels: int
+    hidden_size: int
+    depth: int
+    num_heads: int
+    num_classes: int
+    learn_sigma: bool
+    out_channels: int | None = None
+    mlp_ratio: float = 4.0
+    routes: tuple[int, ...] = ()
+    qk_norm: bool = False
+
+    def __post_init__(self) -> None:
+        used = {0, *self.routes}
+        checks = [
+            ("patch_size", self.patch_size >= 1, "at least 1"),
+            ("in_channels", self.in_channels >= 1, "at least 1"),
+            ("depth", self.depth >= 1, "at least 1"),
+            ("num_heads", self.num_heads >= 1, "at least 1"),
+            ("num_classes", self.num_classes >= 0, "at least 0"),
+            ("out_channels", self.predicted >= 1, "at least 1, or None"),
+            ("hidden_size", _multiple(self.hidden_size, 4), "positive multiples of 4"),
+            ("num_heads", _multiple(self.hidden_size, self.num_heads), "divisors of hidden_size"),
+            ("input_size", _multiple(self.input_size, self.patch_size), "multiples of patch_size"),
+            ("mlp_ratio", self.mlp_hidden >= 1, "at least 1 / hidden_size"),
+            ("routes", used == set(range(len(used))), "indices 0 to K - 1, none skipped"),
+        ]
+        for name, ok, allowed in checks:
+            if not ok:
+                raise InputError(name, getattr(self, name), allowed)
+
+    @property
+    def label_rows(self) -> int:
+        """Rows of the label table: classes, tasks, null."""
+        return self.num_classes + len(self.routes) + 1
+
+    @property
+    def null_label(self) -> int:
+        """The label that stands for none, the last row."""
+        return self.label_rows - 1
+
+    @property
+    def embeddings(self) -> int:
+        """Patch embeddings K."""
+        return 1 + max(self.routes, default=0)
+
+    @property
+    def mlp_hidden(self) -> int:
+        """Hidden width of the MLP, to the nearest whole number."""
+        return round(self.hidden_size * self.mlp_ratio)
+
+    @property
+    def predicted(self) -> int:
+        """Channels c of the predicted latent."""
+        return self.in_channels if self.out_channels is None else self.out_channels
+
+    @property
+    def emitted(self) -> int:
+        """Channels of the output: c, or 2 c with learned variance."""
+        return self.predicted * (2 if self.learn_sigma else 1)
+
+
+def _multiple(number: int, divisor: int) -> bool:
+    return divisor >= 1 and number >= 1 and number % divisor == 0
+
+
+def sized(
+    size: str,
+    *,
+    input_size: int,
+    in_channels: int,
+    num_classes: int,
+    learn_sigma: bool,
+    patch_size: int = 2,
+    out_channels: int | None = None,
+    routes: Sequence[int] = (),
+    qk_norm: bool = False,
+) -> DiTConfig:
+    """The configuration of a row of SIZES; arguments as in DiTConfig."""
+    if size not in SIZES:
+        raise InputError("size", repr(size), ", ".join(SIZES))
+    layers, width, heads = SIZES[size]
+    return DiTConfig(
+        input_size=input_size,
+        patch_size=patch_size,
+        in_channels=in_channels,
+        hidden_size=width,
+        depth=layers,
+        num_heads=heads,
+        num_classes=num_classes,
+        learn_sigma=learn_sigma,
+        out_channels=out_channels,
+        routes=tuple(routes),
+        qk_norm=qk_norm,
+    )

@@ -1,0 +1,194 @@
+"""The diffusion transformer (DiT, Peebles & Xie, arXiv 2212.09748), one patch embedding per task.
+
+    x (B, C, h, w), t (B,), y (B,)  ->  (B, out, h, w)
+
+    tokens = embed[route(y)](patches of x) + positions
+    tokens = tokens + gate * attention(modulate(norm(tokens)))    } depth times
+    tokens = tokens + gate * mlp(modulate(norm(tokens)))          }
+    out    = image of the patches linear(modulate(norm(tokens)))
+
+Shift, scale and gate are linear in SiLU(time(t) + label(y)) ("adaLN-zero"). The C channels are the
+condition's, then the noisy latent's. The label table has a row per generation class, then one per
+task, then the null row, which stands for a dropped label: dropping is the caller's act, by giving
+that label. Parameters bear DiT's names, so published weights load.
+
+Invariants: a sample's output does not depend on its batch; the gates and the last layer start at
+zero, so a fresh network returns zeros; any height and width that the patch divides will do.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from lookharder.errors import InputError
+from lookharder.models.config import SIZES, DiTConfig, Size, sized
+from lookharder.models.layers import (
+    MLP,
+    Attention,
+    LabelEmbedder,
+    PatchEmbedder,
+    TimestepEmbedder,
+    modulate,
+    sincos_positions,
+)
+from lookharder.seeding import torch_generator
+
+__all__ = ["SIZES", "DiT", "DiTBlock", "DiTConfig", "FinalLayer", "Size", "sized"]
+
+
+class DiTBlock(nn.Module):
+    """Attention and MLP, each modulated and gated by the condition (DiT, section 3.2)."""
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.norm1 = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
+        self.attn = Attention(width, config.num_heads, config.qk_norm)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
+        self.mlp = MLP(width, config.mlp_hidden)
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
+
+    def forward(self, x: Float[Tensor, "B L D"], c: Float[Tensor, "B D"]) -> Float[Tensor, "B L D"]:
+        """Tokens x under the condition c."""
+        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = self.adaLN_modulation(c).chunk(6, 1)
+        x = x + gate_a[:, None] * self.attn(modulate(self.norm1(x), shift_a, scale_a))
+        return x + gate_m[:, None] * self.mlp(modulate(self.norm2(x), shift_m, scale_m))
+
+
+class FinalLayer(nn.Module):
+    """Tokens -> the pixels of their patches."""
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.norm_final = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
+        self.linear = nn.Linear(width, config.patch_size**2 * config.emitted)
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 2 * width))
+
+    def forward(
+        self, x: Float[Tensor, "B L D"], c: Float[Tensor, "B D"]
+    ) -> Float[Tensor, "B L pixels"]:
+        """A patch per token: its rows, their columns, their channels."""
+        shift, scale = self.adaLN_modulation(c).chunk(2, 1)
+        return self.linear(modulate(self.norm_final(x), shift, scale))
+
+
+class DiT(nn.Module):
+    """The dense diffusion transformer.
+
+    Args:
+        config: its shape.
+        generator: source of the initial weights, on the CPU; None = one with a fixed seed, so that
+            weights are never a function of global state. On the meta device nothing is initialised:
+            load weights, or call `to_empty`, then `initialise`.
+    """
+
+    def __init__(self, config: DiTConfig, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.config = config
+        width = config.hidden_size
+        self.x_embedder = PatchEmbedder(
+            config.patch_size, config.in_channels, width, config.embeddings
+        )
+        self.t_embedder = TimestepEmbedder(width)
+        self.y_embedder = LabelEmbedder(config.label_rows, width)
+        self.blocks = nn.ModuleList(DiTBlock(config) for _ in range(config.depth))
+        self.final_layer = FinalLayer(config)
+        if not self.final_layer.linear.weight.is_meta:
+            self.initialise(generator or torch_generator("DiT", 0))
+
+    def forward(
+        self,
+        x: Float[Tensor, "B C h w"],
+        t: Int[Tensor, "B"] | Float[Tensor, "B"],
+        y: Int[Tensor, "B"],
+    ) -> Float[Tensor, "B out h w"]:
+        """Predict from the condition and the noisy latent.
+
+        Args:
+            x: condition and noisy latent, channel by channel.
+            t: timestep, in the training schedule's numbering.
+            y: class, task or null label, below `config.label_rows`.
+
+        Returns:
+            The prediction (c channels), then with `learn_sigma` the variance (c channels more).
+
+        Raises:
+            InputError: x has other channels, or the patch does not divide its height and width.
+        """
+        config, p = self.config, self.config.patch_size
+        _, channels, height, width = x.shape
+        if channels != config.in_channels or height % p or width % p:
+            allowed = f"{config.in_channels} channels, height and width multiples of {p}"
+            raise InputError("x", f"shape {tuple(x.shape)}", allowed)
+        rows, columns, native = height // p, width // p, config.input_size // p
+
+        route = torch.zeros_like(y)  # (B,)
+        for task, embedding in enumerate(config.routes):
+            route = route + embedding * (y == config.num_classes + task)
+
+        tokens = self.x_embedder(x, route)  # (B, L, D)
+        positions = sincos_positions((rows, columns), native, config.hidden_size, x.device)
+        tokens = tokens + positions.to(tokens.dtype)  # (B, L, D)
+        c = self.t_embedder(t) + self.y_embedder(y)  # (B, D)
+        for block in self.blocks:
+            tokens = block(tokens, c)  # (B, L, D)
+        patches = self.final_layer(tokens, c)  # (B, L, p*p*out)
+
+        patches = patches.unflatten(2, (p, p, -1)).unflatten(1, (rows, columns))
+        image = patches.permute(0, 5, 1, 3, 2, 4)  # (B, out, rows, p, columns, p)
+        return image.flatten(4).flatten(2, 3)  # (B, out, h, w)
+
+    def forward_with_cfg(
+        self,
+        x: Float[Tensor, "B C h w"],
+        t: Int[Tensor, "B"] | Float[Tensor, "B"],
+        y: Int[Tensor, "B"],
+        cfg_scale: float,
+        channels: int = 3,
+    ) -> Float[Tensor, "B out h w"]:
+        """Classifier-free guidance as DiT publishes it: null + scale * (labelled - null).
+
+        Labels fill the first half of y, the null label its second. The second half of x is not
+        read, for both halves denoise the first.
+
+        Args:
+            x: (2 n, C, h, w) condition and noisy latents.
+            t: (2 n,) timesteps.
+            y: (2 n,) labels, then null labels.
+            cfg_scale: 1 = no guidance.
+            channels: leading channels that are guided; DiT's released code guides 3 of its 4.
+
+        Returns:
+            (2 n, out, h, w), equal halves in the guided channels; the others as predicted.
+        """
+        if len(x) % 2:
+            raise InputError("x", f"a batch of {len(x)}", "even batches: labelled half, null half")
+        half = x[: len(x) // 2]
+        out = self(torch.cat([half, half]), t, y)
+        labelled, null = out[:, :channels].chunk(2)
+        guided = null + cfg_scale * (labelled - null)
+        return torch.cat([torch.cat([guided, guided]), out[:, channels:]], dim=1)
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw the initial weights on the CPU, so that they are a function of the generator alone.
+
+        biases, adaLN modulations, final layer     0
+        timestep and label embedders               normal, standard deviation 0.02
+        scales of the q and k norms                1
+        every other matrix, each patch embedding   uniform, Glorot & Bengio 2010 (eq. 16)
+        """
+        for name, parameter in self.named_parameters():
+            fresh = torch.empty(parameter.shape, device="cpu")
+            if name.endswith("bias") or "adaLN" in name or name.startswith("final_layer"):
+                fresh.zero_()
+            elif name.startswith(("t_embedder", "y_embedder")):
+                fresh.normal_(std=0.02, generator=generator)
+            elif name.endswith("_norm.weight"):
+                fresh.fill_(1)
+            else:  # fan_in + fan_out; the patch embeddings are K matrices, not one of K * D rows
+                stacked = self.config.embeddings if name.startswith("x_embedder") else 1
+                bound = (6 / (parameter[0].numel() + len(parameter) // stacked)) ** 0.5
+                fresh.uniform_(-bound, bound, generator=generator)
+            parameter.copy_(fresh)

@@ -1,0 +1,66 @@
+"""The only place where a pickle is opened: a process of its own, run as a script, that dies after.
+
+    python -I unpickle.py SOURCE.pt TARGET.safetensors
+
+A pickle is a program. torch's restricted unpickler (`weights_only`) runs none of it but the
+construction of tensors and containers; should that ever fail, what runs here runs without the
+caller's environment, under a cap on memory and file size, and hands back tensors alone. Imports
+nothing of the package, so that `-I` finds all it needs. Failure is one line and exit status 1.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+WRAPPERS = ("ema", "model", "state_dict")  # what training scripts put weights under, best first
+SLACK = 1 << 30  # bytes beyond what the file's own size explains
+
+
+def cap_resources(source: Path) -> None:
+    """Allow what a file of this size can need: itself, a copy of its weights, their bytes."""
+    if sys.platform != "linux":
+        return  # elsewhere the address space in use is not known, so it cannot be capped
+    import resource
+
+    pages_in_use = int(Path("/proc/self/statm").read_text().split()[0])
+    room = 3 * source.stat().st_size + SLACK
+    for limit, bound in (
+        (resource.RLIMIT_AS, pages_in_use * resource.getpagesize() + room),
+        (resource.RLIMIT_FSIZE, room),
+    ):
+        soft, hard = resource.getrlimit(limit)
+        if soft == resource.RLIM_INFINITY or soft > bound:
+            resource.setrlimit(limit, (bound, hard))
+
+
+def convert(source: Path, target: Path) -> None:
+    """Write the weights of a torch file as safetensors: a bare state dict, or one in WRAPPERS."""
+    # DiT's training script stores its parsed arguments beside the weights: plain data.
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        content = torch.load(source, map_location="cpu", weights_only=True)
+    if isinstance(content, dict):
+        content = next((content[name] for name in WRAPPERS if name in content), content)
+    if not isinstance(content, dict):
+        sys.exit(f"a {type(content).__name__}")
+    strangers = [str(key) for key, value in content.items() if not isinstance(value, torch.Tensor)]
+    if strangers:
+        sys.exit(f"a dict with other things than tensors: {', '.join(strangers)}")
+    save_file({key: value.detach().clone().contiguous() for key, value in content.items()}, target)
+
+
+def main(source: Path, target: Path) -> None:
+    """Convert, or say in one line why not."""
+    try:
+        cap_resources(source)
+        convert(source, target)
+    except Exception as error:  # whatever a hostile file provokes
+        lines = str(error).splitlines() or ["no details"]
+        telling = next((line for line in lines if "nsupported" in line), lines[0])
+        sys.exit(f"{type(error).__name__}: {telling}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

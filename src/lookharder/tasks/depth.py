@@ -1,0 +1,90 @@
+"""Affine-invariant depth: the 2 % and 98 % quantiles of an image's valid depth become -1 and 1 (Marigold, 2312.02145).
+
+    image = clip(2 (d - q02) / (q98 - q02) - 1, -1, 1)      d = depth, or log depth
+
+Scale and shift of a scene are lost by design: a prediction is a map in [0, 1], larger = farther, to be aligned to
+metres by two numbers. The second source image ("prompt") is all ones. The paper feeds the ground-truth validity mask
+there, which leaks: a user's photo has none. `prompt="validity"` does as the paper did, for comparison only.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lookharder.data.example import Batch
+from lookharder.errors import InputError
+from lookharder.shapes import DepthMap, FieldDraws, Sources
+from lookharder.tasks.base import TargetImage, grey_to_rgb, resize_map
+from lookharder.tasks.merge import merge_affine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Depth:
+    """Depth along the optical axis, up to scale and shift.
+
+    Attributes:
+        space: "linear", or "log" for affine-invariant log depth.
+        low: quantile that becomes -1.
+        high: quantile that becomes 1.
+        prompt: second source image: "ones", or "validity" (the paper's; leaks ground truth).
+    """
+
+    name: Literal["depth"] = "depth"
+    space: Literal["linear", "log"] = "linear"
+    low: float = 0.02
+    high: float = 0.98
+    prompt: Literal["ones", "validity"] = "ones"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low < self.high <= 1:
+            raise InputError("depth.low, depth.high", (self.low, self.high), "0 <= low < high <= 1")
+
+    @property
+    def fields(self) -> int:
+        """One image."""
+        return 1
+
+    def condition(self, batch: Batch) -> Sources:
+        """(B, 2, 3, H, W): the picture and the prompt."""
+        prompt = torch.ones_like(batch.image)
+        if self.prompt == "validity":
+            prompt = prompt * batch.need("depth_valid")[:, None]
+        return torch.stack([batch.image, prompt], dim=1)
+
+    def to_image(self, batch: Batch) -> TargetImage:
+        """Depth in metres -> (B, 1, 3, H, W); unknown pixels are far (1) and marked unknown."""
+        depth, valid = batch.need("depth"), batch.need("depth_valid")
+        images = [
+            self._normalise(*pair, batch.name[i])
+            for i, pair in enumerate(zip(depth, valid, strict=True))
+        ]
+        return TargetImage(images=grey_to_rgb(torch.stack(images))[:, None], known=valid)
+
+    def from_image(self, images: FieldDraws) -> Float[Tensor, "N B H W"]:
+        """Grey value in [0, 1]: 0 = the near quantile, 1 = the far one."""
+        return (images[:, :, 0].mean(2).clamp(-1, 1) + 1) / 2
+
+    def merge(self, draws: Float[Tensor, "N B H W"]) -> tuple[DepthMap, DepthMap]:
+        """Draws are aligned to each other (each has its own scale and shift), then their median."""
+        merged = [merge_affine(draws[:, i]) for i in range(draws.shape[1])]
+        return torch.stack([m for m, _ in merged]), torch.stack([u for _, u in merged])
+
+    def resize(self, prediction: DepthMap, height: int, width: int) -> Float[Tensor, "B h w"]:
+        """Bilinear: an affine-invariant map has no units to change."""
+        return resize_map(prediction[:, None], height, width)[:, 0]
+
+    def _normalise(
+        self, depth: Float[Tensor, "H W"], valid: Float[Tensor, "H W"] | Tensor, name: str
+    ) -> Float[Tensor, "H W"]:
+        if not bool(valid.any()):
+            raise InputError(
+                f"data ({name})", "no valid depth", "at least one pixel of known depth"
+            )
+        values = depth.log() if self.space == "log" else depth
+        ends = torch.tensor([self.low, self.high], dtype=values.dtype, device=values.device)
+        near, far = torch.quantile(values[valid], ends)
+        scaled = 2 * (values - near) / (far - near).clamp_min(1e-6) - 1
+        return torch.where(valid, scaled.clamp(-1, 1), 1.0)

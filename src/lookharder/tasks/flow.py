@@ -1,0 +1,83 @@
+"""Optical flow as an image: u is red, v is green, zero motion is mid-grey.
+
+    image = (u / (limit W), v / (limit H), 0)         limit = largest motion, as a fraction of the frame
+
+Motion is stored relative to the frame, so one model serves every resolution and aspect ratio, and `resize` restores
+pixels with u and v scaled separately. The paper's encoding is `layout="split"`: two scalar diffusions, each tiled to
+three channels, motion divided by a fixed 75 pixels (`limit=75, limit_unit="pixels"`).
+Predictions are in pixels and never fitted to ground truth.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lookharder.data.example import Batch
+from lookharder.errors import InputError
+from lookharder.shapes import FieldDraws, FlowField, Sources
+from lookharder.tasks.base import TargetImage, grey_to_rgb, resize_map
+from lookharder.tasks.merge import vector_median
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """Forward flow from `image` to `second`, pixels of the frame it is given at.
+
+    Attributes:
+        layout: "joint", u and v in one image; "split", one image each.
+        limit: motion that becomes 1; larger motion is not learnt from.
+        limit_unit: "fraction" of the frame's width (u) and height (v), or "pixels".
+    """
+
+    name: Literal["flow"] = "flow"
+    layout: Literal["joint", "split"] = "joint"
+    limit: float = 0.16
+    limit_unit: Literal["fraction", "pixels"] = "fraction"
+
+    def __post_init__(self) -> None:
+        if self.limit <= 0:
+            raise InputError("flow.limit", self.limit, "a positive number")
+
+    @property
+    def fields(self) -> int:
+        """One image for the joint layout, two for the split one."""
+        return 1 if self.layout == "joint" else 2
+
+    def condition(self, batch: Batch) -> Sources:
+        """(B, 2, 3, H, W): both frames."""
+        return torch.stack([batch.image, batch.need("second")], dim=1)
+
+    def to_image(self, batch: Batch) -> TargetImage:
+        """Flow in pixels -> (B, F, 3, H, W); motion beyond the limit is marked unknown."""
+        flow = batch.need("flow") / self._unit(batch.image)
+        known = batch.need("flow_valid") & (flow.abs().amax(1) <= 1)
+        flow = torch.where(known[:, None], flow, 0.0)
+        if self.layout == "joint":
+            images = torch.cat([flow, torch.zeros_like(flow[:, :1])], dim=1)[:, None]
+        else:
+            images = torch.stack([grey_to_rgb(flow[:, 0]), grey_to_rgb(flow[:, 1])], dim=1)
+        return TargetImage(images=images, known=known)
+
+    def from_image(self, images: FieldDraws) -> Float[Tensor, "N B 2 H W"]:
+        """Images -> pixels of the frame they were predicted at."""
+        flow = images[:, :, 0, :2] if self.layout == "joint" else images.mean(3)
+        return flow * self._unit(images)
+
+    def merge(self, draws: Float[Tensor, "N B 2 H W"]) -> tuple[FlowField, Float[Tensor, "B H W"]]:
+        """Geometric median of the N vectors at each pixel, uncertainty in pixels."""
+        merged = [vector_median(draws[:, i]) for i in range(draws.shape[1])]
+        return torch.stack([m for m, _ in merged]), torch.stack([u for _, u in merged])
+
+    def resize(self, prediction: FlowField, height: int, width: int) -> Float[Tensor, "B 2 h w"]:
+        """Bilinear, with u scaled by the widths' ratio and v by the heights'."""
+        ratio = prediction.new_tensor([width / prediction.shape[-1], height / prediction.shape[-2]])
+        return resize_map(prediction, height, width) * ratio[:, None, None]
+
+    def _unit(self, frame: Tensor) -> Float[Tensor, "2 1 1"]:
+        """Pixels that 1.0 stands for, in a frame of this size."""
+        height, width = frame.shape[-2:]
+        size = (width, height) if self.limit_unit == "fraction" else (1, 1)
+        return frame.new_tensor(size)[:, None, None] * self.limit

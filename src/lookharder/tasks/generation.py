@@ -1,0 +1,54 @@
+"""Class-conditional generation: pre-training is one more task, whose condition is empty.
+
+The label of the picture takes the place of the task's label; the answer is the picture itself. Draws of a generative
+model are different pictures, so merging keeps the first and reports how much they differ.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lookharder.data.example import Batch
+from lookharder.shapes import FieldDraws, Images, Sources
+from lookharder.tasks.base import TargetImage, resize_map
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """Pictures of a class.
+
+    Attributes:
+        label_dropout: share of training pictures whose label becomes the null label (for guidance).
+    """
+
+    name: Literal["generation"] = "generation"
+    label_dropout: float = 0.1
+
+    @property
+    def fields(self) -> int:
+        """One image."""
+        return 1
+
+    def condition(self, batch: Batch) -> Sources:
+        """(B, 0, 3, H, W): nothing is given."""
+        return batch.image[:, None][:, :0]
+
+    def to_image(self, batch: Batch) -> TargetImage:
+        """The picture itself, (B, 1, 3, H, W)."""
+        known = torch.ones_like(batch.image[:, 0], dtype=torch.bool)
+        return TargetImage(images=batch.image[:, None], known=known)
+
+    def from_image(self, images: FieldDraws) -> Float[Tensor, "N B 3 H W"]:
+        """Pictures in [-1, 1]."""
+        return images[:, :, 0].clamp(-1, 1)
+
+    def merge(self, draws: Float[Tensor, "N B 3 H W"]) -> tuple[Images, Float[Tensor, "B H W"]]:
+        """The first draw; uncertainty is the standard deviation over draws, mean over channels."""
+        return draws[0], draws.std(0, correction=0).mean(1)
+
+    def resize(self, prediction: Images, height: int, width: int) -> Float[Tensor, "B 3 h w"]:
+        """Bilinear."""
+        return resize_map(prediction, height, width)

@@ -1,0 +1,98 @@
+"""Where a run happens and when it ends: the device, the wish to stop, the speed.
+
+A run is asked to stop by a signal: SIGTERM (a scheduler's), SIGUSR1 (its early warning) or SIGINT
+(Ctrl-C). The signal only raises a flag; the loop looks at it between two iterations, so what it
+saves is always a whole state.
+"""
+
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import torch
+
+from lookharder.errors import InputError
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device of a name: "cpu", "cuda", or "auto" for a GPU where there is one."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise InputError("device", repr(name), "one of ['auto', 'cpu', 'cuda']")
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise InputError("device", "'cuda', which this machine lacks", "'cpu' or 'auto'")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+class Stop:
+    """A flag for the loop to poll.
+
+    Attributes:
+        stop_requested: whether any signal has come.
+        received: its name, e.g. "SIGTERM", or None.
+    """
+
+    def __init__(self) -> None:
+        self.stop_requested = False
+        self.received: str | None = None
+
+    def request(self, number: int, frame: FrameType | None = None) -> None:
+        """The handler: raise the flag; a second Ctrl-C does not wait for the loop."""
+        if self.stop_requested and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.stop_requested = True
+        self.received = signal.Signals(number).name
+
+
+@contextmanager
+def signals() -> Iterator[Stop]:
+    """Turn `SIGNALS` into a flag while the block runs, then give the former handlers back.
+
+    Only the main thread may handle signals; in any other the flag is never raised by one.
+    """
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    former = {number: signal.signal(number, stop.request) for number in SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+class Throughput:
+    """Images per second over the last `window` iterations, and the time left at that speed.
+
+    It reads the clock of the host and waits for no device: a GPU's queue is bounded, so over a
+    window both agree.
+    """
+
+    def __init__(self, window: int = 50, clock: Callable[[], float] = time.perf_counter) -> None:
+        """Start the clock, right before the first iteration."""
+        self.clock = clock
+        self.images = 0
+        self.marks: deque[tuple[float, int]] = deque([(clock(), 0)], maxlen=window + 1)
+
+    def update(self, images: int) -> None:
+        """Note the end of an iteration over so many images."""
+        self.images += images
+        self.marks.append((self.clock(), self.images))
+
+    @property
+    def images_per_second(self) -> float | None:
+        """None before the first iteration has ended."""
+        (begin, before), (end, after) = self.marks[0], self.marks[-1]
+        return (after - before) / (end - begin) if end > begin else None
+
+    def seconds_left(self, images: int) -> float | None:
+        """Time that so many more images take; None before the first iteration has ended."""
+        rate = self.images_per_second
+        return images / rate if rate else None

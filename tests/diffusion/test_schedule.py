@@ -1,0 +1,168 @@
+"""Schedules against the published tables, diffusers, and their own invariants."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lookharder.diffusion.schedule import NoiseSchedule, alphas_cumprod, spaced_timesteps
+from lookharder.errors import InputError
+
+CIRCLES = ["linear", "scaled-linear", "cosine"]
+DIFFUSERS = {
+    "linear": {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02},
+    "scaled-linear": {
+        "beta_schedule": "scaled_linear",
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+    },
+    "cosine": {"beta_schedule": "squaredcos_cap_v2"},
+}
+
+schedules = st.builds(
+    NoiseSchedule,
+    name=st.sampled_from([*CIRCLES, "rectified"]),
+    steps=st.integers(30, 1500),
+    zero_terminal_snr=st.booleans(),
+)
+
+
+@pytest.mark.parametrize("name", CIRCLES)
+def test_tables_equal_diffusers(name):
+    theirs = DDPMScheduler(**DIFFUSERS[name]).alphas_cumprod
+    ours = alphas_cumprod(name)
+    assert ours.dtype == torch.float64
+    torch.testing.assert_close(ours.float(), theirs, rtol=2e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "amplification"), [("scaled-linear", 15), ("linear", 157), ("cosine", 2.03e4)]
+)
+def test_what_is_left_of_x0_at_the_noisy_end(name, amplification):
+    alpha, _ = NoiseSchedule(name=name).level(999)
+    assert 1 / alpha == pytest.approx(amplification, rel=0.03)
+
+
+@pytest.mark.parametrize("name", CIRCLES)
+@pytest.mark.parametrize("steps", [50, 250, 4000])
+def test_noise_along_the_way_hardly_depends_on_the_number_of_steps(name, steps):
+    coarse, fine = alphas_cumprod(name, steps), alphas_cumprod(name)
+    middle = [table[len(table) // 2 - 1].item() for table in (coarse, fine)]
+    assert middle[0] == pytest.approx(middle[1], abs=0.02)
+
+
+@pytest.mark.parametrize("name", CIRCLES)
+def test_zero_terminal_snr_equals_diffusers(name):
+    betas = DDPMScheduler(**DIFFUSERS[name]).betas.double()
+    theirs = torch.cumprod(1 - rescale_zero_terminal_snr(betas), 0)
+    schedule = NoiseSchedule(name=name, zero_terminal_snr=True)
+    alpha = schedule.alpha(torch.arange(1000), torch.float64)
+    torch.testing.assert_close(alpha**2, theirs, rtol=1e-4, atol=1e-8)
+    assert alpha[-1] == 0
+    assert alpha[0] == pytest.approx(alphas_cumprod(name)[0].item() ** 0.5, rel=1e-12)
+
+
+@given(schedules)
+@settings(max_examples=40, deadline=None)
+def test_snr_falls_strictly_from_the_clean_end(schedule):
+    t = torch.arange(-1, schedule.steps)
+    alpha, sigma = schedule.alpha(t, torch.float64), schedule.sigma(t, torch.float64)
+    assert (alpha[0], sigma[0]) == (1, 0)
+    noise_to_signal = sigma / alpha
+    assert (noise_to_signal.diff() > 0).all()
+
+
+@given(schedules, st.floats(0, 0.999))
+@settings(max_examples=40, deadline=None)
+def test_rates_are_the_tangent_of_the_circle_or_the_line(schedule, where):
+    t = int(where * schedule.steps)
+    alpha, sigma, alpha_rate, sigma_rate = (
+        value.item()
+        for value in schedule.at(torch.tensor([t]), torch.zeros(1, 1, 1, 1, dtype=torch.float64))
+    )
+    assert alpha * sigma_rate - sigma * alpha_rate == pytest.approx(1, abs=1e-12)
+    if schedule.name == "rectified":
+        assert alpha + sigma == pytest.approx(1, abs=1e-12)
+        assert (alpha_rate, sigma_rate) == (-1, 1)
+        return
+    assert alpha**2 + sigma**2 == pytest.approx(1, abs=1e-12)
+    assert alpha * alpha_rate + sigma * sigma_rate == pytest.approx(0, abs=1e-12)
+    assert alpha_rate**2 + sigma_rate**2 == pytest.approx(1, abs=1e-12)
+
+
+def test_rectified_is_pure_noise_at_the_last_time():
+    schedule = NoiseSchedule(name="rectified", steps=8)
+    assert [schedule.level(t) for t in (-1, 3, 7)] == [(1, 0), (0.5, 0.5), (0, 1)]
+
+
+def test_times_outside_the_process_are_errors():
+    schedule = NoiseSchedule(name="linear")
+    for t in (-2, 1000):
+        with pytest.raises(InputError):
+            schedule.level(t)
+        with pytest.raises((IndexError, RuntimeError), match="out of"):
+            schedule.alpha(torch.tensor([t]))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"name": "linear", "steps": 20},
+        {"name": "cosine", "steps": 1},
+        {"name": "rectified", "steps": 1},
+    ],
+)
+def test_impossible_schedules_are_refused(bad):
+    with pytest.raises(InputError):
+        NoiseSchedule(**bad)
+
+
+def test_unknown_tables_are_refused():
+    with pytest.raises(InputError, match="cosine"):
+        alphas_cumprod("quadratic")
+
+
+@given(st.integers(1, 1500), st.data(), st.sampled_from(["trailing", "leading", "linspace"]))
+@settings(max_examples=100, deadline=None)
+def test_spacings_have_the_length_asked_and_fall_strictly(steps_train, data, spacing):
+    steps = data.draw(st.integers(1, steps_train))
+    times = spaced_timesteps(steps_train, steps, spacing)
+    assert len(times) == steps
+    assert all(t > s for t, s in pairwise(times))
+    assert 0 <= times[-1] <= times[0] < steps_train
+    if spacing != "leading":
+        assert times[0] == steps_train - 1
+    if spacing != "trailing" and steps > 1:
+        assert times[-1] == 0
+
+
+@pytest.mark.parametrize("spacing", ["trailing", "leading", "linspace"])
+def test_spacings_equal_diffusers(spacing):
+    scheduler = DDIMScheduler(timestep_spacing=spacing)
+    # 1 step of linspace is [0] there; at some counts their trailing spacing has one time too many, -1
+    for steps in (2, 3, 4, 5, 7, 10, 13, 20, 50, 64, 100, 250, 333, 500, 999, 1000):
+        scheduler.set_timesteps(steps)
+        assert spaced_timesteps(1000, steps, spacing) == scheduler.timesteps.tolist()
+
+
+@pytest.mark.parametrize("steps", [1, 5, 10, 50, 250, 1000])
+def test_leading_is_the_respacing_of_dit_where_it_divides(steps):
+    assert spaced_timesteps(1000, steps, "leading") == [*range(0, 1000, 1000 // steps)][::-1]
+
+
+def test_one_step_starts_from_pure_noise():
+    assert spaced_timesteps(1000, 1, "trailing") == [999]
+    assert spaced_timesteps(1000, 1, "linspace") == [999]
+    assert spaced_timesteps(1000, 1, "leading") == [0]  # the known fault
+
+
+@pytest.mark.parametrize(
+    ("steps", "spacing"), [(0, "trailing"), (1001, "leading"), (-1, "linspace"), (4, "karras")]
+)
+def test_impossible_spacings_are_refused(steps, spacing):
+    with pytest.raises(InputError, match="allowed"):
+        spaced_timesteps(1000, steps, spacing)

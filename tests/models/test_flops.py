@@ -1,0 +1,125 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from lookharder.errors import InputError
+from lookharder.models.dit import SIZES, DiT, DiTConfig, sized
+from lookharder.models.flops import Cost, breakdown, count
+
+GROUPS = {  # the group of a parameter, by a part of its name
+    "x_embedder": "patch embedding",
+    "t_embedder": "timestep",
+    "y_embedder": "labels",
+    "final_layer": "final layer",
+    ".attn.": "attention projections",
+    ".mlp.fc": "mlp",
+    "adaLN": "modulation",
+}
+
+FIELDS = st.fixed_dictionaries(
+    {
+        "num_heads": st.integers(1, 3),
+        "hidden_size": st.sampled_from([12, 24, 60]),
+        "patch_size": st.integers(1, 3),
+        "input_size": st.sampled_from([6, 12]),
+        "routes": st.sampled_from([(), (0,), (0, 1), (1, 0, 2, 2)]),
+        "in_channels": st.integers(1, 5),
+        "out_channels": st.none() | st.integers(1, 4),
+        "depth": st.integers(1, 3),
+        "num_classes": st.integers(0, 9),
+        "learn_sigma": st.booleans(),
+        "mlp_ratio": st.sampled_from([4.0, 2.5, 1 / 7]),
+        "qk_norm": st.booleans(),
+    }
+)
+
+
+@given(fields=FIELDS, rows=st.integers(1, 5), columns=st.integers(1, 5))
+@settings(deadline=None, max_examples=20)
+def test_macs_are_those_that_torch_counts(fields, rows, columns):
+    config = DiTConfig(**fields)
+    height, width = rows * config.patch_size, columns * config.patch_size
+    network = DiT(config)
+    x = torch.zeros(3, config.in_channels, height, width)
+    y = torch.zeros(3, dtype=torch.long)
+    # The mathematical attention is two matrix products; fused kernels hide them on some devices.
+    counter = FlopCounterMode(display=False)
+    with sdpa_kernel(SDPBackend.MATH), counter, torch.no_grad():
+        network(x, y, y)
+    assert counter.get_total_flops() == 3 * 2 * count(config, height, width).macs
+
+
+@given(fields=FIELDS)
+@settings(deadline=None, max_examples=20)
+def test_parameters_are_the_model_s_group_by_group(fields):
+    config = DiTConfig(**fields)
+    with torch.device("meta"):
+        network = DiT(config)
+    held = dict.fromkeys(GROUPS.values(), 0)
+    for name, parameter in network.named_parameters():
+        group = next(group for part, group in GROUPS.items() if part in name)
+        held[group] += parameter.numel()
+    groups = breakdown(config, config.input_size, config.input_size)
+    assert {name: cost.params for name, cost in groups.items() if cost.params} == held
+    total = count(config, config.input_size, config.input_size)
+    assert total == sum(groups.values(), Cost(params=0, active_params=0, macs=0))
+    assert total.params == sum(parameter.numel() for parameter in network.parameters())
+    unused = (config.embeddings - 1) * (network.x_embedder.proj.weight[0].numel() + 1)
+    assert total.active_params == total.params - unused * config.hidden_size
+
+
+@pytest.mark.parametrize(
+    ("size", "millions", "linear", "total", "total_512"),
+    [  # arXiv 2411.08034, table 1, and DiT, table 1; GMACs at 256 px without and with attention
+        ("a1", 14.8, 2.42, 2.83, 16.1),
+        ("a2", 77.2, 12.9, 14.0, 68.8),
+        ("a3", 215.5, 36.3, 38.3, 177),
+        ("a4", 458, 77.5, 80.7, 361),
+        ("a5", 1200, 203, 209, 902),
+        ("a6", 1860, 316, 324, 1384),
+        ("S", 33, None, 6.06, None),
+        ("B", 130, None, 23.0, None),
+        ("L", 458, None, 80.7, None),
+        ("XL", 675, None, 118.6, 524.5),
+    ],
+)
+def test_sizes_cost_what_their_papers_say(size, millions, linear, total, total_512):
+    config = sized(size, input_size=32, in_channels=4, num_classes=1000, learn_sigma=True)
+    groups = breakdown(config, 32, 32)
+    cost = count(config, 32, 32)
+    positions = 256 * config.hidden_size  # which the papers count as parameters
+    assert (cost.params + positions) / 1e6 == pytest.approx(millions, rel=0.005)
+    assert cost.active_params == cost.params
+    assert cost.macs / 1e9 == pytest.approx(total, rel=0.003)
+    if linear is not None:
+        assert (cost.macs - groups["attention"].macs) / 1e9 == pytest.approx(linear, rel=0.004)
+    if total_512 is not None:
+        assert count(config, 64, 64).macs / 1e9 == pytest.approx(total_512, rel=0.003)
+
+
+def test_sizes_are_the_papers_rows():
+    assert [tuple(SIZES[f"a{i}"]) for i in range(1, 7)] == [
+        (12, 256, 16),
+        (16, 512, 16),
+        (20, 768, 16),
+        (24, 1024, 16),
+        (28, 1536, 16),
+        (32, 1792, 16),
+    ]
+    assert {name: tuple(SIZES[name]) for name in ("S", "B", "L", "XL")} == {
+        "S": (12, 384, 6),
+        "B": (12, 768, 12),
+        "L": (24, 1024, 16),
+        "XL": (28, 1152, 16),
+    }
+
+
+def test_latents_that_the_patch_does_not_divide_are_refused():
+    config = sized("nano", input_size=8, in_channels=4, num_classes=1, learn_sigma=False)
+    with pytest.raises(InputError, match="height: got 7"):
+        count(config, 7, 8)
+    with pytest.raises(InputError, match="width: got 0"):
+        count(config, 8, 0)

@@ -1,0 +1,134 @@
+"""Tasks are inverse translations, up to what each declares lost."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lookharder.data.example import Batch, collate, to_float
+from lookharder.data.procedural import ProceduralWorld
+from lookharder.errors import InputError
+from lookharder.tasks.amodal import Amodal
+from lookharder.tasks.depth import Depth
+from lookharder.tasks.flow import Flow
+from lookharder.tasks.generation import Generation
+from lookharder.tasks.registry import TASKS
+
+WORLD = ProceduralWorld(32, 5)
+
+
+@pytest.fixture(scope="module")
+def batch() -> Batch:
+    return collate([WORLD[i] for i in range(4)])
+
+
+def there_and_back(task, batch):
+    return task.from_image(task.to_image(batch).images[None])[0]
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_seam(name, batch):
+    task = TASKS[name]()
+    assert task.name == name
+    target = task.to_image(batch)
+    assert target.images.shape == (4, task.fields, 3, 32, 32)
+    assert target.images.abs().max() <= 1
+    assert task.condition(batch).shape[1] in (0, 2)
+    draws = task.from_image(target.images.expand(3, *target.images.shape))
+    prediction, uncertainty = task.merge(draws)
+    torch.testing.assert_close(prediction.float(), draws[0].float(), atol=1e-5, rtol=0)
+    assert uncertainty.shape == (4, 32, 32)
+    assert uncertainty.abs().max() < 1e-5
+    assert task.resize(prediction, 20, 40).shape[-2:] == (20, 40)
+
+
+@pytest.mark.parametrize("space", ["linear", "log"])
+def test_depth_is_affine_in_its_space_between_the_quantiles(space, batch):
+    task = Depth(space=space)
+    back = there_and_back(task, batch)
+    for depth, valid, value in zip(batch.depth, batch.depth_valid, back, strict=True):
+        inside = valid & (value > 0) & (value < 1)
+        x = value[inside].double()
+        y = (depth.log() if space == "log" else depth)[inside].double()
+        slope, offset = torch.linalg.lstsq(torch.stack([x, torch.ones_like(x)], 1), y).solution
+        torch.testing.assert_close(slope * x + offset, y, atol=1e-4, rtol=1e-4)
+        assert slope > 0, "larger is farther"
+
+
+@settings(max_examples=25, deadline=None)
+@given(scale=st.floats(0.1, 10), shift=st.floats(0, 5))
+def test_depth_forgets_scale_and_shift(scale, shift):
+    batch = collate([WORLD[0]])
+    other = Batch(
+        name=batch.name,
+        image=batch.image,
+        depth=batch.depth * scale + shift,
+        depth_valid=batch.depth_valid,
+    )
+    first, second = (Depth().to_image(b).images for b in (batch, other))
+    torch.testing.assert_close(first, second, atol=1e-3, rtol=0)
+
+
+def test_depth_quantiles_are_two_percent(batch):
+    value = there_and_back(Depth(), batch)
+    for v, valid in zip(value, batch.depth_valid, strict=True):
+        assert (v[valid] <= 0).float().mean() == pytest.approx(0.02, abs=0.01)
+
+
+def test_depth_prompt_is_all_ones_and_validity_leaks(batch):
+    hidden = torch.zeros_like(batch.depth_valid)
+    hidden[:, :8] = True
+    partly = Batch(name=batch.name, image=batch.image, depth=batch.depth, depth_valid=hidden)
+    assert (Depth().condition(partly)[:, 1] == 1).all()
+    assert not (Depth(prompt="validity").condition(partly)[:, 1] == 1).all()
+
+
+def test_depth_needs_a_valid_pixel(batch):
+    none = torch.zeros_like(batch.depth_valid)
+    with pytest.raises(InputError, match="no valid depth"):
+        Depth().to_image(Batch(name=batch.name, image=batch.image, depth=batch.depth, depth_valid=none))
+
+
+@pytest.mark.parametrize("task", [Flow(), Flow(layout="split"), Flow(layout="split", limit=75, limit_unit="pixels")])
+def test_flow_comes_back_in_pixels(task, batch):
+    known = task.to_image(batch).known
+    assert known.float().mean() > 0.9
+    back = there_and_back(task, batch)
+    expected = torch.where(known[:, None], batch.flow, 0)
+    torch.testing.assert_close(back, expected, atol=1e-4, rtol=0)
+
+
+def test_flow_resize_scales_u_and_v_apart():
+    flow = torch.ones(1, 2, 8, 8)
+    wide = Flow().resize(flow, 16, 24)
+    torch.testing.assert_close(wide[:, 0], torch.full((1, 16, 24), 3.0))
+    torch.testing.assert_close(wide[:, 1], torch.full((1, 16, 24), 2.0))
+
+
+def test_flow_beyond_the_limit_is_not_learnt(batch):
+    task = Flow(limit=0.01)
+    target = task.to_image(batch)
+    fast = (batch.flow.abs() > 0.01 * 32).any(1)
+    assert fast.any()
+    assert not (target.known & fast).any()
+
+
+def test_amodal_mask_comes_back(batch):
+    assert torch.equal(there_and_back(Amodal(), batch), batch.amodal)
+
+
+def test_amodal_rule_is_the_published_one():
+    grey = torch.tensor([249, 250, 251, 255], dtype=torch.uint8).view(1, 1, 1, 4).expand(1, 3, 1, 4)
+    images = to_float(grey)[None, :, None]  # (N, B, F, 3, H, W)
+    assert Amodal().from_image(images).flatten().tolist() == [True, True, False, False]
+
+
+def test_generation_needs_nothing(batch):
+    assert Generation().condition(batch).shape == (4, 0, 3, 32, 32)
+
+
+def test_missing_annotation_is_named(batch):
+    bare = Batch(name=("photo",), image=batch.image[:1])
+    for task in (Depth(), Flow(), Amodal()):
+        with pytest.raises(InputError, match="photo"):
+            task.to_image(bare)

@@ -1,0 +1,114 @@
+"""The loop: order, proportions, learning, and independence from everything but (state, seed, iteration)."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lookharder.chain import Chain
+from lookharder.config import override
+from lookharder.data.source import open_data
+from lookharder.errors import InputError
+from lookharder.recipes import smoke
+from lookharder.seeding import torch_generator
+from lookharder.training.loop import TrainConfig, apportion, start, train
+
+SMALL = override(
+    smoke(),
+    [
+        "chain.model.depth=1",
+        "chain.model.hidden_size=32",
+        "train.batch_size=6",
+        "train.iterations=6",
+        *[f"data.{task}.spec=procedural:4:1" for task in ("generation", "depth", "flow", "amodal")],
+    ],
+)
+DATA = {task: open_data(SMALL.data["depth"]) for task in SMALL.train.mix}
+
+
+def fresh():
+    chain = Chain.build(SMALL.chain, torch_generator(0))
+    return chain, start(chain, SMALL.train)
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcdef"), st.floats(0.01, 10), min_size=1),
+    st.integers(1, 300),
+)
+def test_apportion_sums_and_stays_within_one(mix, total):
+    counts = apportion(mix, total)
+    assert sum(counts.values()) == total
+    for name, share in mix.items():
+        assert abs(counts.get(name, 0) - share * total / sum(mix.values())) < 1
+
+
+def test_steps_count_finished_iterations():
+    chain, state = fresh()
+    steps = list(train(SMALL.train, state, chain, DATA))
+    assert [step.iteration for step in steps] == [1, 2, 3, 4, 5, 6]
+    assert all(set(step.losses) == set(SMALL.train.mix) for step in steps)
+    assert state.iteration == 6
+
+
+def test_stopping_anywhere_changes_nothing():
+    whole, state = fresh()
+    losses = [step.loss for step in train(SMALL.train, state, whole, DATA)]
+    parts, state = fresh()
+    again = []
+    for stop in (1, 4, 6):  # the generator is dropped and made anew
+        for step in train(SMALL.train, state, parts, DATA):
+            again.append(step.loss)
+            if step.iteration == stop:
+                break
+    assert again == losses
+    for a, b in zip(whole.network.parameters(), parts.network.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_it_learns_one_picture_by_heart():
+    config = override(
+        SMALL,
+        [
+            "train.iterations=150",
+            'train.mix={"depth":1}',
+            "train.augment=false",
+            "train.optim.lr=0.003",
+            "data.depth.spec=procedural:1:1",
+        ],
+    )
+    chain = Chain.build(config.chain, torch_generator(0))
+    steps = list(
+        train(config.train, start(chain, config.train), chain, {"depth": open_data(config.data["depth"])})
+    )
+    first, last = (sum(s.loss for s in part) / 10 for part in (steps[:10], steps[-10:]))
+    assert last < 0.15 * first
+
+
+def test_weights_scale_the_loss_of_a_task():
+    chain, state = fresh()
+    plain = next(train(SMALL.train, state, chain, DATA))
+    chain, state = fresh()
+    weighted = next(train(override(SMALL, ['train.weights={"flow":3}']).train, state, chain, DATA))
+    assert weighted.losses == plain.losses
+    share = apportion(SMALL.train.mix, 6)["flow"] / 6
+    assert weighted.loss == pytest.approx(plain.loss + 2 * share * plain.losses["flow"], rel=1e-5)
+
+
+def test_time_shift_moves_mass_to_noise():
+    def mean_time(shift):
+        u = torch.rand(10000, generator=torch_generator(3), dtype=torch.float64)
+        return (shift * u / (1 + (shift - 1) * u)).mean()
+
+    assert mean_time(1.0) == pytest.approx(0.5, abs=0.01)
+    # E[s u / (1 + (s - 1) u)] = s (s - 1 - ln s) / (s - 1)^2
+    assert mean_time(4.0) == pytest.approx(4 * (3 - 1.3863) / 9, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"iterations": 0}, {"batch_size": 0}, {"mix": {}}, {"mix": {"depth": -1.0}}, {"time_shift": 0.0}, {"weights": {"flow": 1.0}}],
+)
+def test_bad_configurations(bad):
+    good = {"iterations": 1, "batch_size": 1, "mix": {"depth": 1.0}}
+    with pytest.raises(InputError):
+        TrainConfig(**(good | bad))
