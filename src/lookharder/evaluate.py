@@ -7,7 +7,7 @@ stands that of the trivial answers: the best map that ignores the picture (depth
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,7 @@ from lookharder.metrics import depth as depth_metrics
 from lookharder.metrics import flow as flow_metrics
 from lookharder.metrics import segmentation
 from lookharder.metrics.statistics import bootstrap_mean
-from lookharder.predict import Predictor
+from lookharder.predict import Prediction, Predictor
 
 MAP_SIDE = 64  # side of the mean map among the depth baselines
 
@@ -102,8 +102,9 @@ def evaluate(
     steps: int | None = None,
     members: int | None = None,
     seed: int = 0,
+    resolution: int | None = None,
     batch_size: int = 16,
-    progress: Callable[[int], object] = lambda count: None,
+    watch: Callable[[Sequence[Example], Prediction], object] = lambda examples, result: None,
 ) -> Evaluation:
     """Score a model on a data set; every picture is predicted as a user's would be, and scored at its own size.
 
@@ -116,8 +117,9 @@ def evaluate(
         steps: denoising steps; None = the model's default.
         members: draws; None = the model's default.
         seed: key of the noise.
+        resolution: longest edge at which the network works; None = the model's default.
         batch_size: pictures of one size predicted together.
-        progress: called with the number of pictures done, after each batch.
+        watch: called after each batch with its examples and what was predicted for them.
 
     Raises:
         InputError: for a task that cannot be scored, or data without ground truth for it.
@@ -138,6 +140,7 @@ def evaluate(
             mask=[example.visible for example in group] if task == "amodal" else None,
             num_inference_steps=steps,
             ensemble_size=members,
+            processing_resolution=resolution,
             seed=seed,
         )
         macs += result.macs
@@ -150,7 +153,7 @@ def evaluate(
                     for k, v in SCORES[task](answer(example), example, rules).items()
                 }
             rows.append({"name": example.name, **scores})
-        progress(len(group))
+        watch(group, result)
     return Evaluation(
         model=predictor.name,
         task=task,

@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -23,17 +23,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lookharder.chain import Chain
-from lookharder.data.example import Batch, to_float, to_uint8
+from lookharder.data.example import Batch, to_uint8
 from lookharder.diffusion.sampler import ddim_step, draw_noise, sample
 from lookharder.diffusion.schedule import Spacing, spaced_timesteps
 from lookharder.errors import InputError
+from lookharder.inputs import Picture, batch_of, check, resized
 from lookharder.models.flops import count
 from lookharder.shapes import Fields
 from lookharder.tasks.base import resize_map
 
 WEIGHTS = Path(__file__).parent / "weights"
-MAX_PIXELS = 8192 * 8192
-Picture = Any  # PIL image, or uint8 array or tensor (3, H, W) or (H, W, 3)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -161,15 +160,17 @@ class Predictor:
             b, f = [b for _, b, _ in part], [f for _, _, f in part]
             noise = draw_noise([(seed, pictures[b], n, f) for n, b, f in part], shape)
             denoise = partial(chain.denoiser, condition=condition[b], labels=labels[b, f])
-            x_T = noise(0).to(self.device)  # noqa: N806
+            x_T = noise(0).to(self.device)
             latents.append(sample(denoise, x_T, timesteps, schedule, step, noise))
         images = torch.cat([chain.autoencoder.decode(part) for part in latents])
         images = images.view(members, *labels.shape, *images.shape[1:])  # (N, B, F, 3, H, W)
 
         draws = task.from_image(images)  # (N, B, ...)
         prediction, uncertainty = task.merge(draws)  # (B, ...), (B, H, W)
-        forwards = members * labels.numel() * steps
-        macs = forwards * count(chain.config.model, *shape[1:]).macs
+        encode, decode = chain.autoencoder.macs(*batch.image.shape[-2:])
+        sources = condition.shape[1] // chain.autoencoder.channels
+        forward = count(chain.config.model, *shape[1:]).macs
+        macs = len(pictures) * sources * encode + len(every) * (steps * forward + decode)
         return Answer(prediction=prediction, uncertainty=uncertainty, images=images[0], macs=macs)
 
     def __call__(
@@ -213,10 +214,10 @@ class Predictor:
         config = self.chain.config
         steps = config.steps if num_inference_steps is None else num_inference_steps
         members = config.members if ensemble_size is None else ensemble_size
-        _check(members >= 1, "ensemble_size", members, "1 or more")
-        _check(batch_size >= 1, "batch_size", batch_size, "1 or more")
-        _check(output_type in ("np", "pt"), "output_type", repr(output_type), "'np' or 'pt'")
-        _check(
+        check(members >= 1, "ensemble_size", members, "1 or more")
+        check(batch_size >= 1, "batch_size", batch_size, "1 or more")
+        check(output_type in ("np", "pt"), "output_type", repr(output_type), "'np' or 'pt'")
+        check(
             not output_uncertainty or members > 1,
             "output_uncertainty",
             True,
@@ -225,11 +226,11 @@ class Predictor:
         if generator is not None:
             seed = int(torch.randint(2**62, (), generator=generator))
         self.chain.task(task)
-        batch = _batch(task, image, second, mask)
+        batch = batch_of(task, image, second, mask)
         height, width = batch.image.shape[-2:]
         size = self.working_size(height, width, processing_resolution)
         answer = self.draw(
-            task, _resized(batch, *size), steps=steps, members=members, seed=seed, chunk=batch_size
+            task, resized(batch, *size), steps=steps, members=members, seed=seed, chunk=batch_size
         )
 
         prediction, uncertainty, paintings = (
@@ -271,88 +272,6 @@ class Predictor:
         return rows * multiple, columns * multiple
 
 
-def _batch(task: str, image: Any, second: Any, mask: Any) -> Batch:
-    images = _pictures("image", image)
-    extra: dict[str, Tensor] = {}
-    for name, value, wanted in (
-        ("second", second, task == "flow"),
-        ("mask", mask, task == "amodal"),
-    ):
-        _check(
-            (value is not None) == wanted,
-            name,
-            "nothing" if value is None else "something",
-            f"{'needed' if wanted else 'not used'} by task {task!r}",
-        )
-    if second is not None:
-        extra["second"] = to_float(_pictures("second", second))
-    if mask is not None:
-        extra["visible"] = _masks(mask)
-    for name, value in extra.items():
-        size, expected = (len(value), *value.shape[-2:]), (len(images), *images.shape[-2:])
-        _check(
-            size == expected,
-            "mask" if name == "visible" else name,
-            f"{size}",
-            f"as the image: {expected} (count, H, W)",
-        )
-    return Batch(
-        name=tuple(f"image {i}" for i in range(len(images))), image=to_float(images), **extra
-    )
-
-
-def _pictures(argument: str, value: Any) -> Tensor:
-    """One picture or several -> (B, 3, H, W) uint8."""
-    several = value if isinstance(value, list | tuple) else [value]
-    _check(len(several) > 0, argument, "an empty list", "at least one picture")
-    tensors = []
-    for picture in several:
-        if hasattr(picture, "convert"):  # PIL, without importing it
-            picture = np.asarray(picture.convert("RGB"))
-        tensor = torch.as_tensor(
-            np.ascontiguousarray(picture) if isinstance(picture, np.ndarray) else picture
-        )
-        if tensor.ndim == 3 and tensor.shape[0] != 3 and tensor.shape[-1] == 3:
-            tensor = tensor.permute(2, 0, 1)
-        good = tensor.dtype == torch.uint8 and tensor.ndim == 3 and tensor.shape[0] == 3
-        _check(
-            good,
-            argument,
-            f"{tensor.dtype} of shape {tuple(tensor.shape)}",
-            "uint8 (3, H, W) or (H, W, 3), or PIL",
-        )
-        _check(
-            tensor.shape[1] * tensor.shape[2] <= MAX_PIXELS,
-            argument,
-            f"{tuple(tensor.shape)}",
-            f"{MAX_PIXELS} pixels",
-        )
-        tensors.append(tensor)
-    sizes = sorted({tuple(t.shape[-2:]) for t in tensors})
-    _check(len(sizes) == 1, argument, f"sizes {sizes}", "pictures of one size in one call")
-    return torch.stack(tensors)
-
-
-def _masks(value: Any) -> Tensor:
-    """One mask or several -> (B, H, W) bool."""
-    several = value if isinstance(value, list | tuple) else [value]
-    tensors = [torch.as_tensor(np.asarray(mask)) for mask in several]
-    for tensor in tensors:
-        good = tensor.dtype == torch.bool and tensor.ndim == 2
-        _check(good, "mask", f"{tensor.dtype} of shape {tuple(tensor.shape)}", "bool (H, W)")
-        _check(bool(tensor.any()), "mask", "an empty mask", "at least one visible pixel")
-    return torch.stack(tensors)
-
-
-def _resized(batch: Batch, height: int, width: int) -> Batch:
-    changes = {"image": resize_map(batch.image, height, width)}
-    if batch.second is not None:
-        changes["second"] = resize_map(batch.second, height, width)
-    if batch.visible is not None:
-        changes["visible"] = resize_map(batch.visible[:, None].float(), height, width)[:, 0] > 0.5
-    return replace(batch, **changes)  # type: ignore[arg-type]
-
-
 def _digest(image: Float[Tensor, "3 H W"]) -> int:
     """Identity of a picture, so that its noise does not depend on where in a batch it stands."""
     return int.from_bytes(
@@ -362,8 +281,3 @@ def _digest(image: Float[Tensor, "3 H W"]) -> int:
 
 def _typed(values: Tensor, output_type: str) -> Any:
     return values.permute(0, 2, 3, 1).cpu().numpy() if output_type == "np" else values.cpu()
-
-
-def _check(good: bool, argument: str, got: object, allowed: str) -> None:
-    if not good:
-        raise InputError(argument, got, allowed)

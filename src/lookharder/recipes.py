@@ -13,8 +13,8 @@ from lookharder.data.procedural import FAMILIES
 from lookharder.data.source import DataConfig
 from lookharder.diffusion.schedule import NoiseSchedule
 from lookharder.models.dit import DiTConfig
-from lookharder.tasks.base import SOURCES
 from lookharder.tasks.amodal import Amodal
+from lookharder.tasks.base import SOURCES
 from lookharder.tasks.depth import Depth
 from lookharder.tasks.flow import Flow
 from lookharder.tasks.generation import Generation

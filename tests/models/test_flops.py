@@ -38,7 +38,7 @@ FIELDS = st.fixed_dictionaries(
 
 
 @given(fields=FIELDS, rows=st.integers(1, 5), columns=st.integers(1, 5))
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=10)
 def test_macs_are_those_that_torch_counts(fields, rows, columns):
     config = DiTConfig(**fields)
     height, width = rows * config.patch_size, columns * config.patch_size
@@ -53,7 +53,7 @@ def test_macs_are_those_that_torch_counts(fields, rows, columns):
 
 
 @given(fields=FIELDS)
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=10)
 def test_parameters_are_the_model_s_group_by_group(fields):
     config = DiTConfig(**fields)
     with torch.device("meta"):

@@ -67,7 +67,7 @@ def test_the_reference_file_loads_and_predicts_as_it_did(shared, tmp_path):
     [
         CONFIG,
         replace(CONFIG, learn_sigma=False, patch_size=1, input_size=4),
-        replace(CONFIG, depth=12, hidden_size=128, num_heads=4),
+        replace(CONFIG, depth=3, hidden_size=64, num_heads=4),
     ],
 )
 def test_a_file_becomes_the_network_it_came_from(config, tmp_path):
@@ -86,7 +86,7 @@ def test_heads_by_argument_then_header_then_size_then_rule(tmp_path):
     save_file(state, path, {"config": json.dumps({"num_heads": 2})})
     assert load_network(path).config.num_heads == 2
     assert load_network(path, num_heads=5).config.num_heads == 5
-    a1 = replace(CONFIG, depth=12, hidden_size=256, num_heads=16)
+    a1 = replace(CONFIG, depth=12, hidden_size=256, num_heads=16, mlp_ratio=0.1)
     save_file(foreign_state(a1), path)
     assert load_network(path).config.num_heads == 16  # 256 channels alone would say 4
 

@@ -163,6 +163,17 @@ def test_failed_draws_are_left_out():
         close(ours, expected, atol=1e-12)
 
 
+def test_the_result_is_the_median_of_the_aligned_draws_in_its_own_unit():
+    _, draws = ensemble(11, n=4, noise=0.2)
+    scale, shift = (x.numpy()[:, None, None] for x in merge.solve_affine(draws))
+    aligned = scale * draws.numpy() + shift
+    middle = np.median(aligned, axis=0)
+    merged, uncertainty = merge.merge_affine(draws)
+    np.testing.assert_allclose(merged, (middle - middle.min()) / np.ptp(middle), atol=1e-12)
+    spread = np.median(np.abs(aligned - middle), axis=0) / np.ptp(middle)
+    np.testing.assert_allclose(uncertainty, spread, atol=1e-12)
+
+
 def test_constant_draws_give_their_median():
     draws = torch.tensor([0.2, 0.3, 0.9, 0.4])[:, None, None].expand(4, 3, 3)
     merged, uncertainty = merge.merge_affine(draws)
@@ -219,13 +230,16 @@ def test_vector_median_has_the_least_sum_of_distances():
 def test_vector_median_turns_with_the_axes_and_forgets_the_order(seed, n, angle):
     rng = torch.Generator().manual_seed(seed)
     draws = 10 * torch.randn(n, 2, 4, 5, generator=rng, dtype=torch.float64)
-    merged, uncertainty = merge.vector_median(draws, iterations=400)
+    merged, _ = merge.vector_median(draws, iterations=400)
     cos, sin = np.cos(angle), np.sin(angle)
     turn = torch.tensor([[cos, -sin], [sin, cos]], dtype=torch.float64)
     turned = torch.einsum("ij,njhw->nihw", turn, draws)[torch.randperm(n, generator=rng)]
-    again, uncertainty_again = merge.vector_median(turned, iterations=400)
-    close(again, torch.einsum("ij,jhw->ihw", turn, merged), atol=2e-2)
-    close(uncertainty_again, uncertainty, atol=2e-2)
+    again = torch.einsum("ji,jhw->ihw", turn, merge.vector_median(turned, iterations=400)[0])
+
+    def cost(point):
+        return (draws - point).square().sum(1).sqrt().sum(0)
+
+    close(cost(again), cost(merged), atol=1e-2)  # points may differ where the cost is flat
     reordered = merge.vector_median(draws.flip(0), iterations=400)
     close(reordered[0], merged)
 

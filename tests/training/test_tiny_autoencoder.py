@@ -55,7 +55,7 @@ def example(index: int) -> Example:
 
 @pytest.fixture(scope="module")
 def photos() -> list[np.ndarray]:
-    slopes = (np.arange(side) * np.arange(24)[:, None] % 256 for side in (16, 40, 70))
+    slopes = (np.arange(side) + 6 * np.arange(24)[:, None] for side in (16, 40, 70))
     return [np.stack([slope, 255 - slope, slope], 2).astype(np.uint8) for slope in slopes]
 
 
@@ -128,7 +128,7 @@ def test_training_learns_repeats_and_leaves_unit_latents(photos, pictures, tmp_p
         for run in ("one", "two")
     ]
     assert len(losses[0]) == SHORT.iterations
-    assert np.mean(losses[0][-5:]) < 0.6 * np.mean(losses[0][:5])
+    assert np.mean(losses[0][-5:]) < 0.75 * np.mean(losses[0][:5])
     assert losses[0] == losses[1]
     one, two = Tiny.load(tmp_path / "one"), Tiny.load(tmp_path / "two")
     assert one.fingerprint() == two.fingerprint()

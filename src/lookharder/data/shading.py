@@ -47,18 +47,18 @@ def paint(
     front = np.empty((len(pixel), 3), np.float32)
     front[own] = colours[: len(own)]
     front[lent] = front[pixel[lent]]
-    picture = resolve(samples, front, np.ones(len(pixel), bool))
+    picture = gather(samples, front, np.ones(len(pixel), bool))
     white = np.ones_like(picture)
     if alone is not None:
         back = front.copy()
         back[behind] = colours[len(own) :]
         covered = alone.body >= 0
         centre = covered[: len(white)]
-        white[centre] = resolve(samples, back, covered & centre[pixel])[centre]
+        white[centre] = gather(samples, back, covered & centre[pixel])[centre]
     return picture.reshape(*size, 3), white.reshape(*size, 3)
 
 
-def resolve(
+def gather(
     samples: Samples, colours: Float[np.ndarray, "k 3"], counted: Bool[np.ndarray, "k"]
 ) -> Float[np.ndarray, "HW 3"]:
     """Mean colour of the counted rays of each pixel; 0 where none is."""

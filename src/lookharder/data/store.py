@@ -9,6 +9,7 @@ import shutil
 import uuid
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import fields
+from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def _write(dataset: Dataset, folder: Path, workers: int) -> None:
             folder / f"{name}.npy", "w+", array.dtype, (count, *array.shape)
         ).flush()
     bounds = np.linspace(0, count, min(count, workers * 8) + 1).astype(int).tolist()
-    spans = list(zip(bounds[:-1], bounds[1:], strict=True))
+    spans = list(pairwise(bounds))
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         done = list(
             pool.map(

@@ -38,7 +38,9 @@ class Task(Protocol):
     """The seam between tasks and everything else; `name` and `fields` are read, the rest is called."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Its key in `TASKS`."""
+        ...
 
     @property
     def fields(self) -> int:

@@ -138,6 +138,12 @@ def train(
         loss.backward()
         limit = math.inf if config.optim.clip_norm is None else config.optim.clip_norm
         grad_norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
+        if not math.isfinite(
+            grad_norm
+        ):  # before the update: the weights on disk and here stay good
+            raise FloatingPointError(
+                f"gradient norm {float(grad_norm)} at iteration {state.iteration + 1}"
+            )
         state.optimizer.step()
         state.optimizer.zero_grad(set_to_none=True)
         state.ema.update(chain.network, state.iteration)

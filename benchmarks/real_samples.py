@@ -1,0 +1,87 @@
+"""Scores of a model on small excerpts of published sets, beside the trivial answers: does it transfer?
+
+    python benchmarks/real_samples.py DATA --model tiny --out docs/results
+
+DATA holds one folder a set, in the set's own layout. Writes `real-samples.json` (all rows) and `real-samples.md` (the
+table). A handful of pictures is no benchmark; the table says whether the model sees anything at all in real pictures.
+"""
+
+import argparse
+from pathlib import Path
+
+from lookharder.data.source import open_spec
+from lookharder.evaluate import Evaluation, evaluate, protocol
+from lookharder.files import atomic, write_json
+from lookharder.predict import Predictor
+
+SETS = (  # reader, folder below DATA, task
+    ("hypersim", "hypersim/val", "depth"),
+    ("livingroom", "livingroom", "depth"),
+    ("tum_rgbd", "tum_rgbd", "depth"),
+    ("kitti_depth", "kitti_depth", "depth"),
+    ("middlebury_stereo", "middlebury_stereo", "depth"),
+    ("flying_chairs", "flying_chairs", "flow"),
+    ("kitti_flow", "kitti_flow", "flow"),
+    ("pix2gestalt", "pix2gestalt", "amodal"),
+    ("coco_amodal", "coco_amodal", "amodal"),
+)
+SHOWN = {"depth": ("abs_rel", "delta1"), "flow": ("epe", "fl_all"), "amodal": ("iou", "iou_invisible")}
+
+
+def score(predictor: Predictor, data: Path, resolution: int | None) -> list[Evaluation]:
+    results = []
+    for reader, folder, task in SETS:
+        dataset = open_spec(f"{reader}:{data / folder}", 64)
+        rules = protocol(task, reader)
+        results.append(
+            evaluate(predictor, task, dataset, data=reader, rules=rules, resolution=resolution)
+        )
+    return results
+
+
+def table(results: list[Evaluation], command: str) -> str:
+    lines = [
+        "# Real samples",
+        "",
+        f"Model `{results[0].model}`, {results[0].steps} steps, {results[0].members} draw(s). Written by",
+        "",
+        f"    {command}",
+        "",
+        "Lower is better for abs_rel, epe and fl_all; higher for delta1 and iou. Depth is aligned by scale and shift; flow is",
+        "in pixels at native size and never fitted. Each trivial answer ignores the picture, or is the visible mask.",
+        "",
+        "| set | task | pictures | metric | model | trivial answers |",
+        "| --- | --- | ---: | --- | ---: | --- |",
+    ]
+    for result in results:
+        for metric in SHOWN[result.task]:
+            if metric not in result.means:
+                continue
+            trivial = ", ".join(
+                f"{key.split('.')[1]} {value['mean']:.3f}"
+                for key, value in result.means.items()
+                if key.startswith("trivial.") and key.endswith(f".{metric}")
+            )
+            mean = result.means[metric]["mean"]
+            lines.append(
+                f"| {result.data} | {result.task} | {len(result.rows)} | {metric} | {mean:.3f} | {trivial} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--model", default="tiny")
+    parser.add_argument("--resolution", type=int, default=None)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    results = score(Predictor.from_pretrained(options.model), options.data, options.resolution)
+    write_json(options.out / "real-samples.json", [result.to_json() for result in results])
+    command = f"python benchmarks/real_samples.py DATA --model {options.model} --out {options.out}"
+    with atomic(options.out / "real-samples.md") as aside:
+        aside.write_text(table(results, command), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

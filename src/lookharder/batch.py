@@ -1,0 +1,155 @@
+"""Many inputs in one go: predicted in groups, one line of JSON for each, one page for all.
+
+    for index, record in predict_files(predictor, "depth", inputs, out):    # the files of an input are written
+        ...
+    finish(out, records)                                                    # predictions.jsonl, index.html
+
+How pictures are grouped changes nothing, because the noise of each is keyed by its content.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from lookharder import __version__
+from lookharder.files import atomic
+from lookharder.gallery import Card, Picture, Section, write_gallery
+from lookharder.outputs import MEANING, file_names, write
+from lookharder.picture_files import Input
+from lookharder.predict import Prediction, Predictor
+
+TOGETHER = 16  # pictures of one size in one call
+# fmt: off
+CAPTIONS: dict[str, dict[str, str]] = {
+    "depth": {"input": "input", "picture": "depth: red is near, blue is far"},
+    "flow": {"input": "first frame", "second": "second frame",
+             "picture": "flow: hue is direction, white is no motion"},
+    "amodal": {"input": "input", "overlay": "blue: given; red: found to be hidden",
+               "picture": "the whole object, as painted"},
+}
+# fmt: on
+UNSURE = "uncertainty: pale is sure"
+
+
+def predict_files(
+    predictor: Predictor,
+    task: str,
+    inputs: Sequence[Input],
+    out: Path,
+    *,
+    steps: int | None = None,
+    members: int | None = None,
+    resolution: int | None = None,
+    batch_size: int = 64,
+    seed: int = 0,
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Predict inputs, pictures of one size together, and write the files of each; arguments as of a Predictor.
+
+    Yields:
+        (index of the input, its record), when its files are written.
+    """
+    members = predictor.chain.config.members if members is None else members
+    order = sorted(range(len(inputs)), key=lambda i: (inputs[i].size, i))
+    for _, same in groupby(order, key=lambda i: inputs[i].size):
+        indices = list(same)
+        for first in range(0, len(indices), TOGETHER):
+            group = indices[first : first + TOGETHER]
+            pictures = [inputs[i].read() for i in group]
+            result = predictor(
+                [p.image for p in pictures],
+                task=task,
+                second=[p.second for p in pictures] if task == "flow" else None,
+                mask=[p.mask for p in pictures] if task == "amodal" else None,
+                num_inference_steps=steps,
+                ensemble_size=members,
+                processing_resolution=resolution,
+                batch_size=batch_size,
+                seed=seed,
+                output_uncertainty=members > 1,
+            )
+            for position, index in enumerate(group):
+                files = file_names(task, inputs[index].name, members)
+                figures = write(out, files, result, position, pictures[position])
+                share = {
+                    "seed": seed,
+                    "seconds": result.seconds / len(group),
+                    "macs": result.macs // len(group),
+                }
+                yield (
+                    index,
+                    _record(predictor.name, inputs[index], files, figures, result) | share,
+                )
+
+
+def finish(out: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write `predictions.jsonl` and `index.html` of a folder of results."""
+    lines = [json.dumps(record, allow_nan=False) + "\n" for record in records]
+    with atomic(out / "predictions.jsonl") as aside:
+        aside.write_text("".join(lines), encoding="utf-8")
+    first = records[0]
+    lead = (
+        f"Model {first['model']}, {first['steps']} steps, {first['members']} draws, "
+        f"seed {first['seed']}. {MEANING[first['task']]['meaning']}."
+    )
+    cards = [_card(record) for record in records]
+    write_gallery(
+        out / "index.html",
+        title=f"lookharder: {first['task']}",
+        lead=lead[0].upper() + lead[1:],
+        sections=[Section(cards=cards)],
+    )
+
+
+def _record(
+    model: str, item: Input, files: Mapping[str, str], figures: Mapping[str, float], r: Prediction
+) -> dict[str, Any]:
+    height, width = item.size
+    companion = {} if item.companion is None else {"flow": "second", "amodal": "mask"}
+    return {
+        "input": str(item.image),
+        **({companion[item.task]: str(item.companion)} if companion else {}),
+        "task": item.task,
+        "files": dict(files),
+        "shape": [2, height, width] if item.task == "flow" else [height, width],
+        "dtype": "bool" if item.task == "amodal" else "float32",
+        **{
+            key: text
+            for key, text in MEANING[item.task].items()
+            if r.members > 1 or key != "uncertainty_meaning"
+        },
+        **figures,
+        "model": model,
+        "steps": r.steps,
+        "members": r.members,
+        "resolution": list(r.resolution),
+        "version": __version__,
+    }
+
+
+def _card(record: Mapping[str, Any]) -> Card:
+    files, (height, width) = record["files"], record["shape"][-2:]
+    captions = dict(CAPTIONS[record["task"]])
+    if "motion_max" in record:
+        captions["picture"] += f", longest {record['motion_max']:.1f} px"
+    if "uncertainty_picture" in files:
+        captions["uncertainty_picture"] = f"{UNSURE}, dark is {record['uncertainty_max']:.3g}"
+    facts = {
+        "size": f"{width} x {height}",
+        "worked at": f"{record['resolution'][1]} x {record['resolution'][0]}",
+        "time": f"{record['seconds']:.2f} s",
+        "compute": f"{record['macs'] / 1e9:.2f} GMACs",
+    }
+    if "motion_mean" in record:
+        facts["mean motion"] = f"{record['motion_mean']:.2f} px"
+    if "found_pixels" in record:
+        facts["object"] = f"{record['whole_pixels']} px, {record['found_pixels']} of them hidden"
+    if "uncertainty_mean" in record:
+        facts["mean uncertainty"] = f"{record['uncertainty_mean']:.3g}"
+    return Card(
+        title=Path(record["input"]).name,
+        pictures=[Picture(file=files[role], caption=text) for role, text in captions.items()],
+        facts=facts,
+        downloads=[file for role, file in files.items() if role not in captions],
+    )

@@ -1,0 +1,182 @@
+"""The arguments of every verb, and argparse's complaints in the words of `InputError`."""
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lookharder import __version__
+from lookharder.errors import InputError
+
+TASKS = ("depth", "flow", "amodal")
+
+DESCRIPTION = "Depth, optical flow and hidden objects by iterative denoising."
+EXAMPLES = """examples:
+  lookharder demo
+  lookharder predict depth photo.jpg --out result
+  lookharder predict depth photos/ --steps 8 --members 8 --out result
+  lookharder predict flow frame1.png --second frame2.png --out result
+  lookharder predict amodal photo.jpg --mask visible.png --out result
+  lookharder train tiny --set train.iterations=2000 --out run
+  lookharder evaluate --model run/model --task depth --data procedural:100 --out scores.json
+"""
+TRAIN = """An unknown RECIPE lists those there are. A stopped run is resumed by the same command:
+it saves when it gets SIGTERM, SIGUSR1 or Ctrl-C, and exits with 75."""
+DATA = "procedural[:COUNT[:SEED]], or READER:PATH; an unknown READER lists those there are"
+
+# What argparse says -> (argument, got, allowed) of an InputError.
+COMPLAINTS: tuple[tuple[str, str, str, str], ...] = (
+    (r"argument (.+?): got (.*), allowed: (.*)", r"\1", r"\2", r"\3"),
+    (r"argument (.+?): invalid choice: (.*) \(choose from (.*)\)", r"\1", r"\2", r"\3"),
+    (r"argument (.+?): expected (.*)", r"\1", "nothing", r"\2"),
+    (r"the following arguments are required: (.*)", r"\1", "nothing", "a value"),
+    (r"unrecognized arguments: (.*)", r"\1", "an argument that is not known", ""),
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, whose errors are InputErrors: one line, exit code 2, like all bad input."""
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(
+            allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **keywords
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage and leaving."""
+        help_ = f"what `{self.prog} --help` lists"
+        for pattern, *parts in COMPLAINTS:
+            if match := re.fullmatch(pattern, message, re.DOTALL):
+                argument, got, allowed = (match.expand(part) for part in parts)
+                raise InputError(argument, got, allowed or help_)
+        raise InputError("arguments", message, help_)
+
+
+def build() -> tuple[Parser, dict[str, Parser]]:
+    """The parser of the whole command, and that of each verb by its name."""
+    parser = Parser(prog="lookharder", description=DESCRIPTION, epilog=EXAMPLES)
+    parser.add_argument("--version", action="version", version=f"lookharder {__version__}")
+    verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True)
+    table: dict[str, tuple[Callable[[Parser], None], str, str]] = {
+        "demo": (_demo, "predict and score all three tasks on the embedded scenes", ""),
+        "predict": (_predict, "depth, flow or the whole of a hidden object, from images", ""),
+        "train": (_train, "run or resume a recipe", TRAIN),
+        "evaluate": (_evaluate, "score a model on a data set, beside trivial answers", ""),
+    }
+    parsers: dict[str, Parser] = {}
+    for verb, (add_arguments, help_, epilog) in table.items():
+        sentence = help_[0].upper() + help_[1:] + "."
+        parsers[verb] = verbs.add_parser(verb, help=help_, description=sentence, epilog=epilog)
+        add_arguments(parsers[verb])
+    return parser, parsers
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """A type of arguments: whole numbers from `least` on."""
+
+    def convert(text: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text) or int(text) < least:
+            raise argparse.ArgumentTypeError(
+                f"got {text!r}, allowed: a whole number, {least} or more"
+            )
+        return int(text)
+
+    return convert
+
+
+def _demo(parser: Parser) -> None:
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("lookharder-demo"),
+        metavar="DIR",
+        help="folder of results [%(default)s]",
+    )
+    _model(parser)
+    parser.add_argument(
+        "--count", type=whole(1), default=12, metavar="N", help="scenes [%(default)s]"
+    )
+
+
+def _predict(parser: Parser) -> None:
+    parser.add_argument("task", choices=TASKS, metavar="TASK", help=", ".join(TASKS))
+    parser.add_argument("image", nargs="+", metavar="IMAGE", help="files, folders or globs")
+    pictures: dict[str, Any] = {"nargs": "+", "action": "extend", "metavar": "IMAGE"}
+    parser.add_argument("--second", **pictures, help="flow: the next frame of each IMAGE, in order")
+    parser.add_argument(
+        "--mask", **pictures, help="amodal: the visible part in each IMAGE, in order"
+    )
+    _model(parser)
+    _sampling(parser)
+    parser.add_argument(
+        "--resolution",
+        type=whole(0),
+        metavar="R",
+        help="longest edge at which the network works, pixels; 0 the picture's own [the model's]",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=whole(1),
+        default=64,
+        metavar="B",
+        help="network inputs at a time [%(default)s]",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results")
+
+
+def _train(parser: Parser) -> None:
+    parser.add_argument("recipe", metavar="RECIPE", help="name of a recipe")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="a.b=c",
+        help="change a value of the recipe; may be repeated",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _evaluate(parser: Parser) -> None:
+    parser.add_argument(
+        "--task", choices=TASKS, required=True, metavar="TASK", help=", ".join(TASKS)
+    )
+    parser.add_argument("--data", required=True, metavar="SPEC", help=DATA)
+    _model(parser)
+    _sampling(parser)
+    parser.add_argument(
+        "--size",
+        type=whole(8),
+        metavar="S",
+        help="side of procedural scenes, pixels [the model's resolution]",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.json", help="the scores")
+
+
+def _model(parser: Parser) -> None:
+    parser.add_argument(
+        "--model", default="tiny", metavar="M", help="model folder or shipped model [%(default)s]"
+    )
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        metavar="D",
+        help="auto, cpu or cuda [%(default)s]",
+    )
+
+
+def _sampling(parser: Parser) -> None:
+    parser.add_argument(
+        "--steps", type=whole(1), metavar="T", help="denoising steps [the model's default]"
+    )
+    parser.add_argument(
+        "--members",
+        type=whole(1),
+        metavar="N",
+        help="draws that are merged; more than one also give an uncertainty [the model's default]",
+    )
+    parser.add_argument(
+        "--seed", type=whole(0), default=0, metavar="S", help="key of the noise [%(default)s]"
+    )

@@ -1,0 +1,180 @@
+"""What each verb does with its arguments: check them, call the library, print. Nothing is computed here."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable
+from itertools import chain
+from typing import Any
+
+from tqdm import tqdm
+
+from lookharder.batch import finish, predict_files
+from lookharder.config import override
+from lookharder.data.formats import MAX_SIDE
+from lookharder.data.source import open_spec
+from lookharder.demo import demo
+from lookharder.errors import InputError
+from lookharder.evaluate import evaluate, protocol
+from lookharder.files import write_json
+from lookharder.gallery import Table
+from lookharder.outputs import prepare
+from lookharder.picture_files import gather
+from lookharder.predict import Predictor
+from lookharder.recipes import RECIPES
+from lookharder.scoreboard import NOTES, score_table
+from lookharder.training.run import run
+from lookharder.training.runtime import Throughput, pick_device
+
+STOPPED = os.EX_TEMPFAIL  # 75: "try again later", which is what resuming is
+
+
+def run_demo(args: argparse.Namespace) -> int:
+    """`lookharder demo`."""
+    predictor = _load(args)
+    prepare(args.out)
+    with _bar(total=4 * args.count, desc="demo") as bar:
+        scores = demo(predictor, args.out, args.count, bar.update)
+    for task, evaluation in scores.items():
+        _print(task, score_table(evaluation), NOTES[task])
+    print(f"{args.count} scenes, all three tasks: {args.out / 'index.html'}")
+    return 0
+
+
+def run_predict(args: argparse.Namespace) -> int:
+    """`lookharder predict`."""
+    predictor = _load(args)
+    config = predictor.chain.config
+    predictor.chain.task(args.task)
+    multiple, resolution = predictor.chain.multiple, args.resolution
+    if resolution and not multiple <= resolution <= MAX_SIDE:
+        raise InputError("--resolution", resolution, f"0 (native) or {multiple} to {MAX_SIDE}")
+    members = config.members if args.members is None else args.members
+    inputs = gather(args.task, args.image, args.second, args.mask)
+    prepare(args.out, inputs, members)
+
+    records: dict[int, dict[str, Any]] = {}
+    with _bar(total=len(inputs), desc=args.task) as bar:
+        for index, record in predict_files(
+            predictor,
+            args.task,
+            inputs,
+            args.out,
+            steps=args.steps,
+            members=members,
+            resolution=resolution,
+            batch_size=args.batch_size,
+            seed=args.seed,
+        ):
+            records[index] = record
+            bar.update()
+    finish(args.out, [records[index] for index in sorted(records)])
+    print(f"{len(inputs)} {args.task} predictions: {args.out / 'index.html'}")
+    return 0
+
+
+def run_train(args: argparse.Namespace) -> int:
+    """`lookharder train`: a stop that was asked for exits with 75, and the same command resumes."""
+    if args.recipe not in RECIPES:
+        raise InputError("RECIPE", repr(args.recipe), f"one of {sorted(RECIPES)}")
+    config = override(RECIPES[args.recipe](), args.set)
+    prepare(args.out)
+    level = logging.WARNING if args.quiet else logging.INFO
+    logging.basicConfig(level=level, format="lookharder: %(message)s")
+    steps, total = run(config, args.out), config.train.iterations
+    first = next(steps, None)
+    if first is None:
+        print(f"already finished: {total} iterations, {args.out / 'model'}")
+        return 0
+    speed = Throughput()
+    with _bar(
+        total=total,
+        initial=first.iteration - 1,
+        desc=config.name,
+        disable=args.quiet,
+        mininterval=0.2 if sys.stderr.isatty() else 10.0,
+    ) as bar:
+        for step in chain([first], steps):
+            speed.update(step.images)
+            rate = speed.images_per_second or 0.0
+            bar.set_postfix_str(f"loss {step.loss:.4f}, {rate:.1f} images/s", refresh=False)
+            bar.update()
+    if not (args.out / "model" / "config.json").exists():
+        print(f"stopped at iteration {step.iteration} of {total}, saved; the same command resumes")
+        return STOPPED
+    print(f"finished: {total} iterations, loss {step.loss:.4f}, {args.out / 'model'}")
+    return 0
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """`lookharder evaluate`."""
+    predictor = _load(args)
+    predictor.chain.task(args.task)
+    if args.out.is_dir():
+        raise InputError("--out", f"{args.out}, a folder", "a file")
+    size = predictor.chain.config.resolution if args.size is None else args.size
+    dataset = open_spec(args.data, size)
+    prepare(args.out.absolute().parent)
+    with _bar(total=len(dataset), desc="data") as bar:
+        examples = []
+        for i in range(len(dataset)):
+            examples.append(dataset[i])
+            bar.update()
+    with _bar(total=len(examples), desc=args.task) as bar:
+        result = evaluate(
+            predictor,
+            args.task,
+            examples,
+            data=args.data,
+            rules=protocol(args.task, args.data.partition(":")[0]),
+            steps=args.steps,
+            members=args.members,
+            seed=args.seed,
+            watch=lambda seen, prediction: bar.update(len(seen)),
+        )
+    write_json(args.out, result.to_json())
+    title = f"{args.task} on {args.data}, {len(examples)} pictures, protocol {result.protocol.name}"
+    _print(title, score_table(result, everything=True), NOTES[args.task])
+    print(
+        f"{predictor.name}: {result.steps} steps, {result.members} draws, "
+        f"{result.macs_per_image / 1e9:.3f} GMACs a picture: {args.out}"
+    )
+    return 0
+
+
+VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "demo": run_demo,
+    "predict": run_predict,
+    "train": run_train,
+    "evaluate": run_evaluate,
+}
+
+
+def _load(args: argparse.Namespace) -> Predictor:
+    """The model, on its device, able to take so many steps."""
+    predictor = Predictor.from_pretrained(args.model, pick_device(args.device))
+    steps, most = getattr(args, "steps", None), predictor.chain.config.schedule.steps
+    if steps is not None and steps > most:
+        raise InputError("--steps", steps, f"1 to {most}, the steps of the model's training")
+    return predictor
+
+
+def _bar(**keywords: Any) -> tqdm:
+    """A progress bar on stderr; only on a terminal where nothing else is said."""
+    return tqdm(**{"disable": None, "dynamic_ncols": True, **keywords})
+
+
+def _print(title: str, table: Table, note: str) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    shown = RichTable(
+        title=title, caption=note, title_justify="left", caption_justify="left", box=box.SIMPLE
+    )
+    for i, name in enumerate(table.columns):
+        shown.add_column(name, justify="left" if i < 2 else "right", no_wrap=True)
+    for row in table.rows:
+        shown.add_row(*row)
+    Console(highlight=False).print(shown)

@@ -1,0 +1,176 @@
+"""The whole system on the embedded scenes: predicted, scored, and shown beside the truth. No network, no GPU, no data.
+
+The scenes are held out: no recipe trains on their seed. Each task is predicted once; scores are those of `evaluate`,
+and the pictures show the very predictions that were scored.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lookharder import __version__
+from lookharder.data.example import Example
+from lookharder.data.formats import write_image
+from lookharder.data.procedural import ProceduralWorld
+from lookharder.data.source import HELD_OUT_SEED
+from lookharder.evaluate import Evaluation, evaluate, protocol
+from lookharder.files import write_json
+from lookharder.gallery import Card, Picture, Section, write_gallery
+from lookharder.metrics.depth import align_affine
+from lookharder.outputs import amodal_overlay
+from lookharder.predict import Prediction, Predictor
+from lookharder.scoreboard import MAIN, NOTES, score_table
+from lookharder.visualize import depth_to_rgb, flow_to_rgb, mask_overlay
+
+SIZE = 64  # pixels of a scene
+ZOOM = 3  # pictures are written so many times larger
+TITLES = {"depth": "Depth", "flow": "Optical flow", "amodal": "Hidden objects"}
+Cells = list[tuple[str, np.ndarray]]  # caption, (H, W, 3) uint8
+
+
+def demo(
+    predictor: Predictor,
+    out: Path,
+    count: int = 12,
+    progress: Callable[[int], object] = lambda done: None,
+) -> dict[str, Evaluation]:
+    """Predict, score and show all three tasks; writes `index.html`, `metrics.json` and `pictures/`.
+
+    Args:
+        predictor: a model of all three tasks.
+        out: folder, which exists.
+        count: scenes.
+        progress: called with the number of things done: a scene made, or predicted for one task; 4 x `count` in all.
+
+    Returns:
+        The scores by task.
+    """
+    began = time.perf_counter()
+    for task in PANELS:
+        predictor.chain.task(task)
+    world = ProceduralWorld(SIZE, HELD_OUT_SEED, count=count)
+    examples = []
+    for i in range(count):
+        examples.append(world[i])
+        progress(1)
+    data = f"procedural:{count}:{HELD_OUT_SEED}"
+
+    scores: dict[str, Evaluation] = {}
+    sections = []
+    for task in PANELS:
+        panels: list[Cells] = []
+
+        def show(
+            seen: Sequence[Example],
+            result: Prediction,
+            panel: Panel = PANELS[task],
+            panels: list[Cells] = panels,
+        ) -> None:
+            for i, example in enumerate(seen):
+                values = np.moveaxis(result.prediction[i], -1, 0)
+                panels.append(panel(example, values, result.painting[i]))
+            progress(len(seen))
+
+        rules = protocol(task, "procedural")
+        scores[task] = evaluate(predictor, task, examples, data=data, rules=rules, watch=show)
+        sections.append(_section(scores[task], panels, out))
+
+    seconds = time.perf_counter() - began
+    write_json(
+        out / "metrics.json",
+        {
+            "version": __version__,
+            "model": predictor.name,
+            "scenes": count,
+            "seconds": seconds,
+            "tasks": {task: evaluation.to_json() for task, evaluation in scores.items()},
+        },
+    )
+    steps, members = scores["depth"].steps, scores["depth"].members
+    write_gallery(
+        out / "index.html",
+        title="lookharder: what the model sees",
+        lead=f"Model {predictor.name} on {count} scenes it was never trained on, {steps} denoising steps, "
+        f"{members} draw{'s' * (members > 1)} each; made in {seconds:.0f} seconds.",
+        sections=sections,
+    )
+    return scores
+
+
+def _section(evaluation: Evaluation, panels: Sequence[Cells], out: Path) -> Section:
+    """Write the pictures of a task; its part of the page."""
+    task, cards = evaluation.task, []
+    for i, (row, cells) in enumerate(zip(evaluation.rows, panels, strict=True)):
+        pictures = []
+        for caption, picture in cells:
+            file = f"pictures/{task}_{i:03d}_{caption.split(':')[0].replace(' ', '_')}.png"
+            write_image(out / file, np.moveaxis(_zoomed(picture), -1, 0))
+            pictures.append(Picture(file=file, caption=caption))
+        cards.append(Card(title=f"Scene {i + 1}", pictures=pictures, facts=_facts(task, row)))
+    return Section(
+        heading=TITLES[task], text=NOTES[task], table=score_table(evaluation), cards=cards
+    )
+
+
+def _facts(task: str, row: Mapping[str, float | None]) -> dict[str, str]:
+    values = {metric: row.get(metric) for metric in MAIN[task]}
+    return {
+        metric: "nothing hidden" if value is None else f"{value:.3f}"
+        for metric, value in values.items()
+    }
+
+
+def _zoomed(picture: np.ndarray) -> np.ndarray:
+    """Each pixel a square, so that a small picture shows what it is."""
+    return picture.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
+
+
+def _depth_panel(example: Example, values: np.ndarray, painting: np.ndarray) -> Cells:
+    """The prediction aligned as it is scored, in the colours of the truth."""
+    depth, valid = _known(example.depth), _known(example.depth_valid)
+    low, high = np.quantile(depth[valid], (0.02, 0.98))
+    aligned, _, _ = align_affine(values[0], depth, valid)
+    return [
+        ("input", _rgb(example.image)),
+        ("truth: red is near, blue is far", depth_to_rgb(depth, low, high, valid)),
+        ("prediction", depth_to_rgb(np.asarray(aligned), low, high)),
+    ]
+
+
+def _flow_panel(example: Example, values: np.ndarray, painting: np.ndarray) -> Cells:
+    """Both fields in one scale of colours, that of the truth."""
+    truth = np.where(_known(example.flow_valid), _known(example.flow), np.nan)
+    longest = max(float(np.nanmax(np.hypot(*truth))), 1e-3)
+    return [
+        ("first frame", _rgb(example.image)),
+        ("second frame", _rgb(_known(example.second))),
+        (f"truth: longest {longest:.1f} px", flow_to_rgb(truth, longest)),
+        ("prediction", flow_to_rgb(values, longest)),
+    ]
+
+
+def _amodal_panel(example: Example, values: np.ndarray, painting: np.ndarray) -> Cells:
+    visible, image = _known(example.visible), example.image
+    return [
+        ("input: given part in blue", mask_overlay(_rgb(image), visible, (64, 128, 255))),
+        ("truth: hidden part in red", amodal_overlay(image, visible, _known(example.amodal))),
+        ("prediction", amodal_overlay(image, visible, values[0].astype(bool))),
+        ("whole truth", _rgb(_known(example.whole))),
+        ("whole prediction", painting),
+    ]
+
+
+Panel = Callable[[Example, np.ndarray, np.ndarray], Cells]
+PANELS: dict[str, Panel] = {"depth": _depth_panel, "flow": _flow_panel, "amodal": _amodal_panel}
+
+
+def _known(array: np.ndarray | None) -> np.ndarray:
+    assert array is not None, "the embedded world annotates everything"
+    return array
+
+
+def _rgb(image: np.ndarray) -> np.ndarray:
+    """(3, H, W) -> (H, W, 3)."""
+    return np.moveaxis(image, 0, -1)

@@ -1,0 +1,109 @@
+"""Pictures as callers have them -> a `Batch`; what cannot be used is refused by the name of its argument."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lookharder.data.example import Batch, to_float
+from lookharder.errors import InputError
+from lookharder.tasks.base import resize_map
+
+MAX_PIXELS = 8192 * 8192
+Picture = Any  # PIL image, or uint8 array or tensor (3, H, W) or (H, W, 3)
+
+
+def batch_of(task: str, image: Any, second: Any, mask: Any) -> Batch:
+    """One picture or several, with what the task needs beside them.
+
+    Raises:
+        InputError: for another type, sizes that differ, an empty mask, or an argument that the task does not use.
+    """
+    images = _pictures("image", image)
+    extra: dict[str, Tensor] = {}
+    for name, value, wanted in (
+        ("second", second, task == "flow"),
+        ("mask", mask, task == "amodal"),
+    ):
+        check(
+            (value is not None) == wanted,
+            name,
+            "nothing" if value is None else "something",
+            f"{'needed' if wanted else 'not used'} by task {task!r}",
+        )
+    if second is not None:
+        extra["second"] = to_float(_pictures("second", second))
+    if mask is not None:
+        extra["visible"] = _masks(mask)
+    for name, value in extra.items():
+        size, expected = (len(value), *value.shape[-2:]), (len(images), *images.shape[-2:])
+        check(
+            size == expected,
+            "mask" if name == "visible" else name,
+            f"{size}",
+            f"as the image: {expected} (count, H, W)",
+        )
+    return Batch(
+        name=tuple(f"image {i}" for i in range(len(images))), image=to_float(images), **extra
+    )
+
+
+def _pictures(argument: str, value: Any) -> Tensor:
+    """One picture or several -> (B, 3, H, W) uint8."""
+    several = value if isinstance(value, list | tuple) else [value]
+    check(len(several) > 0, argument, "an empty list", "at least one picture")
+    tensors = []
+    for picture in several:
+        if hasattr(picture, "convert"):  # PIL, without importing it
+            picture = np.asarray(picture.convert("RGB"))
+        tensor = torch.as_tensor(
+            np.ascontiguousarray(picture) if isinstance(picture, np.ndarray) else picture
+        )
+        if tensor.ndim == 3 and tensor.shape[0] != 3 and tensor.shape[-1] == 3:
+            tensor = tensor.permute(2, 0, 1)
+        good = tensor.dtype == torch.uint8 and tensor.ndim == 3 and tensor.shape[0] == 3
+        check(
+            good,
+            argument,
+            f"{tensor.dtype} of shape {tuple(tensor.shape)}",
+            "uint8 (3, H, W) or (H, W, 3), or PIL",
+        )
+        check(
+            tensor.shape[1] * tensor.shape[2] <= MAX_PIXELS,
+            argument,
+            f"{tuple(tensor.shape)}",
+            f"{MAX_PIXELS} pixels",
+        )
+        tensors.append(tensor)
+    sizes = sorted({tuple(t.shape[-2:]) for t in tensors})
+    check(len(sizes) == 1, argument, f"sizes {sizes}", "pictures of one size in one call")
+    return torch.stack(tensors)
+
+
+def _masks(value: Any) -> Tensor:
+    """One mask or several -> (B, H, W) bool."""
+    several = value if isinstance(value, list | tuple) else [value]
+    tensors = [torch.as_tensor(np.asarray(mask)) for mask in several]
+    for tensor in tensors:
+        good = tensor.dtype == torch.bool and tensor.ndim == 2
+        check(good, "mask", f"{tensor.dtype} of shape {tuple(tensor.shape)}", "bool (H, W)")
+        check(bool(tensor.any()), "mask", "an empty mask", "at least one visible pixel")
+    return torch.stack(tensors)
+
+
+def resized(batch: Batch, height: int, width: int) -> Batch:
+    """The pictures of a batch at another size."""
+    changes = {"image": resize_map(batch.image, height, width)}
+    if batch.second is not None:
+        changes["second"] = resize_map(batch.second, height, width)
+    if batch.visible is not None:
+        changes["visible"] = resize_map(batch.visible[:, None].float(), height, width)[:, 0] > 0.5
+    return replace(batch, **changes)  # type: ignore[arg-type]
+
+
+def check(good: bool, argument: str, got: object, allowed: str) -> None:
+    """Raise InputError unless `good`."""
+    if not good:
+        raise InputError(argument, got, allowed)

@@ -1,0 +1,49 @@
+"""A store gives back what was put in, and is there whole or not at all."""
+
+import numpy as np
+import pytest
+
+from lookharder.data.procedural import ProceduralWorld
+from lookharder.data.source import DataConfig, open_data, open_spec
+from lookharder.data.store import store
+from lookharder.errors import InputError
+
+
+def test_stored_examples_are_the_examples(tmp_path):
+    world = ProceduralWorld(32, 5, count=5)
+    stored = store(world, tmp_path, "key", workers=2)
+    assert len(stored) == 5
+    for index in (4, 0):
+        for name, value in vars(world[index]).items():
+            np.testing.assert_array_equal(getattr(stored[index], name), value)
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
+
+
+def test_a_store_is_read_not_written_again(tmp_path):
+    config = DataConfig(spec="procedural:2:1", size=32, store=str(tmp_path), workers=1)
+    first = open_data(config)[1]
+    stamp = next(tmp_path.glob("*/image.npy")).stat().st_mtime_ns
+    np.testing.assert_array_equal(open_data(config)[1].image, first.image)
+    assert next(tmp_path.glob("*/image.npy")).stat().st_mtime_ns == stamp
+
+
+class Failing:
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        if index == 2:
+            raise InputError("data", "row 2", "a good row")
+        return ProceduralWorld(32, 5)[index]
+
+
+def test_a_failed_store_leaves_nothing(tmp_path):
+    with pytest.raises(InputError):
+        store(Failing(), tmp_path, "key", workers=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("bad", ["procedural:x", "procedural:0", "procedural:1:2:3", "photos", "nyu:/x", "hypersim"])
+def test_bad_specs(bad):
+    with pytest.raises(InputError, match="--data"):
+        open_spec(bad, 32)

@@ -1,0 +1,35 @@
+"""The package as a whole: light to import, sizes of its rooms."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[1] / "src" / "lookharder"
+HEAVY = ("torch", "numpy", "matplotlib", "cv2", "diffusers", "scipy", "jinja2", "embreex")
+
+
+def imported_by(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in result.stdout.split()}
+
+
+def test_importing_the_command_line_imports_nothing_heavy():
+    assert not imported_by("import lookharder.cli") & set(HEAVY)
+
+
+def test_a_bare_gpu_image_can_train():
+    modules = "models.dit, lookharder.training.run, lookharder.tasks.registry, lookharder.data.source"
+    found = imported_by(f"import lookharder.{modules}")
+    assert not found & {"matplotlib", "cv2", "diffusers", "scipy", "jinja2", "rich", "embreex"}
+
+
+def test_no_module_outgrows_its_room():
+    long = {p.name: n for p in SOURCE.rglob("*.py") if (n := len(p.read_text().splitlines())) > 300}
+    assert not long
+
+
+def test_every_module_opens_with_its_lesson():
+    for path in SOURCE.rglob("*.py"):
+        text = path.read_text()
+        assert not text or text.startswith('"""'), path

@@ -1,0 +1,175 @@
+"""The chain, with a small random network: shapes, units, sizes, and independence from batching."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lookharder import Predictor
+from lookharder.chain import Chain
+from lookharder.data.example import collate
+from lookharder.data.procedural import ProceduralWorld
+from lookharder.errors import InputError
+from lookharder.models.flops import count
+from lookharder.recipes import pixel_chain
+from lookharder.seeding import torch_generator
+
+WORLD = ProceduralWorld(32, 5)
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    chain = Chain.build(pixel_chain(width=32, depth=1, heads=2, resolution=32), torch_generator(0))
+    generator = torch_generator(1)
+    with torch.no_grad():  # a fresh network answers zero; this one answers something
+        for parameter in chain.network.parameters():
+            parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
+    return Predictor(chain, name="random")
+
+
+def pictures(count: int, height: int = 32, width: int = 32) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (3, height, width), np.uint8) for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("task", "extra", "channels", "kind"),
+    [
+        ("depth", {}, 1, np.float32),
+        ("flow", {"second": "image"}, 2, np.float32),
+        ("amodal", {"mask": "mask"}, 1, np.bool_),
+    ],
+)
+def test_outputs(predictor, task, extra, channels, kind):
+    image, other = pictures(2, 40, 56)
+    values = {"image": other, "mask": np.arange(40 * 56).reshape(40, 56) % 3 == 0}
+    result = predictor(
+        image, task, ensemble_size=3, num_inference_steps=2, output_uncertainty=True,
+        **{key: values[value] for key, value in extra.items()},
+    )
+    assert result.prediction.shape == (1, 40, 56, channels)
+    assert result.prediction.dtype == kind
+    assert result.uncertainty.shape == (1, 40, 56, 1)
+    assert result.painting.shape == (1, 40, 56, 3)
+    assert result.painting.dtype == np.uint8
+    assert result.resolution == (24, 32), "longest edge 32, sides multiples of 8"
+    assert (result.steps, result.members) == (2, 3)
+    cost = count(predictor.chain.config.model, 24 // 4, 32 // 4).macs
+    assert result.macs == 3 * 2 * cost
+
+
+def test_tensor_output_has_channels_second(predictor):
+    result = predictor(pictures(2), "depth", output_type="pt")
+    assert result.prediction.shape == (2, 1, 32, 32)
+
+
+def test_inputs_of_every_kind_are_one_picture(predictor):
+    array = pictures(1)[0]
+    hwc = np.moveaxis(array, 0, -1)
+    answers = [
+        predictor(value).prediction
+        for value in (array, hwc, torch.from_numpy(array), Image.fromarray(hwc), [array])
+    ]
+    for answer in answers[1:]:
+        np.testing.assert_array_equal(answer, answers[0])
+
+
+def test_an_answer_does_not_depend_on_its_neighbours(predictor):
+    images = pictures(3)
+    options = {"ensemble_size": 2, "num_inference_steps": 2, "seed": 7}
+    together = predictor(images, **options).prediction
+    backwards = predictor(images[::-1], **options, batch_size=1).prediction
+    alone = np.concatenate([predictor(image, **options).prediction for image in images])
+    np.testing.assert_allclose(together, alone, atol=2e-6)
+    np.testing.assert_allclose(together, backwards[::-1], atol=2e-6)
+
+
+def test_seeds_differ_and_repeat(predictor):
+    image = pictures(1)[0]
+    one, again, other = (predictor(image, seed=seed).prediction for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    assert not np.array_equal(one, other)
+
+
+def test_generator_advances(predictor):
+    image, generator = pictures(1)[0], torch.Generator().manual_seed(3)
+    first, second = (predictor(image, generator=generator).prediction for _ in range(2))
+    repeat = predictor(image, generator=torch.Generator().manual_seed(3)).prediction
+    np.testing.assert_array_equal(first, repeat)
+    assert not np.array_equal(first, second)
+
+
+def test_the_condition_is_encoded_once_whatever_the_members(predictor, monkeypatch):
+    calls = []
+    encode = type(predictor.chain.autoencoder).encode
+    monkeypatch.setattr(
+        type(predictor.chain.autoencoder),
+        "encode",
+        lambda self, images: calls.append(len(images)) or encode(self, images),
+    )
+    predictor(pictures(2), ensemble_size=5, num_inference_steps=3)
+    assert calls == [2 * 2], "two source images of two pictures"
+
+
+def test_one_step_starts_from_pure_noise(predictor, monkeypatch):
+    times = []
+    network = predictor.chain.denoiser.network
+    monkeypatch.setattr(network, "forward", lambda x, t, y, f=network.forward: times.append(t) or f(x, t, y))
+    predictor(pictures(1), num_inference_steps=1)
+    assert [t.tolist() for t in times] == [[999]]
+
+
+def test_draw_works_on_batches_of_the_world(predictor):
+    batch = collate([WORLD[0], WORLD[1]])
+    answer = predictor.draw("flow", batch, steps=1, members=2)
+    assert answer.prediction.shape == (2, 2, 32, 32)
+    assert answer.uncertainty.shape == (2, 32, 32)
+
+
+def test_save_and_load(predictor, tmp_path):
+    predictor.save_pretrained(tmp_path / "model")
+    loaded = Predictor.from_pretrained(tmp_path / "model")
+    image = pictures(1)[0]
+    np.testing.assert_array_equal(loaded(image).prediction, predictor(image).prediction)
+    assert loaded.chain.config == predictor.chain.config
+
+
+def test_a_model_folder_must_be_whole(predictor, tmp_path):
+    predictor.save_pretrained(tmp_path / "model")
+    weights = tmp_path / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4])
+    with pytest.raises(InputError, match="model"):
+        Predictor.from_pretrained(tmp_path / "model")
+    weights.unlink()
+    with pytest.raises(InputError, match=r"without model\.safetensors"):
+        Predictor.from_pretrained(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"task": "normals"}, "task"),
+        ({"num_inference_steps": 0}, "steps"),
+        ({"num_inference_steps": 1001}, "steps"),
+        ({"ensemble_size": 0}, "ensemble_size"),
+        ({"output_uncertainty": True}, "output_uncertainty"),
+        ({"output_type": "pil"}, "output_type"),
+        ({"processing_resolution": 4}, "processing_resolution"),
+        ({"task": "flow"}, "second"),
+        ({"task": "amodal"}, "mask"),
+        ({"second": np.zeros((3, 32, 32), np.uint8)}, "second"),
+        ({"task": "flow", "second": np.zeros((3, 32, 40), np.uint8)}, "second"),
+        ({"task": "amodal", "mask": np.zeros((32, 32), bool)}, "mask: got an empty mask"),
+        ({"task": "amodal", "mask": np.ones((8, 8), bool)}, "mask"),
+        ({"image": np.zeros((3, 32, 32), np.float32)}, "image"),
+        ({"image": []}, "image"),
+    ],
+)
+def test_bad_input_is_named(predictor, arguments, says):
+    with pytest.raises(InputError, match=says):
+        predictor(**({"image": pictures(1)[0]} | arguments))
+
+
+def test_unknown_model():
+    with pytest.raises(InputError, match="--model: got 'tinier'"):
+        Predictor.from_pretrained("tinier")
