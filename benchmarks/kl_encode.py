@@ -1,7 +1,8 @@
 """Does the channels-last memory format pay for Stable Diffusion's autoencoder on this machine?
 
 Random weights of the full size (the arithmetic does not care), one image, encode only; the two
-layouts take turns in one process and their outputs must agree.
+layouts take turns in one process and their outputs must agree. On a busy machine read
+`cpu_ratio`, with OMP_NUM_THREADS=1: processor time does not count the waiting.
 
     python benchmarks/kl_encode.py [--size 256] [--rounds 3] [--out kl_encode.json]
 """
@@ -53,17 +54,22 @@ def main() -> None:
     difference = (latents["plain"] - latents["channels_last"]).abs().max().item()
     torch.testing.assert_close(latents["plain"], latents["channels_last"], rtol=1e-4, atol=1e-4)
     seconds: dict[str, list[float]] = {name: [] for name in codecs}
+    cpu_seconds: dict[str, list[float]] = {name: [] for name in codecs}
     for _ in range(given.rounds):
         for name, codec in codecs.items():
-            begin = time.perf_counter()
+            begin, cpu_begin = time.perf_counter(), time.process_time()
             codec.encode(image)
             seconds[name].append(time.perf_counter() - begin)
+            cpu_seconds[name].append(time.process_time() - cpu_begin)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
+    cpu_medians = {name: statistics.median(values) for name, values in cpu_seconds.items()}
     macs = codecs["plain"].macs(given.size, given.size)[0]
     result = {
         "size": given.size,
         "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
         "ratio": medians["plain"] / medians["channels_last"],
+        "cpu_ratio": cpu_medians["plain"] / cpu_medians["channels_last"],
         "gflops": {name: 2 * macs / median / 1e9 for name, median in medians.items()},
         "largest_difference": difference,
         "encode_macs": macs,

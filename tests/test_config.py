@@ -68,10 +68,14 @@ def test_missing_key():
 
 def test_override():
     changed = override(HOUSE, ["street=Oak", "pets.1.weight=4", "rooms.bath=5.5", "warm=false"])
-    assert changed == House(street="Oak", pets=(Cat(), Dog(weight=4.0)), rooms={"bath": 5.5}, warm=False)
+    assert changed == House(
+        street="Oak", pets=(Cat(), Dog(weight=4.0)), rooms={"bath": 5.5}, warm=False
+    )
 
 
-@pytest.mark.parametrize("bad", ["street", "strat=1", "pets.7.weight=1", "pets.x.weight=1", "street.a=1", "warm=3"])
+@pytest.mark.parametrize(
+    "bad", ["street", "strat=1", "pets.7.weight=1", "pets.x.weight=1", "street.a=1", "warm=3"]
+)
 def test_override_refuses(bad):
     with pytest.raises(InputError):
         override(HOUSE, [bad])

@@ -32,7 +32,9 @@ class Oracle:
 
 
 def score(task):
-    return evaluate(Oracle(), task, WORLD, data="world", rules=protocol(task, "procedural"), batch_size=4)
+    return evaluate(
+        Oracle(), task, WORLD, data="world", rules=protocol(task, "procedural"), batch_size=4
+    )
 
 
 def test_oracle_is_perfect_and_trivial_is_not():

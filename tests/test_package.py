@@ -10,7 +10,9 @@ HEAVY = ("torch", "numpy", "matplotlib", "cv2", "diffusers", "scipy", "jinja2", 
 
 def imported_by(statement: str) -> set[str]:
     code = f"import sys; {statement}; print(*sys.modules)"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     return {name.partition(".")[0] for name in result.stdout.split()}
 
 
@@ -19,7 +21,9 @@ def test_importing_the_command_line_imports_nothing_heavy():
 
 
 def test_a_bare_gpu_image_can_train():
-    modules = "models.dit, lookharder.training.run, lookharder.tasks.registry, lookharder.data.source"
+    modules = (
+        "models.dit, lookharder.training.run, lookharder.tasks.registry, lookharder.data.source"
+    )
     found = imported_by(f"import lookharder.{modules}")
     assert not found & {"matplotlib", "cv2", "diffusers", "scipy", "jinja2", "rich", "embreex"}
 

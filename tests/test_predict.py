@@ -44,7 +44,11 @@ def test_outputs(predictor, task, extra, channels, kind):
     image, other = pictures(2, 40, 56)
     values = {"image": other, "mask": np.arange(40 * 56).reshape(40, 56) % 3 == 0}
     result = predictor(
-        image, task, ensemble_size=3, num_inference_steps=2, output_uncertainty=True,
+        image,
+        task,
+        ensemble_size=3,
+        num_inference_steps=2,
+        output_uncertainty=True,
         **{key: values[value] for key, value in extra.items()},
     )
     assert result.prediction.shape == (1, 40, 56, channels)
@@ -114,7 +118,9 @@ def test_the_condition_is_encoded_once_whatever_the_members(predictor, monkeypat
 def test_one_step_starts_from_pure_noise(predictor, monkeypatch):
     times = []
     network = predictor.chain.denoiser.network
-    monkeypatch.setattr(network, "forward", lambda x, t, y, f=network.forward: times.append(t) or f(x, t, y))
+    monkeypatch.setattr(
+        network, "forward", lambda x, t, y, f=network.forward: times.append(t) or f(x, t, y)
+    )
     predictor(pictures(1), num_inference_steps=1)
     assert [t.tolist() for t in times] == [[999]]
 

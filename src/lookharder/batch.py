@@ -17,7 +17,7 @@ from lookharder import __version__
 from lookharder.files import atomic
 from lookharder.gallery import Card, Picture, Section, write_gallery
 from lookharder.outputs import MEANING, file_names, write
-from lookharder.picture_files import Input
+from lookharder.picture_files import COMPANION, Input
 from lookharder.predict import Prediction, Predictor
 
 TOGETHER = 16  # pictures of one size in one call
@@ -35,7 +35,6 @@ UNSURE = "uncertainty: pale is sure"
 
 def predict_files(
     predictor: Predictor,
-    task: str,
     inputs: Sequence[Input],
     out: Path,
     *,
@@ -45,42 +44,44 @@ def predict_files(
     batch_size: int = 64,
     seed: int = 0,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Predict inputs, pictures of one size together, and write the files of each; arguments as of a Predictor.
+    """Predict inputs of one task and write the files of each; arguments as of a `Predictor`.
 
     Yields:
         (index of the input, its record), when its files are written.
     """
     members = predictor.chain.config.members if members is None else members
-    order = sorted(range(len(inputs)), key=lambda i: (inputs[i].size, i))
-    for _, same in groupby(order, key=lambda i: inputs[i].size):
+    for group in _groups(inputs):
+        task, pixels = inputs[group[0]].task, [inputs[index].read() for index in group]
+        result = predictor(
+            [p.image for p in pixels],
+            task=task,
+            second=[p.second for p in pixels] if task == "flow" else None,
+            mask=[p.mask for p in pixels] if task == "amodal" else None,
+            num_inference_steps=steps,
+            ensemble_size=members,
+            processing_resolution=resolution,
+            batch_size=batch_size,
+            seed=seed,
+            output_uncertainty=members > 1,
+        )
+        for position, index in enumerate(group):
+            files = file_names(task, inputs[index].name, members)
+            figures = write(out, files, result, position, pixels[position])
+            origin = {"version": __version__, "model": predictor.name, "seed": seed}
+            cost = {
+                "seconds": result.seconds / len(group),
+                "macs": result.macs // len(group),
+            }
+            yield index, _describe(inputs[index], files, result) | figures | origin | cost
+
+
+def _groups(inputs: Sequence[Input]) -> Iterator[list[int]]:
+    """Indices of inputs of one size, `TOGETHER` at the most."""
+    order = sorted(range(len(inputs)), key=lambda index: (inputs[index].size, index))
+    for _, same in groupby(order, key=lambda index: inputs[index].size):
         indices = list(same)
         for first in range(0, len(indices), TOGETHER):
-            group = indices[first : first + TOGETHER]
-            pictures = [inputs[i].read() for i in group]
-            result = predictor(
-                [p.image for p in pictures],
-                task=task,
-                second=[p.second for p in pictures] if task == "flow" else None,
-                mask=[p.mask for p in pictures] if task == "amodal" else None,
-                num_inference_steps=steps,
-                ensemble_size=members,
-                processing_resolution=resolution,
-                batch_size=batch_size,
-                seed=seed,
-                output_uncertainty=members > 1,
-            )
-            for position, index in enumerate(group):
-                files = file_names(task, inputs[index].name, members)
-                figures = write(out, files, result, position, pictures[position])
-                share = {
-                    "seed": seed,
-                    "seconds": result.seconds / len(group),
-                    "macs": result.macs // len(group),
-                }
-                yield (
-                    index,
-                    _record(predictor.name, inputs[index], files, figures, result) | share,
-                )
+            yield indices[first : first + TOGETHER]
 
 
 def finish(out: Path, records: Sequence[Mapping[str, Any]]) -> None:
@@ -89,42 +90,36 @@ def finish(out: Path, records: Sequence[Mapping[str, Any]]) -> None:
     with atomic(out / "predictions.jsonl") as aside:
         aside.write_text("".join(lines), encoding="utf-8")
     first = records[0]
-    lead = (
-        f"Model {first['model']}, {first['steps']} steps, {first['members']} draws, "
-        f"seed {first['seed']}. {MEANING[first['task']]['meaning']}."
-    )
-    cards = [_card(record) for record in records]
+    draws = "1 draw" if first["members"] == 1 else f"{first['members']} draws"
+    meaning = first["meaning"][0].upper() + first["meaning"][1:]
     write_gallery(
         out / "index.html",
         title=f"lookharder: {first['task']}",
-        lead=lead[0].upper() + lead[1:],
-        sections=[Section(cards=cards)],
+        lead=f"{meaning}. Model {first['model']}, {first['steps']} steps, {draws}, seed {first['seed']}.",
+        sections=[Section(cards=[_card(record) for record in records])],
     )
 
 
-def _record(
-    model: str, item: Input, files: Mapping[str, str], figures: Mapping[str, float], r: Prediction
-) -> dict[str, Any]:
+def _describe(item: Input, files: Mapping[str, str], result: Prediction) -> dict[str, Any]:
+    """What the files of an input hold, and how it was made."""
     height, width = item.size
-    companion = {} if item.companion is None else {"flow": "second", "amodal": "mask"}
+    companion = {}
+    if item.companion is not None:
+        companion = {COMPANION[item.task].removeprefix("--"): str(item.companion)}
+    meaning = dict(MEANING[item.task])
+    if result.members == 1:
+        del meaning["uncertainty_meaning"]
     return {
         "input": str(item.image),
-        **({companion[item.task]: str(item.companion)} if companion else {}),
+        **companion,
         "task": item.task,
         "files": dict(files),
         "shape": [2, height, width] if item.task == "flow" else [height, width],
         "dtype": "bool" if item.task == "amodal" else "float32",
-        **{
-            key: text
-            for key, text in MEANING[item.task].items()
-            if r.members > 1 or key != "uncertainty_meaning"
-        },
-        **figures,
-        "model": model,
-        "steps": r.steps,
-        "members": r.members,
-        "resolution": list(r.resolution),
-        "version": __version__,
+        **meaning,
+        "steps": result.steps,
+        "members": result.members,
+        "resolution": list(result.resolution),
     }
 
 

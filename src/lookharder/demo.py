@@ -135,7 +135,7 @@ def _depth_panel(example: Example, values: np.ndarray, painting: np.ndarray) -> 
     return [
         ("input", _rgb(example.image)),
         ("truth: red is near, blue is far", depth_to_rgb(depth, low, high, valid)),
-        ("prediction", depth_to_rgb(np.asarray(aligned), low, high)),
+        ("prediction: aligned to the truth", depth_to_rgb(np.asarray(aligned), low, high)),
     ]
 
 

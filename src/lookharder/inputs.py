@@ -57,10 +57,8 @@ def _pictures(argument: str, value: Any) -> Tensor:
     tensors = []
     for picture in several:
         if hasattr(picture, "convert"):  # PIL, without importing it
-            picture = np.asarray(picture.convert("RGB"))
-        tensor = torch.as_tensor(
-            np.ascontiguousarray(picture) if isinstance(picture, np.ndarray) else picture
-        )
+            picture = picture.convert("RGB")
+        tensor = picture if isinstance(picture, Tensor) else torch.from_numpy(np.array(picture))
         if tensor.ndim == 3 and tensor.shape[0] != 3 and tensor.shape[-1] == 3:
             tensor = tensor.permute(2, 0, 1)
         good = tensor.dtype == torch.uint8 and tensor.ndim == 3 and tensor.shape[0] == 3
@@ -85,7 +83,7 @@ def _pictures(argument: str, value: Any) -> Tensor:
 def _masks(value: Any) -> Tensor:
     """One mask or several -> (B, H, W) bool."""
     several = value if isinstance(value, list | tuple) else [value]
-    tensors = [torch.as_tensor(np.asarray(mask)) for mask in several]
+    tensors = [torch.from_numpy(np.array(mask)) for mask in several]
     for tensor in tensors:
         good = tensor.dtype == torch.bool and tensor.ndim == 2
         check(good, "mask", f"{tensor.dtype} of shape {tuple(tensor.shape)}", "bool (H, W)")

@@ -37,7 +37,7 @@ MEANING: dict[str, dict[str, str]] = {
     "depth": {
         "units": "none",
         "meaning": "affine-invariant: scale and shift unknown; 0 is near, 1 is far",
-        "png16": "65535 x depth",
+        "png16_values": "65535 x depth",
         "uncertainty_meaning": "median absolute deviation of the aligned draws, units of depth",
     },
     "flow": {

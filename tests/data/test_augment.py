@@ -25,7 +25,9 @@ def test_mirrored_flow_points_at_the_mirrored_point():
         u, v = EXAMPLE.flow[:, row, column]
         arrives = column + u
         u2, v2 = flipped.flow[:, row, 31 - column]
-        assert (31 - column) + u2 == np.float32(31 - arrives) or abs(31 - column + u2 - 31 + arrives) < 1e-4
+        assert (31 - column) + u2 == np.float32(31 - arrives) or abs(
+            31 - column + u2 - 31 + arrives
+        ) < 1e-4
         assert v2 == v
 
 

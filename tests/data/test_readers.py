@@ -62,7 +62,7 @@ def test_hypersim_is_millimetres(shared: Shared):
 
 def test_sparse_and_sensor_depth(shared: Shared):
     laser = READERS["kitti_depth"](shared("data/kitti_depth"))[0]
-    assert laser.depth_valid.sum() == 16_107  # the set's own count
+    assert laser.depth_valid.sum() == 17_107  # the set's own count
     assert laser.depth.max() == pytest.approx(19_604 / 256)
     kinect = READERS["tum_rgbd"](shared("data/tum_rgbd"))[0]
     assert kinect.depth.max() == pytest.approx(46_655 / 5000)
@@ -138,15 +138,14 @@ def test_run_lengths_by_hand():
 def test_missing_files_are_named(shared: Shared, tmp_path: Path, name: str):
     """Take one file away: reading fails and says where, or the example is gone altogether."""
     source = shared("data/" + SETS[name][0])
-    for victim in sorted(path for path in source.rglob("*") if path.is_file()):
-        root = tmp_path / victim.name
+    victims = sorted(path for path in source.rglob("*") if path.is_file())
+    for number, victim in enumerate(victims):
+        root = tmp_path / str(number)
         shutil.copytree(source, root, copy_function=lambda a, b: Path(b).symlink_to(a))
         (root / victim.relative_to(source)).unlink()
         try:
             data = open_data(f"{name}:{root}")
-            for index in (
-                {0, len(data) // 3, len(data) - 1} if name == "coco_amodal" else range(len(data))
-            ):
+            for index in range(0, len(data), 4 if name == "coco_amodal" else 1):
                 data[index]
         except InputError as error:
             assert str(root) in str(error) and "no " in str(error)

@@ -43,7 +43,9 @@ def test_a_failed_store_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("bad", ["procedural:x", "procedural:0", "procedural:1:2:3", "photos", "nyu:/x", "hypersim"])
+@pytest.mark.parametrize(
+    "bad", ["procedural:x", "procedural:0", "procedural:1:2:3", "photos", "nyu:/x", "hypersim"]
+)
 def test_bad_specs(bad):
     with pytest.raises(InputError, match="--data"):
         open_spec(bad, 32)

@@ -203,10 +203,14 @@ def test_a_network_from_the_meta_device_is_complete_once_initialised():
     assert not list(network.buffers())
 
 
+@pytest.mark.parametrize("qk_norm", [False, True])
 @torch.no_grad()
-def test_half_precision_stays_close():
-    network, (x, t, y) = random_dit(), inputs()
+def test_half_precision_stays_close(qk_norm):
+    network, (x, t, y) = random_dit(replace(CONFIG, qk_norm=qk_norm)), inputs()
     exact = network(x, t, y)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = network(x, t, y)
+    assert (mixed.float() - exact).norm() < 0.05 * exact.norm()
     half = network.to(torch.bfloat16)(x.bfloat16(), t, y)
     assert half.dtype == torch.bfloat16
     assert (half.float() - exact).norm() < 0.05 * exact.norm()

@@ -86,10 +86,14 @@ def test_depth_prompt_is_all_ones_and_validity_leaks(batch):
 def test_depth_needs_a_valid_pixel(batch):
     none = torch.zeros_like(batch.depth_valid)
     with pytest.raises(InputError, match="no valid depth"):
-        Depth().to_image(Batch(name=batch.name, image=batch.image, depth=batch.depth, depth_valid=none))
+        Depth().to_image(
+            Batch(name=batch.name, image=batch.image, depth=batch.depth, depth_valid=none)
+        )
 
 
-@pytest.mark.parametrize("task", [Flow(), Flow(layout="split"), Flow(layout="split", limit=75, limit_unit="pixels")])
+@pytest.mark.parametrize(
+    "task", [Flow(), Flow(layout="split"), Flow(layout="split", limit=75, limit_unit="pixels")]
+)
 def test_flow_comes_back_in_pixels(task, batch):
     known = task.to_image(batch).known
     assert known.float().mean() > 0.9

@@ -78,7 +78,12 @@ def test_it_learns_one_picture_by_heart():
     )
     chain = Chain.build(config.chain, torch_generator(0))
     steps = list(
-        train(config.train, start(chain, config.train), chain, {"depth": open_data(config.data["depth"])})
+        train(
+            config.train,
+            start(chain, config.train),
+            chain,
+            {"depth": open_data(config.data["depth"])},
+        )
     )
     first, last = (sum(s.loss for s in part) / 10 for part in (steps[:10], steps[-10:]))
     assert last < 0.15 * first
@@ -106,7 +111,14 @@ def test_time_shift_moves_mass_to_noise():
 
 @pytest.mark.parametrize(
     "bad",
-    [{"iterations": 0}, {"batch_size": 0}, {"mix": {}}, {"mix": {"depth": -1.0}}, {"time_shift": 0.0}, {"weights": {"flow": 1.0}}],
+    [
+        {"iterations": 0},
+        {"batch_size": 0},
+        {"mix": {}},
+        {"mix": {"depth": -1.0}},
+        {"time_shift": 0.0},
+        {"weights": {"flow": 1.0}},
+    ],
 )
 def test_bad_configurations(bad):
     good = {"iterations": 1, "batch_size": 1, "mix": {"depth": 1.0}}

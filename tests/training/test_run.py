@@ -54,7 +54,11 @@ def whole(tmp_path_factory) -> Path:
 def test_a_run_leaves_what_it_promises(whole):
     assert json.loads((whole / "config.json").read_text())["name"] == "smoke"
     assert [iteration for iteration, *_ in losses_of(whole)] == list(range(1, 11))
-    assert sorted(p.name for p in (whole / "model").iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    assert sorted(p.name for p in (whole / "model").iterdir()) == [
+        "README.md",
+        "config.json",
+        "model.safetensors",
+    ]
 
 
 def test_ten_iterations_are_five_and_five(whole, tmp_path):
@@ -64,7 +68,9 @@ def test_ten_iterations_are_five_and_five(whole, tmp_path):
     finish(tmp_path / "run")
     assert state_of(tmp_path / "run") == state_of(whole)
     assert losses_of(tmp_path / "run") == losses_of(whole)
-    first, second = (load_file(f / "model" / "model.safetensors") for f in (whole, tmp_path / "run"))
+    first, second = (
+        load_file(f / "model" / "model.safetensors") for f in (whole, tmp_path / "run")
+    )
     assert all((first[name] == second[name]).all() for name in first)
 
 
@@ -96,8 +102,22 @@ def test_a_foreign_folder_is_refused(tmp_path):
 
 
 def command(folder: Path) -> list[str]:
-    settings = [argument for setting in [*SETTINGS, "train.iterations=60"] for argument in ("--set", setting)]
-    return [sys.executable, "-m", "lookharder.cli", "train", "smoke", *settings, "--out", str(folder), "--quiet"]
+    settings = [
+        argument
+        for setting in [*SETTINGS, "train.iterations=60"]
+        for argument in ("--set", setting)
+    ]
+    return [
+        sys.executable,
+        "-m",
+        "lookharder.cli",
+        "train",
+        "smoke",
+        *settings,
+        "--out",
+        str(folder),
+        "--quiet",
+    ]
 
 
 def kill_and_finish(folder: Path, kills: int) -> int:

@@ -58,7 +58,6 @@ def run_predict(args: argparse.Namespace) -> int:
     with _bar(total=len(inputs), desc=args.task) as bar:
         for index, record in predict_files(
             predictor,
-            args.task,
             inputs,
             args.out,
             steps=args.steps,
@@ -170,11 +169,12 @@ def _print(title: str, table: Table, note: str) -> None:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-    shown = RichTable(
-        title=title, caption=note, title_justify="left", caption_justify="left", box=box.SIMPLE
-    )
+    shown = RichTable(box=box.SIMPLE)
     for i, name in enumerate(table.columns):
         shown.add_column(name, justify="left" if i < 2 else "right", no_wrap=True)
     for row in table.rows:
         shown.add_row(*row)
-    Console(highlight=False).print(shown)
+    console = Console(highlight=False)
+    console.print(title, style="bold", markup=False)
+    console.print(shown)
+    console.print(note + "\n", markup=False)

@@ -12,7 +12,7 @@ Pixel centres have integer coordinates; the frame reaches from -1/2 to W - 1/2. 
 centre; more rays in pixels on an edge only smooth the picture.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -184,12 +184,15 @@ def windows(scene: Scene, frame: int, size: Size) -> Float[np.ndarray, "n 4"]:
 def cast(
     scene: Scene,
     frame: int,
-    size: Size,
     direction: Float[np.ndarray, "k 3"],
+    candidates: Iterable[Int[np.ndarray, "r"]],
     backend: Finder,
     alone: Collection[int] = (),
 ) -> tuple[Hits, dict[int, Hits]]:
-    """Nearest hits of rays from the camera, and for each body in `alone` the hits on it as if it stood alone."""
+    """Nearest hits of rays from the camera, and for each body in `alone` the hits on it as if it stood alone.
+
+    `candidates` gives for each body the rays that may hit it.
+    """
     camera, count = scene.camera, len(direction)
     layers = {
         index: Hits(
@@ -202,21 +205,22 @@ def cast(
     local = to_local(scene, frame)
     turn = np.swapaxes(local[:, :, :3] @ camera.rotation[frame], 1, 2)
     origin = local[:, :, :3] @ camera.position[frame] + local[:, :, 3]
-    x, y = np.ascontiguousarray(direction[:, :2].T) * focal(camera, size)
-    for index, (body, bounds) in enumerate(zip(scene.bodies, windows(scene, frame, size), strict=True)):
-        ray = np.flatnonzero((x >= bounds[0]) & (x <= bounds[1]) & (y >= bounds[2]) & (y <= bounds[3]))
+    for index, (body, ray) in enumerate(zip(scene.bodies, candidates, strict=True)):
         if not len(ray):
             continue
-        mesh, d = library().meshes[body.mesh], direction[ray] @ turn[index]
+        mesh, d = library().meshes[body.mesh], direction.take(ray, 0) @ turn[index]
         triangle = casters(backend)[body.mesh].first(origin[index], d)
         hit = np.flatnonzero(triangle >= 0)
-        ray, triangle = ray[hit], triangle[hit]
+        ray, triangle = ray.take(hit), triangle.take(hit)
         distance = mesh.offsets - mesh.normals @ origin[index]
-        depth = distance[triangle] / np.einsum("ki,ki->k", mesh.normals[triangle], d[hit])
+        slope = np.einsum("ki,ki->k", mesh.normals.take(triangle, 0), d.take(hit, 0))
+        depth = distance.take(triangle) / slope
         for layer in (layers[-1], layers[index]) if index in alone else (layers[-1],):
-            nearer = depth < layer.depth[ray]
-            place = ray[nearer]
-            layer.depth[place], layer.triangle[place], layer.body[place] = depth[nearer], triangle[nearer], index
+            nearer = np.flatnonzero(depth < layer.depth.take(ray))
+            place = ray.take(nearer)
+            layer.depth[place] = depth.take(nearer)
+            layer.triangle[place] = triangle.take(nearer)
+            layer.body[place] = index
     return layers.pop(-1), layers
 
 
@@ -244,26 +248,47 @@ def trace(
     """
     length = focal(scene.camera, size)
     direction = np.concatenate([centres(size) / length, np.ones((size[0] * size[1], 1))], 1)
-    nearest, own = cast(scene, frame, size, direction, backend, alone)
+    x, y = centres(size).T
+    inside = (
+        np.flatnonzero((x >= left) & (x <= right) & (y >= top) & (y <= bottom))
+        for left, right, top, bottom in windows(scene, frame, size)
+    )
+    nearest, own = cast(scene, frame, direction, inside, backend, alone)
     if samples == 1:
         return Samples(direction=direction, edge=np.zeros(0, np.int64), extra=0), nearest, own
-    changes = np.zeros(size, bool)
-    for layer in (nearest, *own.values()):
-        side = layer.side(scene).reshape(size)
-        for a, b in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
-            differs = side[a] != side[b]
-            changes[a] |= differs
-            changes[b] |= differs
-    edge = np.flatnonzero(changes)
+    layers = [nearest, *own.values()]
+    edge = np.flatnonzero(sum(changes(layer.side(scene).reshape(size)) for layer in layers))
+    around = np.concatenate([neighbours(layer.body, edge, size) for layer in layers])
     more = np.tile(direction[edge], (samples - 1, 1, 1))
     more[..., :2] += ring(samples - 1)[:, None] / length
     more = more.reshape(-1, 3)
-    second, second_own = cast(scene, frame, size, more, backend, alone)
+    every = np.arange(len(more)).reshape(samples - 1, -1)
+    seen = (every[:, (around == index).any(0)].ravel() for index in range(len(scene.bodies)))
+    second, second_own = cast(scene, frame, more, seen, backend, alone)
     return (
         Samples(direction=np.concatenate([direction, more]), edge=edge, extra=samples - 1),
         join(nearest, second),
         {index: join(own[index], second_own[index]) for index in own},
     )
+
+
+def changes(side: Int[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
+    """Pixels that differ from the pixel above, below, left or right."""
+    result = np.zeros(side.shape, bool)
+    across, down = side[:, 1:] != side[:, :-1], side[1:] != side[:-1]
+    result[:, 1:] |= across
+    result[:, :-1] |= across
+    result[1:] |= down
+    result[:-1] |= down
+    return result
+
+
+def neighbours(body: Int[np.ndarray, "HW"], pixel: Int[np.ndarray, "m"], size: Size) -> Int[np.ndarray, "9 m"]:
+    """The bodies at each pixel and the eight round it: the only ones that more rays through it are tested against."""
+    padded = np.pad(body.reshape(size), 1, mode="edge").ravel()
+    row, column = np.divmod(pixel, size[1])
+    start = row * (size[1] + 2) + column
+    return padded[start + np.add.outer([0, size[1] + 2, 2 * (size[1] + 2)], [0, 1, 2]).reshape(-1, 1)]
 
 
 def join(a: Hits, b: Hits) -> Hits:

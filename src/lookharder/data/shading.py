@@ -43,7 +43,7 @@ def paint(
         behind = np.flatnonzero((alone.body >= 0) & (hits.body != alone.body))
         parts.append((behind, alone.depth[behind], alone.body[behind], alone.row(scene)[behind]))
     ray, depth, body, row = (np.concatenate(column) for column in zip(*parts, strict=True))
-    colours = shade(scene, frame, samples.direction[ray], depth, body, row, focal(scene.camera, size), bank, backend)
+    colours = shade(scene, frame, samples.direction.take(ray, 0), depth, body, row, focal(scene.camera, size), bank, backend)
     front = np.empty((len(pixel), 3), np.float32)
     front[own] = colours[: len(own)]
     front[lent] = front[pixel[lent]]
@@ -112,13 +112,13 @@ def surface(
     local = to_local(scene, frame)
     stretch = np.stack([np.ones(3) if meshes[b.mesh].wrapped else b.size for b in scene.bodies])
     outward = np.stack([b.rotation[frame] / b.size for b in scene.bodies]).astype(np.float32)
-    place = np.einsum("kij,kj->ki", local[body, :, :3], point) + local[body, :, 3]
+    place = np.einsum("kij,kj->ki", local[:, :, :3].take(body, 0), point) + local[:, :, 3].take(body, 0)
     place = place.astype(np.float32)
-    attributes = library().attributes[row]
+    attributes = library().attributes.take(row, 0)
     chart, facing = attributes[:, :2], attributes[:, 2:]
-    uv = np.einsum("kij,kj->ki", chart[..., :3], place * stretch.astype(np.float32)[body]) + chart[..., 3]
+    uv = np.einsum("kij,kj->ki", chart[..., :3], place * stretch.astype(np.float32).take(body, 0)) + chart[..., 3]
     normal = np.einsum("kij,kj->ki", facing[..., :3], place) + facing[..., 3]
-    normal = np.einsum("kij,kj->ki", outward[body], normal)
+    normal = np.einsum("kij,kj->ki", outward.take(body, 0), normal)
     return uv, normal / np.sqrt(np.einsum("ki,ki->k", normal, normal))[:, None]
 
 
@@ -129,10 +129,10 @@ def cover(
     materials = [item.material for item in scene.bodies]
     repeat = np.stack([material.repeat for material in materials]).astype(np.float32)
     density = np.array([texel_density(item) for item in scene.bodies])
-    level = np.log2(np.maximum(footprint * density[body], 1e-6))
+    level = np.log2(np.maximum(footprint * density.take(body), 1e-6))
     level = np.clip(np.round(level), 0, LEVELS - 1).astype(np.int64)
-    channels = bank.sample(np.array([m.texture for m in materials])[body], uv * repeat[body], level)
-    colour = np.stack([material.colour for material in materials]).astype(np.float32)[body]
+    channels = bank.sample(np.array([m.texture for m in materials])[body], uv * repeat.take(body, 0), level)
+    colour = np.stack([material.colour for material in materials]).astype(np.float32).take(body, 0)
     albedo = np.einsum("kij,kj->ki", colour[..., :3], channels) + colour[..., 3]
     return np.clip(albedo, 0.03, 0.97)
 
@@ -193,6 +193,6 @@ def shadowed(
         todo = np.flatnonzero(inside)
         if len(todo):
             turn = local[index, :, :3].T
-            origin = point[todo] @ turn + local[index, :, 3]
-            result[todo] = casters(backend)[item.mesh].blocked(origin, -away[todo] @ turn, 1.0)
+            origin = point.take(todo, 0) @ turn + local[index, :, 3]
+            result[todo] = casters(backend)[item.mesh].blocked(origin, -away.take(todo, 0) @ turn, 1.0)
     return result

@@ -1,19 +1,17 @@
 """A data set from a line of text: `procedural[:COUNT[:SEED]]` or `READER:PATH`."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from lookharder.data import readers
 from lookharder.data.example import Dataset, Example
 from lookharder.data.procedural import ProceduralWorld
-from lookharder.data.readers import READERS
 from lookharder.data.store import store
 from lookharder.errors import InputError
 from lookharder.seeding import keyed_seed
 
 HELD_OUT_SEED = 1_000_003  # the evaluation scenes; no recipe trains on this seed
-SPEC = "procedural[:COUNT[:SEED]] or READER:PATH with READER one of "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +45,7 @@ def open_spec(spec: str, size: int, textures: str | None = None) -> Dataset:
         return ProceduralWorld(
             size, seed, count=count, textures=Path(textures) if textures else None
         )
-    readers: dict[str, Callable[[Path], Dataset]] = READERS
-    if kind not in readers or not rest:
-        raise InputError("--data", repr(spec), SPEC + ", ".join(sorted(readers)))
-    return readers[kind](Path(rest))
+    return readers.open_data(spec)
 
 
 def open_data(config: DataConfig) -> Dataset:

@@ -246,8 +246,8 @@ class Bank:
         top, bottom = start + y * size, start + below * size
         wx, wy = weight[:, :1], weight[:, 1:]
         texels = self.texels
-        upper = texels[top + x] * (1 - wx) + texels[top + right] * wx
-        lower = texels[bottom + x] * (1 - wx) + texels[bottom + right] * wx
+        upper = texels.take(top + x, 0) * (1 - wx) + texels.take(top + right, 0) * wx
+        lower = texels.take(bottom + x, 0) * (1 - wx) + texels.take(bottom + right, 0) * wx
         return (upper * (1 - wy) + lower * wy) * np.float32(1 / 255)
 
 

@@ -121,18 +121,17 @@ def _bound_tables(
     schedule: NoiseSchedule, dtype: torch.dtype, device: torch.device
 ) -> Float[Tensor, "3 {schedule.steps}"]:
     """For each t and s = t - 1: SNR_s - SNR_t, log range of variance, log posterior variance."""
-    with torch.inference_mode(False):
-        times = torch.arange(schedule.steps, device="cpu")
-        alpha = schedule.alpha(times, torch.float64)
-        variance = schedule.sigma(times, torch.float64).square()
-        snr = alpha.square() / variance
-        snr_drop = snr[:-1] - snr[1:]
-        posterior = variance[:-1] * (1 - snr[1:] / snr[:-1])
-        # At t = 0 the posterior has no width and borrows that of t = 1 (so DiT); no KL is taken.
-        snr_drop = torch.cat([torch.zeros_like(snr[:1]), snr_drop])
-        log_posterior = torch.cat([posterior[:1], posterior]).log()
-        log_range = torch.cat([variance[:1] / posterior[:1], variance[1:] / variance[:-1]]).log()
-        return torch.stack([snr_drop, log_range, log_posterior]).to(device, dtype)
+    times = torch.arange(schedule.steps, device="cpu")
+    alpha = schedule.alpha(times, torch.float64)
+    variance = schedule.sigma(times, torch.float64).square()
+    snr = alpha.square() / variance
+    snr_drop = snr[:-1] - snr[1:]
+    posterior = variance[:-1] * (1 - snr[1:] / snr[:-1])
+    # At t = 0 the posterior has no width and borrows that of t = 1 (so DiT); no KL is taken.
+    snr_drop = torch.cat([torch.zeros_like(snr[:1]), snr_drop])
+    log_posterior = torch.cat([posterior[:1], posterior]).log()
+    log_range = torch.cat([variance[:1] / posterior[:1], variance[1:] / variance[:-1]]).log()
+    return torch.stack([snr_drop, log_range, log_posterior]).to(device, dtype)
 
 
 def binned_log_likelihood(x: Latents, mean: Latents, log_std: Latents) -> Latents:

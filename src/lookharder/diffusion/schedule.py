@@ -142,20 +142,19 @@ def _table(
     schedule: NoiseSchedule, dtype: torch.dtype, device: torch.device
 ) -> Float[Tensor, "4 {schedule.steps}+1"]:
     """The rows of `PathPoint` at t = -1 .. T - 1, made in float64 on the CPU for every device."""
-    with torch.inference_mode(False):  # the table outlives the mode in which it is first needed
-        if schedule.name == "rectified":
-            sigma = torch.arange(schedule.steps + 1, dtype=torch.float64, device="cpu")
-            sigma = sigma / schedule.steps
-            alpha, one = 1 - sigma, torch.ones_like(sigma)
-            table = torch.stack([alpha, sigma, -one, one])
-        else:
-            alpha = alphas_cumprod(schedule.name, schedule.steps).sqrt()
-            if schedule.zero_terminal_snr:
-                alpha = (alpha - alpha[-1]) * (alpha[0] / (alpha[0] - alpha[-1]))
-            alpha = torch.cat([torch.ones_like(alpha[:1]), alpha])
-            sigma = (1 - alpha.square()).sqrt()
-            table = torch.stack([alpha, sigma, -sigma, alpha])
-        return table.to(device, dtype)
+    if schedule.name == "rectified":
+        sigma = torch.arange(schedule.steps + 1, dtype=torch.float64, device="cpu")
+        sigma = sigma / schedule.steps
+        alpha, one = 1 - sigma, torch.ones_like(sigma)
+        table = torch.stack([alpha, sigma, -one, one])
+    else:
+        alpha = alphas_cumprod(schedule.name, schedule.steps).sqrt()
+        if schedule.zero_terminal_snr:
+            alpha = (alpha - alpha[-1]) * (alpha[0] / (alpha[0] - alpha[-1]))
+        alpha = torch.cat([torch.ones_like(alpha[:1]), alpha])
+        sigma = (1 - alpha.square()).sqrt()
+        table = torch.stack([alpha, sigma, -sigma, alpha])
+    return table.to(device, dtype)
 
 
 def spaced_timesteps(steps_train: int, steps: int, spacing: str) -> list[int]:

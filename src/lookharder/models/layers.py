@@ -122,19 +122,30 @@ class LabelEmbedder(nn.Module):
         return self.embedding_table(y)
 
 
+class HeadNorm(nn.Module):
+    """RMSNorm over the channels of a head: x / sqrt(mean(x^2) + 1e-6), times a learned scale."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: Float[Tensor, "B heads L d"]) -> Float[Tensor, "B heads L d"]:
+        """The scale follows the type of x, for under autocast the fused kernel needs them equal."""
+        return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), eps=1e-6)
+
+
 class Attention(nn.Module):
     """Multi-head self-attention over all tokens of a sample.
 
-    With `qk_norm`, queries and keys pass an RMSNorm over the channels of their head (learned scale,
-    eps 1e-6), which bounds the logits; DiT has none.
+    With `qk_norm`, queries and keys pass a HeadNorm each, which bounds the logits; DiT has none.
     """
 
     def __init__(self, width: int, heads: int, qk_norm: bool = False) -> None:
         super().__init__()
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width)
-        self.q_norm = nn.RMSNorm(width // heads, eps=1e-6) if qk_norm else nn.Identity()
-        self.k_norm = nn.RMSNorm(width // heads, eps=1e-6) if qk_norm else nn.Identity()
+        self.q_norm = HeadNorm(width // heads) if qk_norm else nn.Identity()
+        self.k_norm = HeadNorm(width // heads) if qk_norm else nn.Identity()
         self.proj = nn.Linear(width, width)
 
     def forward(self, x: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:

@@ -39,7 +39,10 @@ def open_data(spec: str) -> Dataset:
     """
     name, colon, path = spec.partition(":")
     if name not in READERS or not colon or not path:
-        raise InputError("data", spec, "READER:PATH with READER one of " + ", ".join(READERS))
+        allowed = "procedural[:COUNT[:SEED]] or READER:PATH with READER one of " + ", ".join(
+            READERS
+        )
+        raise InputError("--data", repr(spec), allowed)
     return READERS[name](Path(path))
 
 
