@@ -25,7 +25,11 @@ SETS = (  # reader, folder below DATA, task
     ("pix2gestalt", "pix2gestalt", "amodal"),
     ("coco_amodal", "coco_amodal", "amodal"),
 )
-SHOWN = {"depth": ("abs_rel", "delta1"), "flow": ("epe", "fl_all"), "amodal": ("iou", "iou_invisible")}
+SHOWN = {
+    "depth": ("abs_rel", "delta1"),
+    "flow": ("epe", "fl_all"),
+    "amodal": ("iou", "iou_invisible"),
+}
 
 
 def score(predictor: Predictor, data: Path, resolution: int | None) -> list[Evaluation]:
@@ -47,8 +51,9 @@ def table(results: list[Evaluation], command: str) -> str:
         "",
         f"    {command}",
         "",
-        "Lower is better for abs_rel, epe and fl_all; higher for delta1 and iou. Depth is aligned by scale and shift; flow is",
-        "in pixels at native size and never fitted. Each trivial answer ignores the picture, or is the visible mask.",
+        "Lower is better for abs_rel, epe and fl_all; higher for delta1 and iou. Depth is aligned by scale and",
+        "shift; flow is in pixels at native size and never fitted. A trivial answer ignores the picture, or is",
+        "the visible mask.",
         "",
         "| set | task | pictures | metric | model | trivial answers |",
         "| --- | --- | ---: | --- | ---: | --- |",

@@ -1,9 +1,15 @@
 """Fixtures that all tests share."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+
+from lookharder.chain import Chain
+from lookharder.recipes import pixel_chain
+from lookharder.seeding import torch_generator
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -19,3 +25,18 @@ def shared() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a small generalist with random weights, resolution 32, 2 steps by default."""
+    chain = Chain.build(
+        replace(pixel_chain(width=32, depth=1, heads=2, resolution=32), steps=2), torch_generator(0)
+    )
+    generator = torch_generator(1)
+    with torch.no_grad():  # a fresh network answers zero; this one answers something
+        for parameter in chain.network.parameters():
+            parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
+    folder = tmp_path_factory.mktemp("models") / "random"
+    chain.save(folder, "# Random weights\n")
+    return folder

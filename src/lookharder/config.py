@@ -35,7 +35,7 @@ def from_json(cls: type[C], value: Any, path: str = "config") -> C:
     Raises:
         InputError: naming the dotted path of what is unknown, missing or of the wrong type.
     """
-    return _convert(cls, value, path)  # type: ignore[no-any-return]
+    return _convert(cls, value, path)
 
 
 def override(config: C, assignments: Sequence[str]) -> C:

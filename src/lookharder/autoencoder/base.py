@@ -28,6 +28,10 @@ class Autoencoder(Protocol):
         """Latents (B, c, h, w) -> images (B, 3, h * factor, w * factor), not clipped."""
         ...
 
+    def macs(self, height: int, width: int) -> tuple[int, int]:
+        """Multiply-adds to encode and to decode one image of that size."""
+        ...
+
     def config(self) -> dict[str, Any]:
         """What `lookharder.autoencoder.build` needs to rebuild this one; plain JSON values."""
         ...

@@ -4,6 +4,7 @@ Mirroring negates u; colours change alike in both frames and in the whole object
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -31,14 +32,14 @@ def recolour(example: Example, generator: np.random.Generator) -> Example:
     gain = generator.uniform(0.75, 1.0, size=(3, 1)).astype(np.float32)
     levels = (np.arange(256, dtype=np.float32) / 255) ** gamma * 255
     table = np.minimum(np.rint(levels * gain), 235).astype(np.uint8)  # 235 keeps objects off white
-    changes = {}
+    changes: dict[str, Any] = {}
     for name in COLOURS:
         image = getattr(example, name)
         if image is None:
             continue
         changed = np.stack([table[i][image[c]] for i, c in enumerate(channels)])
-        if name == "whole" and example.amodal is not None:
-            changed = np.where(example.amodal, changed, np.uint8(255))
+        if name == "whole":
+            changed = np.where((image == 255).all(0), np.uint8(255), changed)
         changes[name] = changed
     return replace(example, **changes)
 

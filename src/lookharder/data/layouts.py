@@ -46,8 +46,9 @@ def rotation(vector: Sequence[float] | np.ndarray) -> np.ndarray:
 
 def hue(h: float, saturation: float, value: float) -> np.ndarray:
     """Display colour (3,) from hue, saturation and value in [0, 1]."""
-    ramp = np.clip(np.abs((h * 6 + np.array([0.0, 4.0, 2.0])) % 6 - 3) - 1, 0, 1)
-    return value * (1 - saturation * (1 - ramp))
+    ramp = (min(max(abs((6 * h + shift) % 6 - 3) - 1, 0.0), 1.0) for shift in (0, 4, 2))
+    return np.array([value * (1 - saturation * (1 - part)) for part in ramp])
+
 
 
 @cache

@@ -102,9 +102,16 @@ def enter_occluder(draft: Draft, camera: Camera, hero: Body) -> Body:
     return draft.bodies.pop()
 
 
-def covers(scene: Scene, body: Body, size: Size) -> Float[np.ndarray, "HW"]:
-    """Depth of one body alone."""
-    return trace(replace(scene, bodies=(body,)), 0, size)[1].depth
+def add(scene: Scene, hits: Hits, body: Body, size: Size) -> tuple[Scene, Hits, Hits]:
+    """The scene with one more body, its hits (of pixel centres), and the hits on that body alone."""
+    _, alone, _ = trace(replace(scene, bodies=(body,)), 0, size)
+    nearer = alone.depth < hits.depth
+    both = Hits(
+        depth=np.where(nearer, alone.depth, hits.depth),
+        body=np.where(nearer, len(scene.bodies), hits.body),
+        triangle=np.where(nearer, alone.triangle, hits.triangle),
+    )
+    return replace(scene, bodies=(*scene.bodies, body)), both, alone
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -169,19 +176,13 @@ def rehearse(family: int, rng: np.random.Generator, probe: Size, photos: int) ->
     hiding = 1 - visible.sum() / amodal.sum()
     if occluded and not OCCLUSION[0] <= hiding <= OCCLUSION[1]:
         for _ in range(10):
-            body = enter_occluder(draft, camera, hero)
-            depth = covers(scene, body, probe)
-            left = visible & ~(depth < hits.depth)
+            more, seen, alone = add(scene, hits, enter_occluder(draft, camera, hero), probe)
+            left = seen.body == scene.chosen
             hiding = 1 - left.sum() / amodal.sum()
-            if (
-                OCCLUSION[0] <= hiding <= OCCLUSION[1]
-                and depth.min() > CLOSEST
-                and np.isfinite(depth).mean() < 0.4
-            ):
-                visible = left
-                scene = replace(scene, bodies=(*scene.bodies, body))
+            fits = alone.depth.min() > CLOSEST and np.isfinite(alone.depth).mean() < 0.4
+            if fits and OCCLUSION[0] <= hiding <= OCCLUSION[1]:
+                scene, hits, visible = more, seen, left
                 draft.movable.append(True)
-                hits = trace(scene, 0, probe)[1]
                 break
         else:
             return None

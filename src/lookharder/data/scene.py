@@ -5,7 +5,7 @@ X_world = R X + p. A body is a unit model m scaled by `size`: X_world = R (size 
 a point keeps its X_local. With rays d = ((x - cx) / f, (y - cy) / f, 1) through pixel (x, y), the t of a hit c + t R d
 *is* the depth along the optical axis, in every body's local frame too, because affine maps keep t:
 
-    depth = t = (offset - n . o) / (n . d)          (o, d: the ray in the body's frame; n, offset: its triangle)
+    1 / depth = 1 / t = g . d,   g = n / (offset - n . c)         (n . X = offset: the plane of the triangle hit)
     flow  = project(camera_2, body_2(X_local)) - (x, y)
 
 Pixel centres have integer coordinates; the frame reaches from -1/2 to W - 1/2. Labels come from the ray through the
@@ -14,7 +14,7 @@ centre; more rays in pixels on an edge only smooth the picture.
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -129,12 +129,9 @@ class Hits:
 
     def side(self, scene: Scene) -> Int[np.ndarray, "k"]:
         """A number for each side of each body, negative for the sky: an edge is where it changes."""
-        return self.body * 6 + library().side[self.row(scene)]
-
-    def row(self, scene: Scene) -> Int[np.ndarray, "k"]:
-        """The triangle's row in the library's table (any row for the sky)."""
         first = np.array([library().first[body.mesh] for body in scene.bodies])
-        return np.where(self.body >= 0, first[self.body] + self.triangle, 0)
+        row = np.where(self.body >= 0, first.take(self.body, mode="wrap") + self.triangle, 0)
+        return self.body * 6 + library().side.take(row)
 
 
 def focal(camera: Camera, size: Size) -> float:
@@ -155,12 +152,20 @@ def ring(count: int) -> Float[np.ndarray, "count 2"]:
     return 0.37 * np.stack([np.cos(angle), np.sin(angle)], 1)
 
 
+@lru_cache(maxsize=8)
 def to_local(scene: Scene, frame: int) -> Float[np.ndarray, "n 3 4"]:
-    """World point -> local point of each body."""
+    """World point -> local point of each body. The result is shared: do not write to it."""
     turn = np.stack([body.rotation[frame].T for body in scene.bodies])
     turn /= np.stack([body.size for body in scene.bodies])[:, :, None]
     place = np.stack([body.position[frame] for body in scene.bodies])
     return np.concatenate([turn, -turn @ place[..., None]], 2)
+
+
+def from_camera(scene: Scene, frame: int) -> tuple[Float[np.ndarray, "n 3 3"], Float[np.ndarray, "n 3"]]:
+    """Directions in camera axes -> local ones, and the camera's place, for each body."""
+    local = to_local(scene, frame)
+    turn = local[:, :, :3] @ scene.camera.rotation[frame]
+    return turn, local[:, :, :3] @ scene.camera.position[frame] + local[:, :, 3]
 
 
 def windows(scene: Scene, frame: int, size: Size) -> Float[np.ndarray, "n 4"]:
@@ -202,19 +207,20 @@ def cast(
         )
         for index in (-1, *alone)
     }
-    local = to_local(scene, frame)
-    turn = np.swapaxes(local[:, :, :3] @ camera.rotation[frame], 1, 2)
-    origin = local[:, :, :3] @ camera.position[frame] + local[:, :, 3]
+    turn, origin = from_camera(scene, frame)
+    x, y = np.ascontiguousarray(direction[:, :2].T)
+    single = direction.astype(np.float32)
     for index, (body, ray) in enumerate(zip(scene.bodies, candidates, strict=True)):
         if not len(ray):
             continue
-        mesh, d = library().meshes[body.mesh], direction.take(ray, 0) @ turn[index]
-        triangle = casters(backend)[body.mesh].first(origin[index], d)
+        mesh = library().meshes[body.mesh]
+        local = single.take(ray, 0) @ turn[index].T.astype(np.float32)
+        triangle = casters(backend)[body.mesh].first(origin[index], local)
         hit = np.flatnonzero(triangle >= 0)
         ray, triangle = ray.take(hit), triangle.take(hit)
-        distance = mesh.offsets - mesh.normals @ origin[index]
-        slope = np.einsum("ki,ki->k", mesh.normals.take(triangle, 0), d.take(hit, 0))
-        depth = distance.take(triangle) / slope
+        with np.errstate(divide="ignore", invalid="ignore"):  # planes through the eye, which no ray hits
+            g = (mesh.normals @ turn[index] / (mesh.offsets - mesh.normals @ origin[index])[:, None]).T
+            depth = 1.0 / (g[0].take(triangle) * x.take(ray) + g[1].take(triangle) * y.take(ray) + g[2].take(triangle))
         for layer in (layers[-1], layers[index]) if index in alone else (layers[-1],):
             nearer = np.flatnonzero(depth < layer.depth.take(ray))
             place = ray.take(nearer)
@@ -338,13 +344,11 @@ def hidden(
     x, y = np.ascontiguousarray(project(camera, point, size).T)
     result = (point[:, 2] <= 1e-6) | (np.abs(x) > size[1] / 2) | (np.abs(y) > size[0] / 2)
     ray = point * np.where(hits.body[: len(point)] >= 0, 1.0, 1e6)[:, None]
-    local = to_local(scene, 1)
-    turn = np.swapaxes(local[:, :, :3] @ camera.rotation[1], 1, 2)
-    origin = local[:, :, :3] @ camera.position[1] + local[:, :, 3]
+    turn, origin = from_camera(scene, 1)
     for index, (body, bounds) in enumerate(zip(scene.bodies, windows(scene, 1, size), strict=True)):
         inside = (x >= bounds[0]) & (x <= bounds[1]) & (y >= bounds[2]) & (y <= bounds[3])
         todo = np.flatnonzero(inside & ~result)
         if len(todo):
             caster = casters(backend)[body.mesh]
-            result[todo] = caster.blocked(origin[index], ray[todo] @ turn[index], 1.0 - CLEARANCE)
+            result[todo] = caster.blocked(origin[index], ray.take(todo, 0) @ turn[index].T, 1.0 - CLEARANCE)
     return result.reshape(size)

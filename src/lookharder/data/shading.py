@@ -34,16 +34,24 @@ def paint(
     The second has the body's own colours and shadows, hidden parts included, in exactly the pixels whose centre it
     covers: there it is the mean over the rays that hit it.
     """
-    pixel, side, row = samples.pixel, hits.side(scene), hits.row(scene)
+    pixel, side = samples.pixel, hits.side(scene)
     lent = side == side[pixel]  # from the pixel's centre
     lent[: size[0] * size[1]] = False
     own = np.flatnonzero(~lent)
-    parts = [(own, hits.depth[own], hits.body[own], row[own])]
+    parts = [(own, hits.depth[own], hits.body[own], hits.triangle[own])]
     if alone is not None:
         behind = np.flatnonzero((alone.body >= 0) & (hits.body != alone.body))
-        parts.append((behind, alone.depth[behind], alone.body[behind], alone.row(scene)[behind]))
-    ray, depth, body, row = (np.concatenate(column) for column in zip(*parts, strict=True))
-    colours = shade(scene, frame, samples.direction.take(ray, 0), depth, body, row, focal(scene.camera, size), bank, backend)
+        parts.append((behind, alone.depth[behind], alone.body[behind], alone.triangle[behind]))
+    ray, depth, body, triangle = (np.concatenate(column) for column in zip(*parts, strict=True))
+    colours = shade(
+        scene,
+        frame,
+        samples.direction.take(ray, 0),
+        Hits(depth=depth, body=body, triangle=triangle),
+        focal(scene.camera, size),
+        bank,
+        backend,
+    )
     front = np.empty((len(pixel), 3), np.float32)
     front[own] = colours[: len(own)]
     front[lent] = front[pixel[lent]]
@@ -76,27 +84,25 @@ def shade(
     scene: Scene,
     frame: int,
     direction: Float[np.ndarray, "k 3"],
-    depth: Float[np.ndarray, "k"],
-    body: Int[np.ndarray, "k"],
-    row: Int[np.ndarray, "k"],
+    hits: Hits,
     focal_length: float,
     bank: Bank,
     backend: Finder,
 ) -> Float[np.ndarray, "k 3"]:
-    """Colours of hits on `body` (-1: sky) in the triangle `row` of the library's table, seen along `direction`."""
+    """Colours of hits seen along `direction` (camera axes)."""
     camera = scene.camera
     world = direction @ camera.rotation[frame].T
-    colour = np.empty((len(depth), 3), np.float32)
-    sky, solid = np.flatnonzero(body < 0), np.flatnonzero(body >= 0)
+    colour = np.empty((len(world), 3), np.float32)
+    sky, solid = np.flatnonzero(hits.body < 0), np.flatnonzero(hits.body >= 0)
     if len(sky):
-        colour[sky] = heaven(scene, world[sky], bank)
+        colour[sky] = heaven(scene, world.take(sky, 0), bank)
     if len(solid):
-        world, body, row, depth = world[solid], body[solid], row[solid], depth[solid]
+        world, body, depth = world.take(solid, 0), hits.body.take(solid), hits.depth.take(solid)
         point = camera.position[frame] + depth[:, None] * world
-        uv, normal = surface(scene, frame, point, body, row)
+        uv, normal = surface(scene, frame, point, body, hits.triangle.take(solid))
         slant = np.einsum("ki,ki->k", normal, world)
         normal *= np.where(slant > 0, -1.0, 1.0)[:, None]  # towards the eye
-        slant = np.abs(slant) / np.linalg.norm(world, axis=1)
+        slant = np.abs(slant) / np.sqrt(np.einsum("ki,ki->k", world, world))
         footprint = depth / focal_length / np.sqrt(np.maximum(slant, 0.05))
         albedo = cover(scene, bank, uv, body, footprint)
         energy = illuminate(scene, frame, point, normal, body, backend)
@@ -105,20 +111,36 @@ def shade(
 
 
 def surface(
-    scene: Scene, frame: int, point: np.ndarray, body: np.ndarray, row: np.ndarray
+    scene: Scene, frame: int, point: np.ndarray, body: np.ndarray, triangle: np.ndarray
 ) -> tuple[Float[np.ndarray, "k 2"], Float[np.ndarray, "k 3"]]:
-    """Texture coordinates and unit shading normals in the world, through the affine attribute maps."""
-    meshes = library().meshes
-    local = to_local(scene, frame)
-    stretch = np.stack([np.ones(3) if meshes[b.mesh].wrapped else b.size for b in scene.bodies])
-    outward = np.stack([b.rotation[frame] / b.size for b in scene.bodies]).astype(np.float32)
-    place = np.einsum("kij,kj->ki", local[:, :, :3].take(body, 0), point) + local[:, :, 3].take(body, 0)
-    place = place.astype(np.float32)
-    attributes = library().attributes.take(row, 0)
-    chart, facing = attributes[:, :2], attributes[:, 2:]
-    uv = np.einsum("kij,kj->ki", chart[..., :3], place * stretch.astype(np.float32).take(body, 0)) + chart[..., 3]
-    normal = np.einsum("kij,kj->ki", facing[..., :3], place) + facing[..., 3]
-    normal = np.einsum("kij,kj->ki", outward.take(body, 0), normal)
+    """Texture coordinates in periods, and unit shading normals in the world.
+
+    The affine maps of the triangles in sight are first composed with the poses, so that each point needs one map.
+    """
+    meshes = [library().meshes[item.mesh] for item in scene.bodies]
+    counts = [len(mesh.corners) for mesh in meshes]
+    start = np.cumsum([0, *counts])
+    row = start.take(body) + triangle
+    used = np.flatnonzero(np.bincount(row, minlength=start[-1]))
+    number = np.empty(start[-1], np.int64)
+    number[used] = np.arange(len(used))
+
+    owner = np.repeat(np.arange(len(counts)), counts)[used]
+    first = np.array([library().first[item.mesh] for item in scene.bodies])
+    attributes = library().attributes[used - start[owner] + first[owner]]
+    local = to_local(scene, frame)[owner]
+    stretch = np.stack([np.ones(3) if m.wrapped else b.size for m, b in zip(meshes, scene.bodies, strict=True)])
+    outward = np.stack([item.rotation[frame] / item.size for item in scene.bodies])
+    repeat = np.stack([item.material.repeat for item in scene.bodies])
+    chart = attributes[:, :2, :3] * stretch[owner][:, None] @ local
+    chart[..., 3] += attributes[:, :2, 3]
+    facing = attributes[:, 2:, :3] @ local
+    facing[..., 3] += attributes[:, 2:, 3]
+    maps = np.concatenate([chart * repeat[owner][:, :, None], outward[owner] @ facing], 1).astype(np.float32)
+
+    maps = maps.take(number.take(row), 0)
+    values = np.einsum("kij,kj->ki", maps[..., :3], point.astype(np.float32)) + maps[..., 3]
+    uv, normal = values[:, :2], values[:, 2:]
     return uv, normal / np.sqrt(np.einsum("ki,ki->k", normal, normal))[:, None]
 
 
@@ -127,11 +149,10 @@ def cover(
 ) -> Float[np.ndarray, "k 3"]:
     """Albedo: the texture at the mip level of the footprint (metres), through the material's colour map."""
     materials = [item.material for item in scene.bodies]
-    repeat = np.stack([material.repeat for material in materials]).astype(np.float32)
     density = np.array([texel_density(item) for item in scene.bodies])
     level = np.log2(np.maximum(footprint * density.take(body), 1e-6))
     level = np.clip(np.round(level), 0, LEVELS - 1).astype(np.int64)
-    channels = bank.sample(np.array([m.texture for m in materials])[body], uv * repeat.take(body, 0), level)
+    channels = bank.sample(np.array([m.texture for m in materials])[body], uv, level)
     colour = np.stack([material.colour for material in materials]).astype(np.float32).take(body, 0)
     albedo = np.einsum("kij,kj->ki", colour[..., :3], channels) + colour[..., 3]
     return np.clip(albedo, 0.03, 0.97)

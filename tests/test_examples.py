@@ -1,0 +1,29 @@
+"""Examples are run, briefly."""
+
+import importlib.util
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def load(name: str):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_denoise_by_hand():
+    errors = load("denoise_by_hand").main(steps=3)
+    assert len(errors) == 3
+    assert errors[-1] < 0.2, "the shipped model sees depth"
+
+
+def test_train_one_task():
+    before, after = load("train_one_task").main(iterations=30)
+    assert after < 0.7 * before
+
+
+def test_examples_are_short():
+    for path in EXAMPLES.glob("*.py"):
+        assert len(path.read_text().splitlines()) <= 60
