@@ -109,7 +109,7 @@ class Chain:
         )
 
     def save(self, folder: Path, card: str, half: bool = False) -> None:
-        """Write a model folder: `config.json`, `model.safetensors`, `README.md` (the card).
+        """Write a model folder: `config.json`, `model.safetensors`, `README.md` (the card); a Tiny travels along.
 
         Args:
             folder: where; made if absent, its files replaced.
@@ -123,6 +123,8 @@ class Chain:
         }
         with atomic(folder / "model.safetensors") as aside:
             save_file(weights, aside, metadata={"format": "pt"})
+        if isinstance(self.autoencoder, autoencoder.Tiny):
+            self.autoencoder.save(folder / "autoencoder")
         write_json(folder / "config.json", to_json(self.config))
         with atomic(folder / "README.md") as aside:
             aside.write_text(card, encoding="utf-8")

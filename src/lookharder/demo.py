@@ -7,6 +7,7 @@ and the pictures show the very predictions that were scored.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -114,7 +115,7 @@ def _section(evaluation: Evaluation, panels: Sequence[Cells], out: Path) -> Sect
     )
 
 
-def _facts(task: str, row: Mapping[str, float | None]) -> dict[str, str]:
+def _facts(task: str, row: Mapping[str, Any]) -> dict[str, str]:
     values = {metric: row.get(metric) for metric in MAIN[task]}
     return {
         metric: "nothing hidden" if value is None else f"{value:.3f}"

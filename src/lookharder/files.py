@@ -28,7 +28,10 @@ def atomic(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
+        aside.touch()
+        mode = aside.stat().st_mode  # what the umask grants; some writers keep a new file to its owner
         yield aside
+        aside.chmod(mode)
         with aside.open("rb") as handle:
             os.fsync(handle.fileno())
         aside.replace(path)

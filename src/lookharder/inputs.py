@@ -92,12 +92,19 @@ def _masks(value: Any) -> Tensor:
 
 
 def resized(batch: Batch, height: int, width: int) -> Batch:
-    """The pictures of a batch at another size."""
+    """The pictures of a batch at another size.
+
+    Raises:
+        InputError: a mask vanishes at that size.
+    """
     changes = {"image": resize_map(batch.image, height, width)}
     if batch.second is not None:
         changes["second"] = resize_map(batch.second, height, width)
     if batch.visible is not None:
         changes["visible"] = resize_map(batch.visible[:, None].float(), height, width)[:, 0] > 0.5
+        seen = changes["visible"].flatten(1).any(1)
+        allowed = "a larger object, or a larger processing_resolution"
+        check(bool(seen.all()), "mask", f"nothing left of it at {height}x{width}", allowed)
     return replace(batch, **changes)  # type: ignore[arg-type]
 
 

@@ -84,7 +84,7 @@ def prepare(out: Path, inputs: Sequence[Input] = (), members: int = 1) -> None:
 
 def write(
     out: Path, files: Mapping[str, str], result: Prediction, index: int, pictures: Pixels
-) -> dict[str, float]:
+) -> dict[str, int | float]:
     """Write the files of one answer of a call.
 
     Args:
@@ -112,17 +112,17 @@ def write(
 
 def _write_depth(
     paths: Mapping[str, Path], values: np.ndarray, painting: np.ndarray, pictures: Pixels
-) -> dict[str, float]:
+) -> dict[str, int | float]:
     depth = values[0].astype(np.float32)
     write_npy(paths["array"], depth)
-    write_depth_png(paths["png16"], depth, scale=65535)
+    write_depth_png(paths["png16"], depth, scale=65535.0)
     _write_rgb(paths["picture"], depth_to_rgb(depth))
     return {}
 
 
 def _write_flow(
     paths: Mapping[str, Path], values: np.ndarray, painting: np.ndarray, pictures: Pixels
-) -> dict[str, float]:
+) -> dict[str, int | float]:
     assert pictures.second is not None, "flow has two frames"
     flow = values.astype(np.float32)
     write_flo(paths["flo"], flow)
@@ -135,7 +135,7 @@ def _write_flow(
 
 def _write_amodal(
     paths: Mapping[str, Path], values: np.ndarray, painting: np.ndarray, pictures: Pixels
-) -> dict[str, float]:
+) -> dict[str, int | float]:
     assert pictures.mask is not None, "amodal has a mask"
     whole = values[0].astype(bool)
     write_npy(paths["array"], whole)

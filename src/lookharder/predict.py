@@ -101,11 +101,7 @@ class Predictor:
             InputError: where there is neither, or the folder is not whole.
         """
         path = Path(path_or_name)
-        shipped = sorted(
-            p.parent.name
-            for p in WEIGHTS.glob("*/config.json")
-            if (p.parent / "README.md").exists()
-        )
+        shipped = sorted(path.parent.name for path in WEIGHTS.glob("*/config.json"))
         if str(path_or_name) in shipped:
             path = WEIGHTS / str(path_or_name)
         elif not path.is_dir():

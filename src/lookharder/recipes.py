@@ -67,7 +67,7 @@ def smoke() -> RunConfig:
         train=TrainConfig(
             iterations=300,
             batch_size=16,
-            mix={"generation": 1, "depth": 1, "flow": 1, "amodal": 1},
+            mix={"generation": 1.0, "depth": 1.0, "flow": 1.0, "amodal": 1.0},
             optim=OptimConfig(lr=1e-3, lr_schedule="cosine", warmup=20),
         ),
         checkpoint_every=20,
@@ -80,16 +80,16 @@ def tiny() -> RunConfig:
 
     Add `--set data.depth.textures=PHOTOS` and likewise for the other tasks to put photographs on the surfaces.
     """
-    data = DataConfig(spec="procedural:24000:1", size=64, store=".cache/lookharder")
+    data = DataConfig(spec="procedural:10000:1", size=64, store=".cache/lookharder")
     return RunConfig(
         name="tiny",
         chain=pixel_chain(width=192, depth=8, heads=3, resolution=64),
         data={"depth": data, "flow": data, "amodal": data},
         train=TrainConfig(
-            iterations=12000,
+            iterations=6000,
             batch_size=32,
-            mix={"depth": 0.3, "flow": 0.4, "amodal": 0.3},
-            weights={"flow": 8.0},
+            mix={"depth": 0.25, "flow": 0.45, "amodal": 0.3},
+            weights={"flow": 12.0},
             time_shift=4.0,
             optim=OptimConfig(
                 lr=1e-3,
@@ -100,7 +100,7 @@ def tiny() -> RunConfig:
                 ema_decay=0.998,
             ),
         ),
-        checkpoint_every=500,
+        checkpoint_every=250,
         log_every=20,
     )
 

@@ -6,8 +6,8 @@ Rombach et al. 2022 (2112.10752), sec. 3.1; the factors come with the weights, 0
 Stable Diffusion 1 and 2. The mean by default, as perception wants one answer for one picture; a
 draw of the posterior, which DiT trains on, when a generator is given.
 
-Convolutions run in the channels-last memory format: the same numbers up to rounding, in about an
-eighth less processor time on a CPU (`benchmarks/kl_encode.py`).
+Convolutions run in the channels-last memory format: the same numbers up to rounding, in about a
+tenth less processor time on a CPU (`benchmarks/kl_encode.py`).
 """
 
 import copy

@@ -30,7 +30,7 @@ from lookharder.errors import InputError
 from lookharder.files import atomic, write_json
 from lookharder.shapes import Images, Latents
 
-SHIPPED = Path(__file__).parent.parent / "weights" / "tiny-autoencoder"
+SHIPPED = Path(__file__).parent.parent / "weights" / "autoencoder" / "tiny"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Any
 
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lookharder.batch import finish, predict_files
 from lookharder.config import override
@@ -87,13 +88,16 @@ def run_train(args: argparse.Namespace) -> int:
         print(f"already finished: {total} iterations, {args.out / 'model'}")
         return 0
     speed = Throughput()
-    with _bar(
-        total=total,
-        initial=first.iteration - 1,
-        desc=config.name,
-        disable=args.quiet,
-        mininterval=0.2 if sys.stderr.isatty() else 10.0,
-    ) as bar:
+    with (
+        logging_redirect_tqdm(),
+        _bar(
+            total=total,
+            initial=first.iteration - 1,
+            desc=config.name,
+            disable=args.quiet,
+            mininterval=0.2 if sys.stderr.isatty() else 10.0,
+        ) as bar,
+    ):
         for step in chain([first], steps):
             speed.update(step.images)
             rate = speed.images_per_second or 0.0

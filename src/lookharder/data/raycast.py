@@ -8,19 +8,20 @@ do not depend on the backend. All models are built at the first question, so tha
 
 from functools import cache
 from importlib.util import find_spec
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from lookharder.data.meshes import Mesh, library
+from lookharder.data.library import library
+from lookharder.data.meshes import Mesh
 from lookharder.errors import InputError
 
-Backend = Literal["auto", "embree", "numpy"]
 Rays = Float[np.ndarray, "k 3"]
 Origins = Float[np.ndarray, "k 3"] | Float[np.ndarray, "3"]
 
 
+@runtime_checkable
 class Caster(Protocol):
     """Rays origin + t direction against one unit model."""
 
@@ -82,19 +83,22 @@ class NumpyCaster:
         groups_of = [mesh.corners[order.reshape(1 << level, -1)] for level in range(depth + 1)]
         self._boxes = [(g.min((1, 2)) - 1e-9, g.max((1, 2)) + 1e-9) for g in groups_of]
 
-    def _hits(self, origins: Origins, directions: Rays) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _hits(
+        self, origins: Origins, directions: Rays
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Ray, triangle and t of every hit."""
         directions = np.asarray(directions, np.float64)
         origins = np.broadcast_to(np.asarray(origins, np.float64), directions.shape)
         with np.errstate(divide="ignore"):
             inverse = 1.0 / directions
-        ray, box = np.arange(len(directions)), np.zeros(len(directions), np.int64)
+        ray = np.arange(len(directions))
+        box = np.zeros_like(ray)
         for level, (low, high) in enumerate(self._boxes):
             if level:
-                ray, box = np.repeat(ray, 2), (2 * box[:, None] + [0, 1]).ravel()
+                ray, box = np.repeat(ray, 2), (2 * box[:, None] + np.arange(2)).ravel()
             with np.errstate(
                 invalid="ignore"
-            ):  # 0 * inf on a slab's face: not a number, and not outside either
+            ):  # a ray within a face's plane: 0 * inf, and not outside
                 near = (low[box] - origins[ray]) * inverse[ray]
                 far = (high[box] - origins[ray]) * inverse[ray]
             enter = np.fmin(near, far).max(1, initial=0.0)
@@ -128,7 +132,7 @@ class NumpyCaster:
         return result
 
 
-def resolve(backend: Backend) -> Literal["embree", "numpy"]:
+def resolve(backend: str) -> Literal["embree", "numpy"]:
     """Name the backend that will be used.
 
     Raises:

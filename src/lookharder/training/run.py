@@ -90,7 +90,7 @@ def run(config: RunConfig, out: Path) -> Iterator[TrainStep]:
             if step.iteration % config.checkpoint_every == 0 or last or stop.stop_requested:
                 _save(config, chain, state, out)
             yield step
-            if stop.stop_requested:
+            if stop.stop_requested and not last:
                 log.warning("stopped by %s at iteration %d, saved", stop.received, step.iteration)
                 return
     state.ema.copy_to(chain.network)
