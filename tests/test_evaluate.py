@@ -10,15 +10,17 @@ from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import Remembered
 from lookharder.errors import InputError
 from lookharder.evaluate import Protocol, evaluate, protocol
+from lookharder.predict import Predictor
 
 WORLD = Remembered(ProceduralWorld(32, 5, count=6))
 TRUTH = {WORLD[i].image.tobytes(): WORLD[i] for i in range(6)}
 
 
-class Oracle:
+class Oracle(Predictor):
     """Knows the ground truth of the world; depth only up to scale and shift."""
 
-    name = "oracle"
+    def __init__(self):
+        self.name = "oracle"
 
     def __call__(self, images, task, num_inference_steps=None, ensemble_size=None, **_):
         examples = [TRUTH[image.tobytes()] for image in images]

@@ -164,9 +164,9 @@ class Chain:
                 f"{folder}: missing, unexpected or misshapen {wrong}",
                 "the weights of config.json",
             )
-        network.load_state_dict(
-            {name: value.float() for name, value in weights.items()}, assign=True
-        )
+        # copied out of the file's memory: unaligned weights take other kernels, with other last bits
+        state = {name: value.to(torch.float32, copy=True) for name, value in weights.items()}
+        network.load_state_dict(state, assign=True)
         return cls(config, network.eval(), autoencoder.build(dict(config.autoencoder), folder))
 
     def to(self, device: torch.device) -> "Chain":

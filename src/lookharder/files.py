@@ -29,7 +29,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     aside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
         aside.touch()
-        mode = aside.stat().st_mode  # what the umask grants; some writers keep a new file to its owner
+        mode = aside.stat().st_mode  # as the umask grants; some writers keep it to the owner
         yield aside
         aside.chmod(mode)
         with aside.open("rb") as handle:

@@ -86,7 +86,7 @@ def tiny() -> RunConfig:
         chain=pixel_chain(width=192, depth=8, heads=3, resolution=64),
         data={"depth": data, "flow": data, "amodal": data},
         train=TrainConfig(
-            iterations=6000,
+            iterations=4500,
             batch_size=32,
             mix={"depth": 0.25, "flow": 0.45, "amodal": 0.3},
             weights={"flow": 12.0},

@@ -92,7 +92,7 @@ def test_depth_needs_a_valid_pixel(batch):
 
 
 @pytest.mark.parametrize(
-    "task", [Flow(), Flow(layout="split"), Flow(layout="split", limit=75, limit_unit="pixels")]
+    "task", [Flow(), Flow(layout="split"), Flow(layout="split", limit=75.0, limit_unit="pixels")]
 )
 def test_flow_comes_back_in_pixels(task, batch):
     known = task.to_image(batch).known
