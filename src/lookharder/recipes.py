@@ -86,11 +86,11 @@ def tiny() -> RunConfig:
         chain=pixel_chain(width=192, depth=8, heads=3, resolution=64),
         data={"depth": data, "flow": data, "amodal": data},
         train=TrainConfig(
-            iterations=4500,
+            iterations=6200,
             batch_size=32,
-            mix={"depth": 0.25, "flow": 0.45, "amodal": 0.3},
+            mix={"depth": 0.5, "flow": 0.2, "amodal": 0.3},
             weights={"flow": 12.0},
-            time_shift=4.0,
+            time_shift=100.0,
             optim=OptimConfig(
                 lr=1e-3,
                 lr_schedule="cosine",

@@ -110,7 +110,7 @@ def command(folder: Path) -> list[str]:
     return [
         sys.executable,
         "-m",
-        "lookharder.cli",
+        "lookharder",
         "train",
         "smoke",
         *settings,

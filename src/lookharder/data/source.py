@@ -1,7 +1,8 @@
 """A data set from a line of text: `procedural[:COUNT[:SEED]]` or `READER:PATH`."""
 
+import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from lookharder.data import readers
@@ -53,7 +54,8 @@ def open_data(config: DataConfig) -> Dataset:
     dataset = open_spec(config.spec, config.size, config.textures)
     if config.store is None:
         return Remembered(dataset)
-    key = f"{config.size}-{keyed_seed(config.spec, config.size, config.textures or ''):016x}"
+    textures = config.textures or ""
+    key = f"{config.size}-{keyed_seed(config.spec, config.size, textures, _code()):016x}"
     return store(dataset, Path(config.store), key, config.workers)
 
 
@@ -80,3 +82,12 @@ def _whole_numbers(spec: str, rest: str) -> tuple[int, int]:
     if count < 1:
         raise InputError("--data", repr(spec), "a COUNT of 1 or more")
     return count, seed
+
+
+@cache
+def _code() -> str:
+    """Digest of the code that makes examples, so that a store made by other code is never read."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,7 +1,7 @@
 """Rendered or decoded once, read many times: a data set in memory-mapped arrays.
 
 `store` writes one `.npy` per field into a folder, by several processes, and renames it into place when it is whole;
-the folder's name holds the key of what was stored, so a changed data set never reads an old store.
+the folder's name is a key of what was stored, which the caller makes so that a changed data set has another.
 """
 
 import json
