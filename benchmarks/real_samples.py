@@ -36,7 +36,7 @@ def score(predictor: Predictor, data: Path, resolution: int | None) -> list[Eval
     results = []
     for reader, folder, task in SETS:
         dataset = open_spec(f"{reader}:{data / folder}", 64)
-        rules = protocol(task, reader)
+        rules = protocol(task, reader, predictor.chain)
         results.append(
             evaluate(predictor, task, dataset, data=reader, rules=rules, resolution=resolution)
         )

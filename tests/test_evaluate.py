@@ -1,5 +1,6 @@
 """Scores: an oracle scores perfectly, trivial answers are what they say, protocols are told apart."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,12 +21,12 @@ class Oracle(Predictor):
     """Knows the ground truth of the world; depth only up to scale and shift."""
 
     def __init__(self):
-        self.name = "oracle"
+        self.name, self.in_log = "oracle", False
 
     def __call__(self, images, task, num_inference_steps=None, ensemble_size=None, **_):
         examples = [TRUTH[image.tobytes()] for image in images]
         maps = {
-            "depth": lambda e: 0.3 * e.depth[None] - 1,
+            "depth": lambda e: 0.3 * (np.log(e.depth) if self.in_log else e.depth)[None] - 1,
             "flow": lambda e: e.flow,
             "amodal": lambda e: e.amodal[None],
         }
@@ -50,6 +51,17 @@ def test_oracle_is_perfect_and_trivial_is_not():
     assert flow["trivial.zero.epe"]["mean"] == pytest.approx(np.mean(speeds), rel=1e-6)
     shares = [WORLD[i].visible.sum() / WORLD[i].amodal.sum() for i in range(6)]
     assert amodal["trivial.visible.iou"]["mean"] == pytest.approx(np.mean(shares), rel=1e-6)
+
+
+def test_log_depth_is_fitted_where_it_lives():
+    oracle = Oracle()
+    oracle.in_log = True
+    rules = replace(protocol("depth", "procedural"), depth_space="log")
+    result = evaluate(oracle, "depth", WORLD, data="world", rules=rules)
+    assert result.means["abs_rel"]["mean"] < 1e-5
+    linear = evaluate(oracle, "depth", WORLD, data="world", rules=protocol("depth", "procedural"))
+    assert linear.means["abs_rel"]["mean"] > 0.02
+    assert linear.protocol.hash != result.protocol.hash
 
 
 def test_rows_intervals_and_costs():

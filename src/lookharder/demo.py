@@ -23,7 +23,7 @@ from lookharder.metrics.depth import align_affine
 from lookharder.outputs import amodal_overlay
 from lookharder.predict import Prediction, Predictor
 from lookharder.scoreboard import MAIN, NOTES, score_table
-from lookharder.visualize import depth_to_rgb, flow_to_rgb, mask_overlay
+from lookharder.visualize import depth_to_rgb, flow_to_rgb, mask_overlay, montage
 
 SIZE = 64  # pixels of a scene
 ZOOM = 3  # pictures are written so many times larger
@@ -37,7 +37,7 @@ def demo(
     count: int = 12,
     progress: Callable[[int], object] = lambda done: None,
 ) -> dict[str, Evaluation]:
-    """Predict, score and show all three tasks; writes `index.html`, `metrics.json` and `pictures/`.
+    """Predict, score and show all three tasks; writes `index.html`, `overview.png`, `metrics.json` and `pictures/`.
 
     Args:
         predictor: a model of all three tasks.
@@ -59,9 +59,10 @@ def demo(
     data = f"procedural:{count}:{HELD_OUT_SEED}"
 
     scores: dict[str, Evaluation] = {}
+    shown: dict[str, list[Cells]] = {}
     sections = []
     for task in PANELS:
-        panels: list[Cells] = []
+        panels = shown[task] = []
 
         def show(
             seen: Sequence[Example],
@@ -74,10 +75,11 @@ def demo(
                 panels.append(panel(example, values, result.painting[i]))
             progress(len(seen))
 
-        rules = protocol(task, "procedural")
+        rules = protocol(task, "procedural", predictor.chain)
         scores[task] = evaluate(predictor, task, examples, data=data, rules=rules, watch=show)
         sections.append(_section(scores[task], panels, out))
 
+    write_image(out / "overview.png", _overview(shown))
     seconds = time.perf_counter() - began
     write_json(
         out / "metrics.json",
@@ -113,6 +115,17 @@ def _section(evaluation: Evaluation, panels: Sequence[Cells], out: Path) -> Sect
     return Section(
         heading=TITLES[task], text=NOTES[task], table=score_table(evaluation), cards=cards
     )
+
+
+def _overview(shown: Mapping[str, Sequence[Cells]], scenes: int = 6) -> np.ndarray:
+    """The first scenes, a row each: the input, then truth and prediction of every task, (3, H, W)."""
+    rows = []
+    for depth, flow, amodal in zip(*(shown[task][:scenes] for task in PANELS), strict=True):
+        cells = [*depth, *flow[2:], amodal[0], *amodal[3:]]
+        rows.append([picture.repeat(2, axis=0).repeat(2, axis=1) for _, picture in cells])
+    titles = ["input", "depth: truth", "predicted", "flow: truth", "predicted"]
+    titles += ["visible part", "whole: truth", "predicted"]
+    return np.moveaxis(montage(rows, titles), -1, 0)
 
 
 def _facts(task: str, row: Mapping[str, Any]) -> dict[str, str]:

@@ -8,13 +8,14 @@ stands that of the trivial answers: the best map that ignores the picture (depth
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from lookharder.chain import Chain
 from lookharder.config import to_json
 from lookharder.data.example import Dataset, Example
 from lookharder.errors import InputError
@@ -23,6 +24,7 @@ from lookharder.metrics import flow as flow_metrics
 from lookharder.metrics import segmentation
 from lookharder.metrics.statistics import bootstrap_mean
 from lookharder.predict import Prediction, Predictor
+from lookharder.tasks.depth import Depth
 
 MAP_SIDE = 64  # side of the mean map among the depth baselines
 
@@ -36,6 +38,7 @@ class Protocol:
         task: the task.
         min_depth: depth below which ground truth is not scored and predictions are clipped, metres.
         max_depth: likewise above.
+        depth_space: where scale and shift are fitted: depth, or log depth for a model that predicts that.
         max_flow: motion above which ground truth is not scored, pixels; None scores all.
     """
 
@@ -43,6 +46,7 @@ class Protocol:
     task: str
     min_depth: float = 1e-3
     max_depth: float = 80.0
+    depth_space: Literal["linear", "log"] = "linear"
     max_flow: float | None = None
 
     @property
@@ -62,9 +66,12 @@ PROTOCOLS = {  # published valid ranges (facts of Marigold's and RAFT's evaluati
 }
 
 
-def protocol(task: str, reader: str) -> Protocol:
-    """The protocol of a task on the data of a reader."""
-    return PROTOCOLS.get((task, reader), Protocol(name=f"{reader}-{task}", task=task))
+def protocol(task: str, reader: str, chain: Chain | None = None) -> Protocol:
+    """The protocol of a task on the data of a reader, for the task as this system (None: any) understands it."""
+    rules = PROTOCOLS.get((task, reader), Protocol(name=f"{reader}-{task}", task=task))
+    if chain is not None and isinstance(depth := chain.tasks.get(task), Depth):
+        rules = replace(rules, depth_space=depth.space)
+    return rules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +212,11 @@ def _depth_mask(example: Example, rules: Protocol) -> np.ndarray:
 
 def _score_depth(prediction: np.ndarray, example: Example, rules: Protocol) -> dict[str, Any]:
     target, mask = _need(example, "depth"), _depth_mask(example, rules)
-    aligned, _, _ = depth_metrics.align_affine(prediction[0], target, mask)
+    if rules.depth_space == "log":
+        known = np.where(mask, target, 1.0)
+        aligned = np.exp(depth_metrics.align_affine(prediction[0], np.log(known), mask)[0])
+    else:
+        aligned = np.asarray(depth_metrics.align_affine(prediction[0], target, mask)[0])
     return depth_metrics.evaluate(np.clip(aligned, rules.min_depth, rules.max_depth), target, mask)
 
 

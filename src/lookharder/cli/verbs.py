@@ -130,7 +130,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
             args.task,
             examples,
             data=args.data,
-            rules=protocol(args.task, args.data.partition(":")[0]),
+            rules=protocol(args.task, args.data.partition(":")[0], predictor.chain),
             steps=args.steps,
             members=args.members,
             seed=args.seed,
