@@ -148,7 +148,12 @@ def joined() -> dict[str, Chart]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Library:
-    """All models, and the table of all their triangles: row `first[name] + k` is triangle k of `name`."""
+    """All models, and the table of all their triangles: entry `first[name] + k` is triangle k of `name`.
+
+    Attributes:
+        attributes: (5, 4, rows), those of the models with the triangles last: numpy is fast along the last axis.
+        side: (rows,).
+    """
 
     meshes: dict[str, Mesh]
     first: dict[str, int]
@@ -168,6 +173,8 @@ def library() -> Library:
     return Library(
         meshes=meshes,
         first=dict(zip(meshes, starts[:-1].tolist(), strict=True)),
-        attributes=np.concatenate([mesh.attributes for mesh in meshes.values()]),
+        attributes=np.moveaxis(
+            np.concatenate([mesh.attributes for mesh in meshes.values()]), 0, -1
+        ).copy(),
         side=np.concatenate([mesh.side for mesh in meshes.values()]),
     )

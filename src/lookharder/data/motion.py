@@ -39,9 +39,12 @@ def follow(scene: Scene, hits: Hits, size: Size) -> Float[np.ndarray, "HW 3"]:
     # camera 1 -> world -> local -> world -> camera 2; the last row, which -1 reads, is the sky's
     turn = np.concatenate([back @ turn @ camera.rotation[0], (back @ camera.rotation[0])[None]])
     shift = np.concatenate([shift @ back.T, np.zeros((1, 3))])
-    direction = np.concatenate([centres(size) / focal(camera, size), np.ones((pixels, 1))], 1)
-    point = direction * np.where(body >= 0, depth, 1.0)[:, None]
-    return np.einsum("kij,kj->ki", turn[body], point) + shift[body]
+    maps = np.moveaxis(np.concatenate([turn, shift[..., None]], 2), 0, -1).take(
+        body, 2, mode="wrap"
+    )
+    point = hits.direction[:pixels].T * np.where(body >= 0, depth, 1.0)
+    moved = np.einsum("ijk,jk->ik", maps[:, :3], point) + maps[:, 3]
+    return np.ascontiguousarray(moved.T)
 
 
 def project(
@@ -63,7 +66,7 @@ def hidden(
     hits: Hits,
     point: Float[np.ndarray, "HW 3"],
     size: Size,
-    backend: Finder = "embree",
+    backend: Finder = "auto",
 ) -> Bool[np.ndarray, "H W"]:
     """Whether `point` (see `follow`) is out of view of camera 2 or behind something there: one ray to each point."""
     camera = scene.camera

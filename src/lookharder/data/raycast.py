@@ -19,14 +19,17 @@ from lookharder.errors import InputError
 
 Rays = Float[np.ndarray, "k 3"]
 Origins = Float[np.ndarray, "k 3"] | Float[np.ndarray, "3"]
+Reach = float | Float[np.ndarray, "k"]
 
 
 @runtime_checkable
 class Caster(Protocol):
     """Rays origin + t direction against one unit model."""
 
-    def first(self, origins: Origins, directions: Rays) -> Int[np.ndarray, "k"]:
-        """The triangle hit first at t > 0, or -1."""
+    def first(
+        self, origins: Origins, directions: Rays, reach: Reach = np.inf
+    ) -> Int[np.ndarray, "k"]:
+        """The triangle hit first at 0 < t < reach, or -1."""
         ...
 
     def blocked(self, origins: Origins, directions: Rays, reach: float) -> Bool[np.ndarray, "k"]:
@@ -44,24 +47,25 @@ class EmbreeCaster:
         self._scene = EmbreeScene(robust=True)
         TriangleMesh(self._scene, np.ascontiguousarray(mesh.corners, np.float32))
 
-    def first(self, origins: Origins, directions: Rays) -> Int[np.ndarray, "k"]:
-        """The triangle hit first, or -1."""
-        count = len(directions)
-        return self._scene.run(_single(origins, count), _single(directions, count))
+    def first(
+        self, origins: Origins, directions: Rays, reach: Reach = np.inf
+    ) -> Int[np.ndarray, "k"]:
+        """The triangle hit first at 0 < t < reach, or -1."""
+        return self._scene.run(*_single(origins, directions, reach))
 
     def blocked(self, origins: Origins, directions: Rays, reach: float) -> Bool[np.ndarray, "k"]:
         """Whether any triangle is hit at 0 < t < reach."""
-        count = len(directions)
-        rays = _single(origins, count), _single(directions, count)
-        reaches = np.full(count, reach, np.float32)
-        return self._scene.run(*rays, dists=reaches, query="OCCLUDED") >= 0
+        return self._scene.run(*_single(origins, directions, reach), query="OCCLUDED") >= 0
 
 
-def _single(rays: np.ndarray, count: int) -> Float[np.ndarray, "k 3"]:
-    """(count, 3) float32 from that many rays or one."""
-    result = np.empty((count, 3), np.float32)
-    result[:] = rays
-    return result
+def _single(
+    origins: Origins, directions: Rays, reach: Reach
+) -> tuple[Rays, Rays, Float[np.ndarray, "k"]]:
+    """What Embree reads: an origin, a direction and a reach for each ray, in float32."""
+    starts = np.empty(directions.shape, np.float32)
+    reaches = np.empty(len(directions), np.float32)
+    starts[:], reaches[:] = origins, reach
+    return starts, np.ascontiguousarray(directions, np.float32), reaches
 
 
 class NumpyCaster:
@@ -115,9 +119,13 @@ class NumpyCaster:
         pair, slot = np.nonzero(hit)
         return ray[pair], self._triangles[box[pair], slot], t[pair, slot]
 
-    def first(self, origins: Origins, directions: Rays) -> Int[np.ndarray, "k"]:
-        """The triangle hit first, or -1."""
+    def first(
+        self, origins: Origins, directions: Rays, reach: Reach = np.inf
+    ) -> Int[np.ndarray, "k"]:
+        """The triangle hit first at 0 < t < reach, or -1."""
         ray, triangle, t = self._hits(origins, directions)
+        within = t < np.broadcast_to(reach, len(directions))[ray]
+        ray, triangle, t = ray[within], triangle[within], t[within]
         order = np.lexsort((t, ray))
         ray, start = np.unique(ray[order], return_index=True)
         result = np.full(len(directions), -1, np.int32)
@@ -147,7 +155,9 @@ def resolve(backend: str) -> Literal["embree", "numpy"]:
 
 
 @cache
-def casters(backend: Literal["embree", "numpy"]) -> dict[str, Caster]:
-    """The casters of all models, by name, built once per process."""
-    make = EmbreeCaster if backend == "embree" else NumpyCaster
+def casters(backend: str) -> dict[str, Caster]:
+    """The casters of all models, by name, built once per process; `backend` as for `resolve`."""
+    if backend != (known := resolve(backend)):
+        return casters(known)
+    make = EmbreeCaster if known == "embree" else NumpyCaster
     return {name: make(mesh) for name, mesh in library().meshes.items()}

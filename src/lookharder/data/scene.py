@@ -15,9 +15,11 @@ from jaxtyping import Float, Int
 from lookharder.data.library import library
 
 Size = tuple[int, int]
-Finder = Literal["embree", "numpy"]
+Finder = Literal["auto", "embree", "numpy"]
 NEAR, FAR = 0.3, 20.0  # metres: depths outside are not valid
 _CUBE = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
+_EDGES = np.array([(i, i + step) for step in (1, 2, 4) for i in range(8) if not i & step]).T
+_CLIP = 1e-3  # metres before the camera
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -127,6 +129,12 @@ def centres(size: Size) -> Float[np.ndarray, "HW 2"]:
     return np.stack([x.ravel(), y.ravel()], -1)
 
 
+@lru_cache(maxsize=8)
+def rays(camera: Camera, size: Size) -> Float[np.ndarray, "HW 3"]:
+    """Directions with z = 1 through the pixel centres, in camera axes. Shared: do not write."""
+    return np.concatenate([centres(size) / focal(camera, size), np.ones((size[0] * size[1], 1))], 1)
+
+
 def ring(count: int) -> Float[np.ndarray, "count 2"]:
     """Places of the extra rays in a pixel: a circle about its centre, turned so that four make a rotated grid."""
     angle = 2 * np.pi * (np.arange(count) / max(1, count) + 0.0738)
@@ -134,11 +142,23 @@ def ring(count: int) -> Float[np.ndarray, "count 2"]:
 
 
 @lru_cache(maxsize=8)
+def poses(
+    scene: Scene, frame: int
+) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n 3 3"], Float[np.ndarray, "n 3"]]:
+    """Size, rotation and place of each body. The result is shared: do not write to it."""
+    bodies = scene.bodies
+    return (
+        np.array([body.size for body in bodies]),
+        np.array([body.rotation[frame] for body in bodies]),
+        np.array([body.position[frame] for body in bodies]),
+    )
+
+
+@lru_cache(maxsize=8)
 def to_local(scene: Scene, frame: int) -> Float[np.ndarray, "n 3 4"]:
-    """World point -> local point of each body. The result is shared: do not write to it."""
-    turn = np.stack([body.rotation[frame].T for body in scene.bodies])
-    turn /= np.stack([body.size for body in scene.bodies])[:, :, None]
-    place = np.stack([body.position[frame] for body in scene.bodies])
+    """World point -> local point of each body. Shared: do not write."""
+    size, rotation, place = poses(scene, frame)
+    turn = np.swapaxes(rotation, 1, 2) / size[:, :, None]
     return np.concatenate([turn, -turn @ place[..., None]], 2)
 
 
@@ -156,16 +176,34 @@ def from_camera(
 def windows(scene: Scene, frame: int, size: Size) -> Float[np.ndarray, "n 4"]:
     """Bounds (x0, x1, y0, y1), from the optical centre, of the pixels that each body can touch.
 
-    It is the box of the projected corners; everything for a body that reaches behind the camera. Shared: do not write.
+    It is the box of the projected corners; of a body that reaches behind the camera only the part before it counts.
+    Shared: do not write.
     """
     camera = scene.camera
-    axes = np.stack([body.rotation[frame] * body.size for body in scene.bodies])
-    place = np.stack([body.position[frame] for body in scene.bodies]) - camera.position[frame]
-    seen = (_CUBE @ np.swapaxes(axes, 1, 2) + place[:, None]) @ camera.rotation[frame]  # (n, 8, 3)
-    front = seen[..., 2] > 1e-3
-    point = seen[..., :2] / np.where(front, seen[..., 2], 1.0)[..., None] * focal(camera, size)
-    low, high = point.min(1) - 1e-3, point.max(1) + 1e-3
-    bounds = np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], 1)
-    bounds[~front.all(1)] = [-np.inf, np.inf, -np.inf, np.inf]
-    bounds[~front.any(1)] = [np.inf, -np.inf, np.inf, -np.inf]
-    return bounds
+    lengths, rotation, place = poses(scene, frame)
+    axes = lengths[:, :, None] * np.swapaxes(rotation, 1, 2) @ camera.rotation[frame]
+    origin = (place - camera.position[frame]) @ camera.rotation[frame]
+    corners = _CUBE @ axes + origin[:, None]  # (n, 8, 3)
+    bounds = extent(corners)
+    front = corners[..., 2] > _CLIP
+    astride = front.any(1) & ~front.all(1)
+    if astride.any():
+        bounds[astride] = extent(clip(corners[astride]))
+    return bounds * focal(camera, size) + [-1e-3, 1e-3, -1e-3, 1e-3]
+
+
+def clip(corners: Float[np.ndarray, "n 8 3"]) -> Float[np.ndarray, "n 20 3"]:
+    """With the corners, where the edges of boxes pierce the plane z = _CLIP."""
+    start, end = corners[:, _EDGES[0]], corners[:, _EDGES[1]]
+    z, step = start[..., 2], end[..., 2] - start[..., 2]
+    pierced = (z > _CLIP) != (z + step > _CLIP)
+    share = np.where(pierced, _CLIP - z, 0) / np.where(pierced, step, 1)
+    return np.concatenate([corners, start + share[..., None] * (end - start)], 1)
+
+
+def extent(points: Float[np.ndarray, "n p 3"]) -> Float[np.ndarray, "n 4"]:
+    """Bounds (x0, x1, y0, y1) of x / z and y / z over the points before the camera; inf, -inf where there are none."""
+    front = points[..., 2:] > _CLIP / 2
+    point = points[..., :2] / np.where(front, points[..., 2:], 1.0)
+    low, high = np.where(front, point, np.inf).min(1), np.where(front, point, -np.inf).max(1)
+    return np.stack([low, high], 2).reshape(-1, 4)

@@ -51,7 +51,7 @@ class Act:
 def look_at(eye: np.ndarray, target: np.ndarray, roll: float) -> Float[np.ndarray, "3 3"]:
     """Camera axes right, down, forward as columns."""
     forward = (target - eye) / np.linalg.norm(target - eye)
-    right = np.cross(forward, [0.0, 1.0, 0.0])
+    right = np.array([-forward[2], 0.0, forward[0]])  # forward x up
     right /= np.linalg.norm(right)
     return np.stack([right, np.cross(forward, right), forward], 1) @ rotation((0, 0, roll))
 

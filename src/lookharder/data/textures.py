@@ -49,19 +49,21 @@ class Bank:
     ) -> Float[np.ndarray, "k 3"]:
         """Channels in [0, 1] at (u, v), which repeat with period 1: bilinear in one level."""
         size = np.right_shift(SIZE, level)
-        place = uv * size[:, None] - 0.5
+        place = uv.T * size - 0.5
         corner = np.floor(place)
-        weight = (place - corner).astype(np.float32)
-        x, y = corner.astype(np.int64).T
+        wx, wy = (place - corner).astype(np.float32)
+        x, y = corner.astype(np.int64)
         right, below = (x + 1) & (size - 1), (y + 1) & (size - 1)
         x, y = x & (size - 1), y & (size - 1)
-        start = texture * TEXELS + OFFSET[level]
+        start = texture * TEXELS + OFFSET.take(level)
         top, bottom = start + y * size, start + below * size
-        wx, wy = weight[:, :1], weight[:, 1:]
-        texels = self.texels
-        upper = texels.take(top + x, 0) * (1 - wx) + texels.take(top + right, 0) * wx
-        lower = texels.take(bottom + x, 0) * (1 - wx) + texels.take(bottom + right, 0) * wx
-        return (upper * (1 - wy) + lower * wy) * np.float32(1 / 255)
+        upper = self._texels(top + x) * (1 - wx) + self._texels(top + right) * wx
+        lower = self._texels(bottom + x) * (1 - wx) + self._texels(bottom + right) * wx
+        return ((upper * (1 - wy) + lower * wy) * np.float32(1 / 255)).T
+
+    def _texels(self, row: Int[np.ndarray, "k"]) -> Float[np.ndarray, "3 k"]:
+        """Some texels, channel by channel: numpy is fast along the last axis."""
+        return self.texels.take(row, 0).T.astype(np.float32, order="C")
 
 
 def pyramid(image: Float[np.ndarray, "y x 3"]) -> np.ndarray:

@@ -9,8 +9,7 @@ model in the body's own frame, and only where the body's box projects to; the ba
 Labels come from the rays through the pixels' centres. Pixels on an edge have more rays, which only smooth the picture.
 """
 
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -22,51 +21,51 @@ from lookharder.data.scene import (
     Hits,
     Scene,
     Size,
-    centres,
     focal,
     from_camera,
+    rays,
     ring,
     windows,
 )
 
-
-@lru_cache(maxsize=256)
-def planes(scene: Scene, frame: int, index: int) -> Float[np.ndarray, "3 F"]:
-    """The vector g of each triangle of a body: 1 / depth = g . d. Shared: do not write."""
-    mesh = library().meshes[scene.bodies[index].mesh]
-    turn, origin = from_camera(scene, frame)
-    offset = mesh.offsets - mesh.normals @ origin[index]
-    with np.errstate(divide="ignore", invalid="ignore"):  # planes through the eye: no ray hits them
-        return np.ascontiguousarray((mesh.normals @ turn[index] / offset[:, None]).T)
+SLACK = 1.001  # a backend looks a little beyond the nearest hit so far: it is less exact than depth
 
 
 def cast(
     scene: Scene,
     frame: int,
     direction: Float[np.ndarray, "k 3"],
-    candidates: Iterable[Int[np.ndarray, "r"]],
+    candidates: Sequence[Int[np.ndarray, "_"]],
     backend: Finder,
 ) -> tuple[Float[np.ndarray, "k"], Int[np.ndarray, "k"], Int[np.ndarray, "k"]]:
-    """Depth, body and triangle of the nearest hits; `candidates` gives for each body the rays that may hit it."""
+    """Depth, body and triangle of the nearest hits; `candidates` gives for each body the rays that may hit it.
+
+    The last bodies go first, because the first ones are the stage, behind all others; of equals the first is seen.
+    """
     nearest = np.full(len(direction), np.inf)
     owner, face = np.full(len(direction), -1), np.zeros(len(direction), np.int32)
     turn, origin = from_camera(scene, frame)
-    x, y = np.ascontiguousarray(direction[:, :2].T)
+    into = np.swapaxes(turn, 1, 2).astype(np.float32)
     single = direction.astype(np.float32)
-    for index, (body, ray) in enumerate(zip(scene.bodies, candidates, strict=True)):
+    for index in reversed(range(len(candidates))):
+        ray = candidates[index]
         if not len(ray):
             continue
-        local = single.take(ray, 0) @ turn[index].T.astype(np.float32)
-        triangle = casters(backend)[body.mesh].first(origin[index], local)
-        hit = np.flatnonzero(triangle >= 0)
-        ray, triangle = ray.take(hit), triangle.take(hit)
-        g0, g1, g2 = planes(scene, frame, index)
-        depth = 1.0 / (
-            g0.take(triangle) * x.take(ray) + g1.take(triangle) * y.take(ray) + g2.take(triangle)
+        name, reach = scene.bodies[index].mesh, nearest.take(ray)
+        mesh = library().meshes[name]
+        triangle = casters(backend)[name].first(
+            origin[index], single.take(ray, 0) @ into[index], SLACK * reach
         )
-        nearer = np.flatnonzero(depth < nearest.take(ray))
-        place = ray.take(nearer)
-        nearest[place], face[place], owner[place] = depth.take(nearer), triangle.take(nearer), index
+        hit = (triangle >= 0).nonzero()[0]
+        ray, triangle = ray.take(hit), triangle.take(hit)
+        normal = mesh.normals.take(triangle, 0)
+        offset = mesh.offsets.take(triangle) - normal @ origin[index]
+        slope = (normal @ turn[index]) / offset[:, None]
+        depth = 1.0 / np.einsum("ki,ki->k", slope, direction.take(ray, 0))
+        nearer = depth <= reach.take(hit)
+        if not nearer.all():
+            ray, triangle, depth = ray[nearer], triangle[nearer], depth[nearer]
+        nearest[ray], face[ray], owner[ray] = depth, triangle, index
     return nearest, owner, face
 
 
@@ -76,7 +75,7 @@ def trace(
     size: Size,
     *,
     samples: int = 1,
-    backend: Finder = "embree",
+    backend: Finder = "auto",
     only: int | None = None,
 ) -> Hits:
     """Cast the rays of one frame: pixel centres, then more where the side that is seen changes between neighbours.
@@ -89,14 +88,11 @@ def trace(
         backend: which one finds the triangles.
         only: see this body as if it stood alone.
     """
-    shown = range(len(scene.bodies)) if only is None else (only,)
     length = focal(scene.camera, size)
-    direction = np.concatenate([centres(size) / length, np.ones((size[0] * size[1], 1))], 1)
-    x, y = centres(size).T
-    inside = (
-        np.flatnonzero((x >= left) & (x <= right) & (y >= top) & (y <= bottom) & (index in shown))
-        for index, (left, right, top, bottom) in enumerate(windows(scene, frame, size))
-    )
+    direction = rays(scene.camera, size)
+    inside = within(windows(scene, frame, size), size)
+    if only is not None:
+        inside = [ray if index == only else ray[:0] for index, ray in enumerate(inside)]
     depth, body, triangle = cast(scene, frame, direction, inside, backend)
     hits = Hits(
         direction=direction,
@@ -109,13 +105,12 @@ def trace(
     if samples == 1:
         return hits
     edge = np.flatnonzero(changes(hits.side(scene).reshape(size)))
-    around = neighbours(body, edge, size)
+    near = neighbours(body, edge, size, len(scene.bodies))
     more = np.tile(direction[edge], (samples - 1, 1, 1))
     more[..., :2] += ring(samples - 1)[:, None] / length
     more = more.reshape(-1, 3)
     every = np.arange(len(more)).reshape(samples - 1, -1)
-    near = (every[:, (around == index).any(0)].ravel() for index in range(len(scene.bodies)))
-    second = cast(scene, frame, more, near, backend)
+    second = cast(scene, frame, more, [every.take(one, 1).ravel() for one in near], backend)
     return Hits(
         direction=np.concatenate([direction, more]),
         edge=edge,
@@ -137,13 +132,29 @@ def changes(side: Int[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
     return result
 
 
+def within(bounds: Float[np.ndarray, "n 4"], size: Size) -> list[Int[np.ndarray, "_"]]:
+    """The pixels inside each of some windows."""
+    y, x = (np.arange(n) - (n - 1) / 2 for n in size)
+    left, top = x.searchsorted(bounds[:, 0]).tolist(), y.searchsorted(bounds[:, 2]).tolist()
+    right = x.searchsorted(bounds[:, 1], "right").tolist()
+    bottom = y.searchsorted(bounds[:, 3], "right").tolist()
+    pixel = np.arange(size[0] * size[1]).reshape(size)
+    return [
+        pixel[y0:y1, x0:x1].ravel() for x0, x1, y0, y1 in zip(left, right, top, bottom, strict=True)
+    ]
+
+
 def neighbours(
-    body: Int[np.ndarray, "HW"], pixel: Int[np.ndarray, "m"], size: Size
-) -> Int[np.ndarray, "9 m"]:
-    """The bodies at each pixel and the eight round it: the only ones that more rays through it are tested against."""
+    body: Int[np.ndarray, "HW"], pixel: Int[np.ndarray, "m"], size: Size, count: int
+) -> list[Int[np.ndarray, "_"]]:
+    """For each body, which of some pixels see it or are next to one that does.
+
+    More rays through a pixel are tried against these bodies only.
+    """
     padded = np.pad(body.reshape(size), 1, mode="edge").ravel()
     row, column = np.divmod(pixel, size[1])
-    start = row * (size[1] + 2) + column
-    return padded[
-        start + np.add.outer([0, size[1] + 2, 2 * (size[1] + 2)], [0, 1, 2]).reshape(-1, 1)
-    ]
+    start, width = row * (size[1] + 2) + column, size[1] + 2
+    around = padded.take(start + np.add.outer([0, width, 2 * width], [0, 1, 2]).reshape(-1, 1))
+    near = np.zeros((count + 1) * len(pixel), bool)  # the first row is the sky's
+    near[(around + 1) * len(pixel) + np.arange(len(pixel))] = True
+    return [one.nonzero()[0] for one in near.reshape(count + 1, -1)[1:]]

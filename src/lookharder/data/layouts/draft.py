@@ -63,9 +63,12 @@ def rotation(vector: Sequence[Real] | np.ndarray) -> Float[np.ndarray, "3 3"]:
 
 def hue(h: Real, saturation: Real, value: Real) -> Colour:
     """Display colour from hue, saturation and value in [0, 1]."""
-    ramp = (min(max(abs((6 * h + shift) % 6 - 3) - 1, 0.0), 1.0) for shift in (0, 4, 2))
-    red, green, blue = (value * (1 - saturation * (1 - part)) for part in ramp)
-    return red, green, blue
+
+    def part(shift: int) -> float:
+        ramp = min(max(abs((6 * h + shift) % 6 - 3) - 1, 0.0), 1.0)
+        return value * (1 - saturation * (1 - ramp))
+
+    return part(0), part(4), part(2)
 
 
 @cache
@@ -94,7 +97,7 @@ class Draft:
 
     def uniform(self, low: Real, high: Real) -> float:
         """A number between."""
-        return float(self.rng.uniform(low, high))
+        return low + (high - low) * self.rng.random()
 
     def pick(self, choices: Sequence[Choice]) -> Choice:
         """One of some."""
@@ -104,7 +107,7 @@ class Draft:
         self, repeat: Real | np.ndarray, kinds: tuple[str, ...] = (), colour: Colour | None = None
     ) -> Material:
         """A pattern of these kinds, or a photograph, in `colour` or one of the palette."""
-        draw = self.rng.uniform(size=10).tolist()
+        draw = self.rng.random(10).tolist()
         near = (self.hue + self.pick((0.0, 0.08, 0.33, 0.5, 0.58)) + 0.08 * (draw[0] - draw[1])) % 1
         base = (
             hue(near, 0.75 * (draw[2] + draw[3]) / 2, 0.6 + 0.4 * draw[4])
