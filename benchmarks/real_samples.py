@@ -21,7 +21,7 @@ SETS = (  # reader, folder below DATA, task
     ("kitti_depth", "kitti_depth", "depth"),
     ("middlebury_stereo", "middlebury_stereo", "depth"),
     ("flying_chairs", "flying_chairs", "flow"),
-    ("kitti_flow", "kitti_flow", "flow"),
+    ("kitti_flow", "kitti_flow/training", "flow"),
     ("pix2gestalt", "pix2gestalt", "amodal"),
     ("coco_amodal", "coco_amodal", "amodal"),
 )
