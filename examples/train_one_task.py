@@ -18,7 +18,7 @@ def main(iterations: int = 200) -> tuple[float, float]:
     )
     data = {"depth": open_data(DataConfig(spec="procedural:64:1", size=32))}
     config = TrainConfig(
-        iterations=iterations, batch_size=16, mix={"depth": 1}, optim=OptimConfig(lr=2e-3)
+        iterations=iterations, batch_size=16, mix={"depth": 1.0}, optim=OptimConfig(lr=2e-3)
     )
     losses = []
     for step in train(config, start(chain, config), chain, data):
