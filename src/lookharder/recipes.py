@@ -78,9 +78,10 @@ def smoke() -> RunConfig:
 def tiny() -> RunConfig:
     """The shipped generalist: depth, flow and amodal from the embedded world, on two CPU cores.
 
-    6.0 M parameters, 250 MMACs a forward; 0.44 s an iteration on two idle cores, so three quarters of
-    an hour, after some five minutes of rendering. Held out it should reach half the flow error of no
-    motion and 0.55 of the visible mask's 1 - IoU; depth needs a longer run (`docs/log.md`).
+    6.0 M parameters, 250 MMACs a forward. The shipped weights took 1.4 hours and come from a run whose
+    settings changed on the way to these (`docs/log.md`); held out they have 0.43 of the flow error of no
+    motion and 0.54 of the visible mask's 1 - IoU, but 0.88 of the best blind depth. These settings from
+    the start have not been run.
 
     Add `--set data.depth.textures=PHOTOS` and likewise for the other tasks to put photographs on the surfaces.
     """
