@@ -44,6 +44,7 @@ class ChainConfig:
         tasks: the tasks of the model, in the order of their label rows.
         schedule: noise schedule of training.
         prediction: what the network predicts: "eps", "x0" or "v".
+        input_scale: factor on the noisy latent before it enters the network; see `Denoiser`.
         resolution: longest edge at which the model was trained, pixels.
         steps: denoising steps by default.
         members: draws by default.
@@ -55,6 +56,7 @@ class ChainConfig:
     schedule: NoiseSchedule
     prediction: Prediction
     resolution: int
+    input_scale: float = 1.0
     steps: int = 4
     members: int = 1
 
@@ -88,6 +90,7 @@ class Chain:
             schedule=config.schedule,
             prediction=config.prediction,
             learned_variance=config.model.learn_sigma,
+            input_scale=config.input_scale,
         )
         channels = (SOURCES + 1) * codec.channels
         if config.model.in_channels != channels:

@@ -85,6 +85,8 @@ class Denoiser:
         schedule: the noise process that it was trained on.
         prediction: what its first c channels predict.
         learned_variance: its last c channels are DiT's learned range, in [-1, 1] (not enforced).
+        input_scale: the network sees input_scale * x_t. Below 1 keeps pure noise from drowning the
+            condition, beside which it enters the same token.
         clip_x0: clip the clean latent to [-clip_x0, clip_x0] when sampling; None = do not clip.
 
     Raises:
@@ -95,6 +97,7 @@ class Denoiser:
     schedule: NoiseSchedule
     prediction: Prediction
     learned_variance: bool = False
+    input_scale: float = 1.0
     clip_x0: float | None = None
 
     def __post_init__(self) -> None:
@@ -107,6 +110,8 @@ class Denoiser:
                 "'eps' with zero terminal SNR",
                 "'x0' or 'v', for eps tells nothing of x0 where alpha is 0",
             )
+        if self.input_scale <= 0:
+            raise InputError("input_scale", self.input_scale, "a positive number")
         if self.clip_x0 is not None and self.clip_x0 <= 0:
             raise InputError("clip_x0", self.clip_x0, "a positive number or None")
 
@@ -137,7 +142,8 @@ class Denoiser:
 
         Both in the type of x_t, so that a network in bfloat16 is integrated in float32.
         """
-        output = self.network(torch.cat([condition, x_t], dim=1), t, labels).to(x_t.dtype)
+        seen = torch.cat([condition, self.input_scale * x_t], dim=1)
+        output = self.network(seen, t, labels).to(x_t.dtype)
         channels = x_t.shape[1]
         expected = channels * (2 if self.learned_variance else 1)
         if output.shape[1] != expected:

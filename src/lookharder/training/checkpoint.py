@@ -9,7 +9,7 @@ a manifest that is byte for byte what its contents and their sha256, the seal, r
 a state of the size and sha256 that the manifest names; otherwise it takes the checkpoint before,
 and says so. No pickle anywhere.
 
-`pack` and `unpack` turn model, averaged weights and AdamW's moments into one flat dict of tensors
+`pack` and `unpack` turn model, averaged weights and the optimiser's moments into one flat dict of tensors
 and back, by the names of the parameters, bit for bit.
 """
 
@@ -37,7 +37,7 @@ from lookharder.training.optim import Ema
 STATE, MANIFEST, ASIDE = "state.safetensors", "manifest.json", ".tmp-"
 FORMAT = 1
 SPARE = 1 << 20  # bytes left for the manifest and the folder itself
-SLOTS = ("exp_avg", "exp_avg_sq", "step")  # what AdamW remembers of each parameter
+SLOTS = ("exp_avg", "exp_avg_sq", "step")  # what AdamW remembers of a parameter; Muon, the first
 
 log = logging.getLogger(__name__)
 
@@ -185,17 +185,17 @@ def verify(path: Path) -> dict[str, Any]:
 def pack(model: nn.Module, ema: Ema, optimizer: Optimizer) -> dict[str, Tensor]:
     """The training state as one flat dict: `model.NAME`, `ema.NAME`, `optimizer.SLOT.NAME`.
 
-    A parameter that no update has reached has moments of zero, which is where AdamW starts. The
+    A parameter that no update has reached has moments of zero, which is where it starts. The
     tensors are not copies: save them before the next update.
     """
     state = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     state |= {f"ema.{name}": tensor for name, tensor in ema.state().items()}
-    for name, parameter in _optimized(model, optimizer):
+    for name, parameter, slots in _optimized(model, optimizer):
         zeros = parameter.detach().new_zeros(()).expand_as(parameter)  # takes no memory
         untouched = {"exp_avg": zeros, "exp_avg_sq": zeros, "step": torch.zeros(())}
-        moments = optimizer.state.get(parameter) or untouched
-        assert moments.keys() == set(SLOTS), "not the state of a plain AdamW"
-        state |= {f"optimizer.{slot}.{name}": moments[slot] for slot in SLOTS}
+        moments = optimizer.state.get(parameter) or {slot: untouched[slot] for slot in slots}
+        assert moments.keys() == set(slots), "not the state of a plain AdamW or Muon"
+        state |= {f"optimizer.{slot}.{name}": moments[slot] for slot in slots}
     return state
 
 
@@ -219,17 +219,23 @@ def unpack(tensors: dict[str, Tensor], model: nn.Module, ema: Ema, optimizer: Op
     model.load_state_dict(part("model."))
     ema.load(part("ema."))
     moments = {
-        index: {slot: tensors[f"optimizer.{slot}.{name}"].clone() for slot in SLOTS}
-        for index, (name, _) in enumerate(_optimized(model, optimizer))
+        index: {slot: tensors[f"optimizer.{slot}.{name}"].clone() for slot in slots}
+        for index, (name, _, slots) in enumerate(_optimized(model, optimizer))
     }
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
 
-def _optimized(model: nn.Module, optimizer: Optimizer) -> list[tuple[str, nn.Parameter]]:
-    """The parameters of an optimiser in its own order, with their names in the model."""
+def _optimized(
+    model: nn.Module, optimizer: Optimizer
+) -> list[tuple[str, nn.Parameter, tuple[str, ...]]]:
+    """The parameters of an optimiser in its own order, their names in the model, and their slots."""
     names = {parameter: name for name, parameter in model.named_parameters()}
-    return [(names[p], p) for group in optimizer.param_groups for p in group["params"]]
+    return [
+        (names[p], p, SLOTS[:1] if group.get("orthogonal") else SLOTS)
+        for group in optimizer.param_groups
+        for p in group["params"]
+    ]
 
 
 def _checkpoints(folder: Path) -> list[Path]:

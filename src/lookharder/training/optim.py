@@ -9,12 +9,13 @@ exactly as it would have: the state is the weights, their average and AdamW's tw
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 import torch
 from torch import Tensor, nn
 
 from lookharder.errors import InputError
+from lookharder.training.muon import Muon
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +23,13 @@ class OptimConfig:
     """How weights are updated; the defaults are those of DiT, with gradients clipped.
 
     Attributes:
+        optimizer: "adamw", or "muon" for the matrices of the blocks and AdamW for the rest.
         lr: peak learning rate.
         lr_schedule: what follows the warm-up; "exponential" is the decay of Marigold.
         final_lr_ratio: learning rate at the horizon, as a fraction of `lr`; unused by "constant".
         warmup: iterations of linear rise before `lr` is reached.
         betas: decay rates of AdamW's first and second moment.
+        momentum: decay rate of Muon's only moment.
         weight_decay: decoupled decay of the weight matrices; see `parameter_groups`.
         eps: added to the denominator of the update.
         clip_norm: largest norm of the whole gradient; None = do not clip.
@@ -34,11 +37,13 @@ class OptimConfig:
         ema_warmup: whether the average starts short and lengthens, to forget the initial weights.
     """
 
+    optimizer: Literal["adamw", "muon"] = "adamw"
     lr: float = 1e-4
     lr_schedule: Literal["constant", "exponential", "cosine"] = "constant"
     final_lr_ratio: float = 0.01
     warmup: int = 0
     betas: tuple[float, float] = (0.9, 0.999)
+    momentum: float = 0.95
     weight_decay: float = 0.0
     eps: float = 1e-8
     clip_norm: float | None = 1.0
@@ -52,11 +57,13 @@ class OptimConfig:
         )
         clip = self.clip_norm is None or 0 < self.clip_norm < math.inf
         for name, valid, allowed in (
+            ("optimizer", self.optimizer in ("adamw", "muon"), "'adamw' or 'muon'"),
             ("lr", 0 < self.lr < math.inf, "a positive number"),
             ("lr_schedule", self.lr_schedule in schedules, f"one of {list(schedules)}"),
             ("final_lr_ratio", ratio, "0 to 1, and not 0 for an exponential decay"),
             ("warmup", self.warmup >= 0, "0 or more iterations"),
             ("betas", all(0 <= beta < 1 for beta in self.betas), "two numbers in [0, 1)"),
+            ("momentum", 0 <= self.momentum < 1, "a number in [0, 1)"),
             ("weight_decay", 0 <= self.weight_decay < math.inf, "0 or more"),
             ("eps", 0 < self.eps < math.inf, "a positive number"),
             ("clip_norm", clip, "a positive number, or none"),
@@ -90,53 +97,63 @@ def learning_rate(config: OptimConfig, iteration: int, horizon: int) -> float:
 
 
 class ParameterGroup(TypedDict):
-    """What `torch.optim` takes for one group of parameters."""
+    """What the optimiser takes for one group of parameters."""
 
     params: list[nn.Parameter]
     weight_decay: float
+    orthogonal: bool
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[ParameterGroup]:
-    """Trainable parameters in two groups: those that decay, then those that do not.
+def parameter_groups(
+    model: nn.Module, weight_decay: float, muon: bool = False
+) -> list[ParameterGroup]:
+    """Trainable parameters in groups: those that decay, then those that do not, then, if any, Muon's.
 
     Only weight matrices decay: parameters with two axes or more, stacked experts and patch
     embeddings among them. Biases (by name, as those of stacked experts have two axes), gains of
     norms and `nn.Embedding` tables do not: to pull them to zero regularises nothing, and a class
-    that is rarely drawn would fade.
+    that is rarely drawn would fade. Muon's are the matrices of the hidden layers, `blocks.*`.
     """
     tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     decayed: list[nn.Parameter] = []
     kept: list[nn.Parameter] = []
+    hidden: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             bias = name.rpartition(".")[2].endswith("bias")
             matrix = parameter.ndim >= 2 and not bias and id(parameter) not in tables
-            (decayed if matrix else kept).append(parameter)
+            if matrix and muon and name.startswith("blocks."):
+                hidden.append(parameter)
+            else:
+                (decayed if matrix else kept).append(parameter)
     groups = (
-        ParameterGroup(params=decayed, weight_decay=weight_decay),
-        ParameterGroup(params=kept, weight_decay=0.0),
+        ParameterGroup(params=decayed, weight_decay=weight_decay, orthogonal=False),
+        ParameterGroup(params=kept, weight_decay=0.0, orthogonal=False),
+        ParameterGroup(params=hidden, weight_decay=weight_decay, orthogonal=True),
     )
     return [group for group in groups if group["params"]]
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019) over `parameter_groups`.
+    """AdamW (Loshchilov and Hutter 2019) over `parameter_groups`, or Muon over its share of them.
 
     Build it when the model is on its device: a GPU gets the fused kernel, others the batched one.
     Either gives the same bits run after run on one machine.
     """
-    groups = parameter_groups(model, config.weight_decay)
+    groups = parameter_groups(model, config.weight_decay, muon=config.optimizer == "muon")
     if not groups:
         raise InputError("model", "no trainable parameter", "a model with at least one")
     fused = all(parameter.is_cuda for group in groups for parameter in group["params"])
-    return torch.optim.AdamW(
-        [dict(group) for group in groups],
-        lr=config.lr,
-        betas=config.betas,
-        eps=config.eps,
-        fused=fused,
-        foreach=not fused,
-    )
+    options: dict[str, Any] = {
+        "lr": config.lr,
+        "betas": config.betas,
+        "eps": config.eps,
+        "fused": fused,
+        "foreach": not fused,
+    }
+    if config.optimizer == "muon":
+        return Muon([dict(group) for group in groups], momentum=config.momentum, **options)
+    return torch.optim.AdamW([dict(group) for group in groups], **options)
 
 
 def ema_decay(config: OptimConfig, iteration: int) -> float:
