@@ -93,10 +93,10 @@ def tiny() -> RunConfig:
     data = DataConfig(spec="procedural:20000:1", size=64, store=".cache/lookharder")
     return RunConfig(
         name="tiny",
-        chain=pixel_chain(width=128, depth=8, heads=4, resolution=64),
+        chain=pixel_chain(width=128, depth=6, heads=4, resolution=64),
         data={"depth": data, "flow": data, "amodal": data},
         train=TrainConfig(
-            iterations=9000,
+            iterations=10000,
             batch_size=32,
             mix={"depth": 0.5, "flow": 0.25, "amodal": 0.25},
             weights={"flow": 12.0},

@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from lookharder.errors import InputError
 from lookharder.models.dit import SIZES, DiT, DiTConfig, sized
 from lookharder.models.flops import Cost, breakdown, count
+from lookharder.models.moe import MoEConfig
 
 GROUPS = {  # the group of a parameter, by a part of its name
     "x_embedder": "patch embedding",
@@ -16,8 +17,18 @@ GROUPS = {  # the group of a parameter, by a part of its name
     "final_layer": "final layer",
     ".attn.": "attention projections",
     ".mlp.fc": "mlp",
+    ".moe.": "mlp",
     "adaLN": "modulation",
 }
+
+MOES = st.builds(
+    MoEConfig,
+    experts=st.integers(2, 4),
+    active=st.integers(1, 2),
+    shared=st.integers(0, 2),
+    expert=st.sampled_from(["swiglu", "gelu"]),
+    backend=st.just("loop"),
+)
 
 FIELDS = st.fixed_dictionaries(
     {
@@ -33,6 +44,7 @@ FIELDS = st.fixed_dictionaries(
         "learn_sigma": st.booleans(),
         "mlp_ratio": st.sampled_from([4.0, 2.5, 1 / 7]),
         "qk_norm": st.booleans(),
+        "moe": st.none() | MOES,
     }
 )
 
@@ -68,7 +80,12 @@ def test_parameters_are_the_model_s_group_by_group(fields):
     assert total == sum(groups.values(), Cost(params=0, active_params=0, macs=0))
     assert total.params == sum(parameter.numel() for parameter in network.parameters())
     unused = (config.embeddings - 1) * (network.x_embedder.proj.weight[0].numel() + 1)
-    assert total.active_params == total.params - unused * config.hidden_size
+    unused *= config.hidden_size
+    if config.moe is not None:
+        idle = config.moe.experts - config.moe.active
+        for block in network.blocks:
+            unused += idle * sum(p[0].numel() for p in block.moe.experts.parameters())
+    assert total.active_params == total.params - unused
 
 
 @pytest.mark.parametrize(
@@ -100,8 +117,42 @@ def test_sizes_cost_what_their_papers_say(size, millions, linear, total, total_5
         assert count(config, 64, 64).macs / 1e9 == pytest.approx(total_512, rel=0.003)
 
 
+@pytest.mark.parametrize(
+    ("size", "total", "active", "linear"),
+    [  # DiT-MoE (2407.11633), table 1, and arXiv 2411.08034: millions, and GMACs at 256 px without attention
+        ("S-8E2A", 199, 71, 15.43),
+        ("S-16E2A", 369, 71, 15.44),
+        ("B-8E2A", 795, 286, 61.7),
+        ("L-8E2A", 2_800, 1_000, 219.26),
+        ("XL-8E2A", 4_100, 1_500, 323.7),
+        ("G-16E2A", 16_500, 3_100, 690.9),
+        ("a2-8E2A-upcycled", 312, 111, None),
+        ("a3-8E2A-upcycled", 877, 310, None),
+        ("a4-8E2A-upcycled", 1_870, 660, None),
+        ("a5-8E2A-upcycled", 4_900, 1_730, None),
+        ("XL-8E2A-upcycled", 2_760, 973, None),
+    ],
+)
+def test_mixtures_cost_what_their_papers_say(size, total, active, linear):
+    config = sized(size, input_size=32, in_channels=4, num_classes=1000, learn_sigma=True)
+    groups, cost = breakdown(config, 32, 32), count(config, 32, 32)
+    assert cost.params / 1e6 == pytest.approx(total, rel=0.02)
+    assert cost.active_params / 1e6 == pytest.approx(active, rel=0.03)
+    if linear is not None:
+        assert (cost.macs - groups["attention"].macs) / 1e9 == pytest.approx(linear, rel=0.001)
+
+
+@pytest.mark.parametrize("size", ["a6", "L-8E2A", "XL-8E2A", "XL-8E2A-upcycled"])
+def test_paper_sizes_build_on_the_meta_device(size):
+    config = sized(size, input_size=32, in_channels=4, num_classes=1000, learn_sigma=True)
+    with torch.device("meta"):
+        network = DiT(config)
+    held = sum(parameter.numel() for parameter in network.parameters())
+    assert held == count(config, 32, 32).params
+
+
 def test_sizes_are_the_papers_rows():
-    assert [tuple(SIZES[f"a{i}"]) for i in range(1, 7)] == [
+    assert [tuple(SIZES[f"a{i}"])[:3] for i in range(1, 7)] == [
         (12, 256, 16),
         (16, 512, 16),
         (20, 768, 16),
@@ -109,7 +160,7 @@ def test_sizes_are_the_papers_rows():
         (28, 1536, 16),
         (32, 1792, 16),
     ]
-    assert {name: tuple(SIZES[name]) for name in ("S", "B", "L", "XL")} == {
+    assert {name: tuple(SIZES[name])[:3] for name in ("S", "B", "L", "XL")} == {
         "S": (12, 384, 6),
         "B": (12, 768, 12),
         "L": (24, 1024, 16),

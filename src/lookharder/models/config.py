@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from lookharder.errors import InputError
+from lookharder.models.moe import MoEConfig
 
 
 class Size(NamedTuple):
@@ -23,6 +24,12 @@ class Size(NamedTuple):
     layers: int
     width: int
     heads: int
+    moe: MoEConfig | None = None  # in every block in place of the MLP
+
+
+_8E2A = MoEConfig(experts=8, active=2, shared=2)
+_16E2A = MoEConfig(experts=16, active=2, shared=2)
+UPCYCLED = MoEConfig(experts=8, active=2, expert="gelu", renormalise=True)
 
 
 # fmt: off
@@ -40,6 +47,17 @@ SIZES: dict[str, Size] = {
     "a4":   Size(    24,   1024,    16),  # = L
     "a5":   Size(    28,   1536,    16),
     "a6":   Size(    32,   1792,    16),
+    "S-8E2A":  Size( 12,    384,     6, _8E2A),  # DiT-MoE (2407.11633), table 1
+    "S-16E2A": Size( 12,    384,     6, _16E2A),
+    "B-8E2A":  Size( 12,    768,    12, _8E2A),
+    "L-8E2A":  Size( 24,   1024,    16, _8E2A),
+    "XL-8E2A": Size( 28,   1152,    16, _8E2A),
+    "G-16E2A": Size( 40,   1408,    16, _16E2A),
+    "a2-8E2A-upcycled": Size(16,  512, 16, UPCYCLED),  # arXiv 2411.08034
+    "a3-8E2A-upcycled": Size(20,  768, 16, UPCYCLED),
+    "a4-8E2A-upcycled": Size(24, 1024, 16, UPCYCLED),
+    "a5-8E2A-upcycled": Size(28, 1536, 16, UPCYCLED),
+    "XL-8E2A-upcycled": Size(28, 1152, 16, UPCYCLED),  # its generalist
 }
 # fmt: on
 
@@ -58,10 +76,11 @@ class DiTConfig:
         num_classes: generation classes, labels 0 to num_classes - 1; may be 0.
         learn_sigma: the network also emits a variance for each channel, after the predictions.
         out_channels: channels of the predicted latent; None = in_channels.
-        mlp_ratio: hidden width of the MLP over D.
+        mlp_ratio: hidden width of the MLP, or of each expert, over D.
         routes: patch embedding used by each task, whose labels are num_classes, num_classes + 1,
             ...; classes and the null label use embedding 0.
         qk_norm: RMSNorm on queries and keys.
+        moe: a mixture of experts in place of every MLP; None = dense.
     """
 
     input_size: int
@@ -76,6 +95,7 @@ class DiTConfig:
     mlp_ratio: float = 4.0
     routes: tuple[int, ...] = ()
     qk_norm: bool = False
+    moe: MoEConfig | None = None
 
     def __post_init__(self) -> None:
         used = {0, *self.routes}
@@ -146,7 +166,7 @@ def sized(
     """The configuration of a row of SIZES; arguments as in DiTConfig."""
     if size not in SIZES:
         raise InputError("size", repr(size), ", ".join(SIZES))
-    layers, width, heads = SIZES[size]
+    layers, width, heads, moe = SIZES[size]
     return DiTConfig(
         input_size=input_size,
         patch_size=patch_size,
@@ -159,4 +179,5 @@ def sized(
         out_channels=out_channels,
         routes=tuple(routes),
         qk_norm=qk_norm,
+        moe=moe,
     )

@@ -4,13 +4,19 @@
 
     tokens = embed[route(y)](patches of x) + positions
     tokens = tokens + gate * attention(modulate(norm(tokens)))    } depth times
-    tokens = tokens + gate * mlp(modulate(norm(tokens)))          }
+    tokens = tokens + gate * mlp(modulate(norm(tokens)))          }      mlp dense, or a mixture of experts
     out    = image of the patches linear(modulate(norm(tokens)))
 
 Shift, scale and gate are linear in SiLU(time(t) + label(y)) ("adaLN-zero"). The C channels are the
 condition's, then the noisy latent's. The label table has a row per generation class, then one per
 task, then the null row, which stands for a dropped label: dropping is the caller's act, by giving
 that label. Parameters bear DiT's names, so published weights load.
+
+With a mixture of experts the routers' decisions and losses are written on a tape that the caller gives:
+
+    tape: list[Routing] = []
+    prediction = network(x, t, y, tape)
+    loss = ... + sum(routing.loss for routing in tape)
 
 Invariants: a sample's output does not depend on its batch; the gates and the last layer start at
 zero, so a fresh network returns zeros; any height and width that the patch divides will do.
@@ -31,6 +37,7 @@ from lookharder.models.layers import (
     modulate,
     sincos_positions,
 )
+from lookharder.models.moe import MoE, Routing
 from lookharder.seeding import torch_generator
 
 __all__ = ["SIZES", "DiT", "DiTBlock", "DiTConfig", "FinalLayer", "Size", "sized"]
@@ -45,14 +52,23 @@ class DiTBlock(nn.Module):
         self.norm1 = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
         self.attn = Attention(width, config.num_heads, config.qk_norm)
         self.norm2 = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
-        self.mlp = MLP(width, config.mlp_hidden)
+        self.mlp = MLP(width, config.mlp_hidden) if config.moe is None else None
+        self.moe = MoE(width, config.mlp_hidden, config.moe) if config.moe is not None else None
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
 
-    def forward(self, x: Float[Tensor, "B L D"], c: Float[Tensor, "B D"]) -> Float[Tensor, "B L D"]:
-        """Tokens x under the condition c."""
+    def forward(
+        self, x: Float[Tensor, "B L D"], c: Float[Tensor, "B D"]
+    ) -> tuple[Float[Tensor, "B L D"], Routing | None]:
+        """Tokens x under the condition c, and how they were routed (None where the block is dense)."""
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = self.adaLN_modulation(c).chunk(6, 1)
         x = x + gate_a[:, None] * self.attn(modulate(self.norm1(x), shift_a, scale_a))
-        return x + gate_m[:, None] * self.mlp(modulate(self.norm2(x), shift_m, scale_m))
+        h = modulate(self.norm2(x), shift_m, scale_m)
+        if self.mlp is not None:
+            out, routing = self.mlp(h), None
+        else:
+            assert self.moe is not None
+            out, routing = self.moe(h)
+        return x + gate_m[:, None] * out, routing
 
 
 class FinalLayer(nn.Module):
@@ -74,7 +90,7 @@ class FinalLayer(nn.Module):
 
 
 class DiT(nn.Module):
-    """The dense diffusion transformer.
+    """The diffusion transformer, dense or with a mixture of experts.
 
     Args:
         config: its shape.
@@ -102,6 +118,7 @@ class DiT(nn.Module):
         x: Float[Tensor, "B C h w"],
         t: Int[Tensor, "B"] | Float[Tensor, "B"],
         y: Int[Tensor, "B"],
+        tape: list[Routing] | None = None,
     ) -> Float[Tensor, "B out h w"]:
         """Predict from the condition and the noisy latent.
 
@@ -109,6 +126,7 @@ class DiT(nn.Module):
             x: condition and noisy latent, channel by channel.
             t: timestep, in the training schedule's numbering.
             y: class, task or null label, below `config.label_rows`.
+            tape: gets the routing of each block of experts, in order.
 
         Returns:
             The prediction (c channels), then with `learn_sigma` the variance (c channels more).
@@ -132,7 +150,9 @@ class DiT(nn.Module):
         tokens = tokens + positions.to(tokens.dtype)  # (B, L, D)
         c = self.t_embedder(t) + self.y_embedder(y)  # (B, D)
         for block in self.blocks:
-            tokens = block(tokens, c)  # (B, L, D)
+            tokens, routing = block(tokens, c)  # (B, L, D)
+            if tape is not None and routing is not None:
+                tape.append(routing)
         patches = self.final_layer(tokens, c)  # (B, L, p*p*out)
 
         patches = patches.unflatten(2, (p, p, -1)).unflatten(1, (rows, columns))
@@ -175,7 +195,7 @@ class DiT(nn.Module):
         """Draw the initial weights on the CPU, so that they are a function of the generator alone.
 
         biases, adaLN modulations, final layer     0
-        timestep and label embedders               normal, standard deviation 0.02
+        timestep and label embedders, routers      normal, standard deviation 0.02
         scales of the q and k norms                1
         every other matrix, each patch embedding   uniform, Glorot & Bengio 2010 (eq. 16)
         """
@@ -183,12 +203,18 @@ class DiT(nn.Module):
             fresh = torch.empty(parameter.shape, device="cpu")
             if name.endswith("bias") or "adaLN" in name or name.startswith("final_layer"):
                 fresh.zero_()
-            elif name.startswith(("t_embedder", "y_embedder")):
+            elif name.startswith(("t_embedder", "y_embedder")) or "router" in name:
                 fresh.normal_(std=0.02, generator=generator)
             elif name.endswith("_norm.weight"):
                 fresh.fill_(1)
-            else:  # fan_in + fan_out; the patch embeddings are K matrices, not one of K * D rows
-                stacked = self.config.embeddings if name.startswith("x_embedder") else 1
-                bound = (6 / (parameter[0].numel() + len(parameter) // stacked)) ** 0.5
+            else:
+                bound = (6 / sum(self._fans(name, parameter))) ** 0.5
                 fresh.uniform_(-bound, bound, generator=generator)
             parameter.copy_(fresh)
+
+    def _fans(self, name: str, parameter: Tensor) -> tuple[int, int]:
+        """Numbers in and out of one matrix, where a parameter holds several one below the other."""
+        if name.startswith("x_embedder"):
+            return parameter[0].numel(), len(parameter) // self.config.embeddings
+        rows, columns = parameter.shape[-2:]
+        return columns, rows // 2 if "glu" in name else rows

@@ -5,6 +5,10 @@ output, and M the hidden width of the MLP, one sample costs
 
     MACs = L P D + 256 D + D^2 + depth (4 L D^2 + 2 L^2 D + 2 L D M + 6 D^2) + 2 D^2 + L D O
 
+A block with experts has, in place of the MLP's 2 L D M and with m = 3 matrices per SwiGLU expert or 2 per GELU expert,
+
+    L D E + K m L D M + 3 shared L D^2              router, K active experts, shared expert of width shared * D
+
 A MAC is one multiply and one add of a matrix product; FLOPs = 2 MACs; a training image costs 3
 forwards. What is not a matrix product (norms, softmax, GELU, look-ups, biases) is not counted. The
 "Gflops" of DiT are these MACs: 118.6 G for XL/2 on 32 x 32 x 4. The scaling figures of arXiv
@@ -28,7 +32,8 @@ class Cost:
 
     Attributes:
         params: parameters held.
-        active_params: parameters in use for one task: all but the others' patch embeddings.
+        active_params: parameters in use for one token of one task: all but the other tasks' patch embeddings and the
+            experts not picked.
         macs: multiply-adds of one forward of one sample.
     """
 
@@ -61,7 +66,7 @@ def breakdown(config: DiTConfig, height: int, width: int) -> dict[str, Cost]:
     Returns:
         patch embedding, timestep, labels, attention projections (qkv, output, q and k norms),
         attention (the two products between tokens), mlp, modulation (the blocks' adaLN), final
-        layer.
+        layer; the group "mlp" holds the experts, where there are any.
 
     Raises:
         InputError: the patch does not divide the height or width.
@@ -87,11 +92,26 @@ def breakdown(config: DiTConfig, height: int, width: int) -> dict[str, Cost]:
         + _linear(d, d, rows=tokens, count=config.depth)
         + Cost(params=norms, active_params=norms, macs=0),
         "attention": Cost(params=0, active_params=0, macs=config.depth * 2 * tokens**2 * d),
-        "mlp": _linear(d, config.mlp_hidden, rows=tokens, count=config.depth)
-        + _linear(config.mlp_hidden, d, rows=tokens, count=config.depth),
+        "mlp": _mlp(config, tokens),
         "modulation": _linear(d, 6 * d, rows=1, count=config.depth),
         "final layer": _linear(d, 2 * d, rows=1) + _linear(d, p**2 * config.emitted, rows=tokens),
     }
+
+
+def _mlp(config: DiTConfig, tokens: int) -> Cost:
+    """The MLPs of all blocks, or what stands in their place."""
+    d, hidden, depth, moe = config.hidden_size, config.mlp_hidden, config.depth, config.moe
+    if moe is None:
+        return _linear(d, hidden, rows=tokens, count=depth) + _linear(
+            hidden, d, rows=tokens, count=depth
+        )
+    matrices, biases = (3, 0) if moe.expert == "swiglu" else (2, hidden + d)
+    one, always = matrices * d * hidden, moe.experts * d + 3 * moe.shared * d**2
+    return Cost(
+        params=depth * (moe.experts * (one + biases) + always),
+        active_params=depth * (moe.active * (one + biases) + always),
+        macs=depth * tokens * (moe.active * one + always),
+    )
 
 
 def count(config: DiTConfig, height: int, width: int) -> Cost:

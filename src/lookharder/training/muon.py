@@ -18,7 +18,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-QUINTIC = (3.4445, -4.7750, 2.0315)  # p(s) = a s + b s^3 + c s^5: steep at 0, within 0.3 of 1 on (0.1, 1)
+QUINTIC = (
+    3.4445,
+    -4.7750,
+    2.0315,
+)  # p(s) = a s + b s^3 + c s^5: steep at 0, within 0.3 of 1 on (0.1, 1)
 ROUNDS = 5
 
 
@@ -79,6 +83,8 @@ class Muon(torch.optim.AdamW):
             updates = orthogonal(torch.stack(ahead).reshape(-1, *shape[-2:]).float())
             size = group["lr"] * 0.2 * max(shape[-2:]) ** 0.5
             for parameter, update in zip(
-                parameters, updates.reshape(len(parameters), *shape).to(parameters[0].dtype), strict=True
+                parameters,
+                updates.reshape(len(parameters), *shape).to(parameters[0].dtype),
+                strict=True,
             ):
                 parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-size)
