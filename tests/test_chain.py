@@ -8,10 +8,11 @@ from lookharder.config import from_json, to_json
 from lookharder.data.example import collate
 from lookharder.data.procedural import FAMILIES, ProceduralWorld
 from lookharder.errors import InputError
-from lookharder.recipes import GENERALIST, pixel_chain
+from lookharder.recipes import pixel_chain
 from lookharder.seeding import torch_generator
 from lookharder.tasks.depth import Depth
 from lookharder.tasks.flow import Flow
+from lookharder.tasks.registry import GENERALIST
 
 CONFIG = pixel_chain(width=32, depth=1, heads=2, resolution=32)
 WORLD = ProceduralWorld(32, 5)

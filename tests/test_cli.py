@@ -28,6 +28,9 @@ FLAGS = {  # the command line grows on purpose
     "predict": "--batch-size --device --help --mask --members --model --out --resolution --second --seed --steps",
     "train": "--help --out --quiet --set",
     "evaluate": "--data --device --help --members --model --out --seed --size --steps --task",
+    "convert": "--autoencoder --from --heads --help --out",
+    "upcycle": "--active --experts --help --no-renormalise --out --seed",
+    "inspect": "--data --device --help --members --out --resolution --seed --size --steps --task",
 }
 
 

@@ -71,6 +71,22 @@ class ChainConfig:
             )
 
 
+def write_model(
+    folder: Path, config: ChainConfig, network: DiT, card: str, half: bool = False
+) -> None:
+    """Write a model folder whose autoencoder is elsewhere; arguments as in `Chain.save`."""
+    kind = torch.float16 if half else torch.float32
+    weights = {
+        name: value.detach().to("cpu", kind).contiguous()
+        for name, value in network.state_dict().items()
+    }
+    with atomic(folder / "model.safetensors") as aside:
+        save_file(weights, aside, metadata={"format": "pt"})
+    write_json(folder / "config.json", to_json(config))
+    with atomic(folder / "README.md") as aside:
+        aside.write_text(card, encoding="utf-8")
+
+
 def routes(tasks: tuple[AnyTask, ...]) -> tuple[int, ...]:
     """One patch embedding for each task, shared by its fields; embedding 0 is generation's."""
     perception = [task for task in tasks if task.name != "generation"]
@@ -119,18 +135,9 @@ class Chain:
             card: text of the model card.
             half: store weights in float16; they are computed with in float32 all the same.
         """
-        kind = torch.float16 if half else torch.float32
-        weights = {
-            name: value.detach().to("cpu", kind).contiguous()
-            for name, value in self.network.state_dict().items()
-        }
-        with atomic(folder / "model.safetensors") as aside:
-            save_file(weights, aside, metadata={"format": "pt"})
+        write_model(folder, self.config, self.network, card, half)
         if isinstance(self.autoencoder, autoencoder.Tiny):
             self.autoencoder.save(folder / "autoencoder")
-        write_json(folder / "config.json", to_json(self.config))
-        with atomic(folder / "README.md") as aside:
-            aside.write_text(card, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "Chain":

@@ -80,6 +80,20 @@ class Prediction:
     macs: int
 
 
+def find(path_or_name: str | Path) -> Path:
+    """The folder of a model: one shipped with the package, by its name, or any other.
+
+    Raises:
+        InputError: where there is neither.
+    """
+    shipped = sorted(path.parent.name for path in WEIGHTS.glob("*/config.json"))
+    if str(path_or_name) in shipped:
+        return WEIGHTS / str(path_or_name)
+    if not Path(path_or_name).is_dir():
+        raise InputError("--model", repr(str(path_or_name)), f"a model folder or one of {shipped}")
+    return Path(path_or_name)
+
+
 class Predictor:
     """A trained system, on a device."""
 
@@ -100,15 +114,7 @@ class Predictor:
         Raises:
             InputError: where there is neither, or the folder is not whole.
         """
-        path = Path(path_or_name)
-        shipped = sorted(path.parent.name for path in WEIGHTS.glob("*/config.json"))
-        if str(path_or_name) in shipped:
-            path = WEIGHTS / str(path_or_name)
-        elif not path.is_dir():
-            raise InputError(
-                "--model", repr(str(path_or_name)), f"a model folder or one of {shipped}"
-            )
-        return cls(Chain.load(path), device, name=str(path_or_name))
+        return cls(Chain.load(find(path_or_name)), device, name=str(path_or_name))
 
     def save_pretrained(self, folder: str | Path, card: str | None = None) -> None:
         """Write a model folder."""

@@ -13,17 +13,11 @@ from lookharder.data.procedural import FAMILIES
 from lookharder.data.source import DataConfig
 from lookharder.diffusion.schedule import NoiseSchedule
 from lookharder.models.dit import DiTConfig
-from lookharder.tasks.amodal import Amodal
 from lookharder.tasks.base import SOURCES
-from lookharder.tasks.depth import Depth
-from lookharder.tasks.flow import Flow
-from lookharder.tasks.generation import Generation
-from lookharder.tasks.registry import AnyTask
+from lookharder.tasks.registry import GENERALIST
 from lookharder.training.loop import TrainConfig
 from lookharder.training.optim import OptimConfig
 from lookharder.training.run import RunConfig
-
-GENERALIST: tuple[AnyTask, ...] = (Generation(), Depth(), Flow(), Amodal())
 
 
 def pixel_chain(

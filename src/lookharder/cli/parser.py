@@ -20,9 +20,14 @@ EXAMPLES = """examples:
   lookharder predict amodal photo.jpg --mask visible.png --out result
   lookharder train tiny --set train.iterations=2000 --out run
   lookharder evaluate --model run/model --task depth --data procedural:100 --out scores.json
+  lookharder inspect run/model --resolution 512
 """
 TRAIN = """An unknown RECIPE lists those there are. A stopped run is resumed by the same command:
 it saves when it gets SIGTERM, SIGUSR1 or Ctrl-C, and exits with 75."""
+CONVERT = """The architecture is recognised from the file. DiT and DiT-MoE become the start of a
+generalist: they generate as before, and their tasks wait for training."""
+INSPECT = """With --data and --out, for a model with experts: each picture is predicted for every task,
+and routing.json and routing.png say which experts were picked, by layer, task and step."""
 DATA = "procedural[:COUNT[:SEED]], or READER:PATH; an unknown READER lists those there are"
 
 # What argparse says -> (argument, got, allowed) of an InputError.
@@ -63,6 +68,13 @@ def build() -> tuple[Parser, dict[str, Parser]]:
         "predict": (_predict, "depth, flow or the whole of a hidden object, from images", ""),
         "train": (_train, "run or resume a recipe", TRAIN),
         "evaluate": (_evaluate, "score a model on a data set, beside trivial answers", ""),
+        "inspect": (
+            _inspect,
+            "what a model is and costs; on --data, which experts it uses",
+            INSPECT,
+        ),
+        "convert": (_convert, "published weights into a model folder, key by key", CONVERT),
+        "upcycle": (_upcycle, "a dense model into a mixture of experts, its function kept", ""),
     }
     parsers: dict[str, Parser] = {}
     for verb, (add_arguments, help_, epilog) in table.items():
@@ -145,25 +157,92 @@ def _evaluate(parser: Parser) -> None:
     parser.add_argument("--data", required=True, metavar="SPEC", help=DATA)
     _model(parser)
     _sampling(parser)
-    parser.add_argument(
-        "--size",
-        type=whole(8),
-        metavar="S",
-        help="side of procedural scenes, pixels [the model's resolution]",
-    )
+    _size(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.json", help="the scores")
+
+
+def _convert(parser: Parser) -> None:
+    parser.add_argument("source", type=Path, metavar="SRC", help=".safetensors, .pt or .pth")
+    parser.add_argument(
+        "--from",
+        dest="layout",
+        choices=("dit", "dit-moe", "paper"),
+        metavar="L",
+        help="refuse what is not dit, dit-moe or paper [whatever the file is]",
+    )
+    parser.add_argument(
+        "--autoencoder",
+        metavar="A",
+        help="folder or hub name of the latents' AutoencoderKL [Stable Diffusion's]",
+    )
+    parser.add_argument(
+        "--heads", type=whole(1), metavar="H", help="attention heads [by the size's name]"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DST", help="the model folder")
+
+
+def _upcycle(parser: Parser) -> None:
+    parser.add_argument("source", metavar="SRC", help="model folder or shipped model, dense")
+    parser.add_argument("--experts", type=whole(1), required=True, metavar="E", help="experts")
+    parser.add_argument(
+        "--active", type=whole(1), required=True, metavar="K", help="experts of each token"
+    )
+    parser.add_argument(
+        "--no-renormalise",
+        action="store_true",
+        help="gates as in DiT-MoE, which do not sum to 1 and change the function",
+    )
+    parser.add_argument(
+        "--seed", type=whole(0), default=0, metavar="S", help="key of the routers [%(default)s]"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DST", help="the model folder")
+
+
+def _inspect(parser: Parser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="model folder or shipped model")
+    _device(parser)
+    parser.add_argument(
+        "--resolution",
+        type=whole(1),
+        metavar="R",
+        help="longest edge at which the network works, pixels [the model's]",
+    )
+    _sampling(parser)
+    parser.add_argument("--data", metavar="SPEC", help=DATA)
+    _size(parser)
+    parser.add_argument(
+        "--task",
+        action="append",
+        choices=(*TASKS, "generation"),
+        metavar="TASK",
+        help="task to predict; may be repeated [all of the model's but generation]",
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the routing report")
 
 
 def _model(parser: Parser) -> None:
     parser.add_argument(
         "--model", default="tiny", metavar="M", help="model folder or shipped model [%(default)s]"
     )
+    _device(parser)
+
+
+def _device(parser: Parser) -> None:
     parser.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
         metavar="D",
         help="auto, cpu or cuda [%(default)s]",
+    )
+
+
+def _size(parser: Parser) -> None:
+    parser.add_argument(
+        "--size",
+        type=whole(8),
+        metavar="S",
+        help="side of procedural scenes, pixels [the model's resolution]",
     )
 
 

@@ -13,6 +13,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lookharder.batch import finish, predict_files
 from lookharder.config import override
+from lookharder.conversion import Report, convert, upcycle_folder
 from lookharder.data.formats import MAX_SIDE
 from lookharder.data.source import open_spec
 from lookharder.demo import demo
@@ -20,10 +21,14 @@ from lookharder.errors import InputError
 from lookharder.evaluate import evaluate, protocol
 from lookharder.files import write_json
 from lookharder.gallery import Table
+from lookharder.inspection import inspect, tables
 from lookharder.outputs import prepare
 from lookharder.picture_files import gather
-from lookharder.predict import Predictor
+from lookharder.predict import Predictor, find
 from lookharder.recipes import RECIPES
+from lookharder.routing import experts_of, routing_report
+from lookharder.routing_views import NOTE as ROUTING_NOTE
+from lookharder.routing_views import summary, write_report
 from lookharder.scoreboard import NOTES, score_table
 from lookharder.training.run import run
 from lookharder.training.runtime import Throughput, pick_device
@@ -146,11 +151,93 @@ def run_evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_inspect(args: argparse.Namespace) -> int:
+    """`lookharder inspect`: the model itself, or with --data what its routers do."""
+    if (args.data is None) != (args.out is None):
+        raise InputError("--data, --out", "one without the other", "both, or neither")
+    predictor = _load(args)
+    multiple, resolution = predictor.chain.multiple, args.resolution
+    if resolution is not None and not multiple <= resolution <= MAX_SIDE:
+        raise InputError("--resolution", resolution, f"{multiple} to {MAX_SIDE}")
+    if args.data is None:
+        found = inspect(predictor.chain, resolution, args.steps, args.members)
+        for title, table in tables(found).items():
+            _print(title, table)
+        return 0
+    experts_of(predictor.chain)
+    owned = predictor.chain.tasks
+    tasks = args.task or [name for name in owned if name != "generation"] or list(owned)
+    for task in tasks:
+        predictor.chain.task(task)
+    size = predictor.chain.config.resolution if args.size is None else args.size
+    dataset = open_spec(args.data, size)
+    prepare(args.out)
+    with _bar(total=len(dataset) * len(tasks), desc="routing") as bar:
+        report = routing_report(
+            predictor,
+            tasks,
+            dataset,
+            data=args.data,
+            steps=args.steps,
+            members=args.members,
+            seed=args.seed,
+            resolution=resolution,
+            progress=bar.update,
+        )
+    write_report(report, args.out)
+    _print(f"{predictor.name} on {args.data}", summary(report), ROUTING_NOTE)
+    print(f"by layer, task and step: {args.out / 'routing.json'}, {args.out / 'routing.png'}")
+    return 0
+
+
+def run_convert(args: argparse.Namespace) -> int:
+    """`lookharder convert`."""
+    report = convert(
+        args.source,
+        args.out,
+        layout=args.layout,
+        autoencoder=args.autoencoder,
+        num_heads=args.heads,
+    )
+    for name, shape, parts in report.keys:
+        print(f"{name} {shape} <- {parts}")
+    _print_report(report)
+    return 0
+
+
+def run_upcycle(args: argparse.Namespace) -> int:
+    """`lookharder upcycle`."""
+    report = upcycle_folder(
+        find(args.source),
+        args.out,
+        experts=args.experts,
+        active=args.active,
+        renormalise=not args.no_renormalise,
+        seed=args.seed,
+    )
+    _print_report(report)
+    return 0
+
+
+def _print_report(report: Report) -> None:
+    print(f"{report.source}: {report.layout}")
+    for stage, (params, active, macs) in report.costs.items():
+        print(
+            f"{stage}: {params / 1e6:.2f} M parameters, {active / 1e6:.2f} M active, "
+            f"{macs / 1e9:.3f} GMACs a forward"
+        )
+    for check, found in report.checks.items():
+        print(f"{check}: {found}")
+
+
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "demo": run_demo,
     "predict": run_predict,
     "train": run_train,
     "evaluate": run_evaluate,
+    "inspect": run_inspect,
+    "convert": run_convert,
+    "upcycle": run_upcycle,
 }
 
 
@@ -168,7 +255,7 @@ def _bar(**keywords: Any) -> tqdm:
     return tqdm(**{"disable": None, "dynamic_ncols": True, **keywords})
 
 
-def _print(title: str, table: Table, note: str) -> None:
+def _print(title: str, table: Table, note: str = "") -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table as RichTable
@@ -181,4 +268,5 @@ def _print(title: str, table: Table, note: str) -> None:
     console = Console(highlight=False)
     console.print(title, style="bold", markup=False)
     console.print(shown)
-    console.print(note + "\n", markup=False)
+    if note:
+        console.print(note + "\n", markup=False)

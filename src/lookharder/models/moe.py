@@ -28,6 +28,9 @@ from lookharder.errors import InputError
 
 Backend = Literal["loop", "grouped", "padded_bmm"]
 
+# what torch's grouped product takes
+_GROUPED_TYPES = (torch.float32, torch.bfloat16, torch.float16)
+
 
 @dataclass(frozen=True, kw_only=True)
 class MoEConfig:
@@ -95,7 +98,7 @@ class Router(nn.Module):
     def forward(self, x: Float[Tensor, "N D"]) -> Routing:
         """The routing of N tokens."""
         config = self.config
-        with torch.autocast(x.device.type, enabled=False):
+        with torch.autocast(_autocast_device(x), enabled=False):
             logits = F.linear(x.float(), self.weight.float())  # (N, E)
             probabilities = logits.softmax(1)
             gates, experts = probabilities.topk(config.active, dim=1)  # (N, K)
@@ -170,7 +173,7 @@ class Experts(nn.Module):
         rows = _Gather.apply(x, order, inverse, experts.shape[1])  # (N K, D)
         hidden = self._activate(_grouped_linear(rows, first, in_bias, of_expert, ends))
         results = _grouped_linear(hidden, second, out_bias, of_expert, ends)  # (N K, D)
-        results = _Gather.apply(results, inverse, order, 1).unflatten(0, (len(x), -1))  # (N, K, D)
+        results = _Gather.apply(results, inverse, order, 1).unflatten(0, experts.shape)  # (N, K, D)
         return (gates[..., None] * results).sum(1)
 
     def _padded_bmm(self, x: Tensor, experts: Tensor, gates: Tensor) -> Tensor:
@@ -236,6 +239,11 @@ class _Gather(torch.autograd.Function):
         return (grad if ctx.k == 1 else grad.unflatten(0, (-1, ctx.k)).sum(1)), None, None, None
 
 
+def _autocast_device(x: Tensor) -> str:
+    """Autocast does not know the meta device."""
+    return x.device.type if torch.amp.is_autocast_available(x.device.type) else "cpu"
+
+
 def _one_hot(index: Int[Tensor, "M"], count: int, dtype: torch.dtype) -> Tensor:
     """(M, count); unlike `F.one_hot` it does not read the values on the host."""
     return (index[:, None] == torch.arange(count, device=index.device)).to(dtype)
@@ -249,7 +257,7 @@ def _grouped_linear(
     ends: Int[Tensor, "E"],
 ) -> Float[Tensor, "M o"]:
     """Rows sorted by expert, each through its expert's layer; `ends` says where each expert's rows end."""
-    kind = rows.device.type
+    kind = _autocast_device(rows)
     if torch.is_autocast_enabled(kind):  # which does not know this operator
         rows, weight = (v.to(torch.get_autocast_dtype(kind)) for v in (rows, weight))
     out = _grouped_mm(rows, weight, ends)
@@ -258,7 +266,9 @@ def _grouped_linear(
 
 
 def _grouped_mm(rows: Tensor, weight: Tensor, ends: Tensor) -> Tensor:
-    if hasattr(F, "grouped_mm"):
+    """Torch's operator, where it exists and takes the type and rows of 16-byte multiples; else expert by expert."""
+    aligned = all(n * rows.element_size() % 16 == 0 for n in weight.shape[1:])
+    if hasattr(F, "grouped_mm") and rows.dtype in _GROUPED_TYPES and aligned:
         return F.grouped_mm(rows, weight.mT, offs=ends)
-    sizes = ends.diff(prepend=ends.new_zeros(1)).tolist()  # older torch: a product for each expert
+    sizes = ends.diff(prepend=ends.new_zeros(1)).tolist()
     return torch.cat([part @ w.T for part, w in zip(rows.split(sizes), weight, strict=True)])

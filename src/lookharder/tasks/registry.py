@@ -13,3 +13,6 @@ TASKS: dict[str, type[AnyTask]] = {
     "amodal": Amodal,
     "generation": Generation,
 }
+
+# all tasks as they are by default, in the order of their label rows: generation's rows are the classes
+GENERALIST: tuple[AnyTask, ...] = (Generation(), Depth(), Flow(), Amodal())

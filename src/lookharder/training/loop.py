@@ -10,7 +10,8 @@ noise are keyed by (seed, task, position). So a run that stops and resumes equal
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from lookharder.data.augment import augment
 from lookharder.data.example import Dataset, collate, order
 from lookharder.diffusion.loss import multi_resolution_noise, training_loss
 from lookharder.errors import InputError
+from lookharder.models.moe import Routing
 from lookharder.seeding import keyed_seed, numpy_generator, torch_generator
 from lookharder.tasks.registry import AnyTask
 from lookharder.training.optim import Ema, OptimConfig, build_optimizer, learning_rate
@@ -74,11 +76,15 @@ class TrainState:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainStep:
-    """What one iteration did. `iteration` counts finished iterations, so the first step says 1."""
+    """What one iteration did. `iteration` counts finished iterations, so the first step says 1.
+
+    `losses` are by task before their weights; `routing_loss` is that of all routers, 0 for a dense network.
+    """
 
     iteration: int
     loss: float
     losses: dict[str, float]
+    routing_loss: float
     grad_norm: float
     lr: float
     images: int
@@ -132,9 +138,9 @@ def train(
         lr = learning_rate(config.optim, state.iteration, config.iterations)
         for group in state.optimizer.param_groups:
             group["lr"] = lr
-        losses = _losses(chain, groups)  # {task: (items,)}
+        losses, routing = _losses(chain, groups)  # {task: (items,)}, ()
         weighted = [config.weights.get(name, 1.0) * value for name, value in losses.items()]
-        loss = torch.cat(weighted).mean()
+        loss = torch.cat(weighted).mean() + routing
         loss.backward()
         limit = math.inf if config.optim.clip_norm is None else config.optim.clip_norm
         grad_norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
@@ -153,6 +159,7 @@ def train(
             iteration=state.iteration,
             loss=loss.item(),
             losses={name: value.mean().item() for name, value in losses.items()},
+            routing_loss=routing.item(),
             grad_norm=float(grad_norm),
             lr=lr,
             images=config.batch_size,
@@ -216,14 +223,16 @@ def _prepare(
     )
 
 
-def _losses(chain: Chain, groups: Mapping[str, _Group]) -> dict[str, Tensor]:
-    """Loss of each item by task; tasks of one latent size go through the network together."""
+def _losses(chain: Chain, groups: Mapping[str, _Group]) -> tuple[dict[str, Tensor], Tensor]:
+    """Loss of each item by task, and the routers' own; tasks of one latent size go through the network together."""
     losses: dict[str, Tensor] = {}
+    tape: list[Routing] = []
+    denoiser = replace(chain.denoiser, network=partial(chain.network, tape=tape))
     for size in {tuple(group.x0.shape[1:]) for group in groups.values()}:
         names = [name for name, group in groups.items() if tuple(group.x0.shape[1:]) == size]
         parts = [groups[name] for name in names]
         terms = training_loss(
-            chain.denoiser,
+            denoiser,
             torch.cat([g.x0 for g in parts]),
             torch.cat([g.t for g in parts]),
             torch.cat([g.noise for g in parts]),
@@ -232,4 +241,8 @@ def _losses(chain: Chain, groups: Mapping[str, _Group]) -> dict[str, Tensor]:
             weight=torch.cat([g.known for g in parts]).float(),
         )
         losses |= zip(names, terms.loss.split([len(g.t) for g in parts]), strict=True)
-    return losses
+    routing = sum(
+        (routing.loss for routing in tape),
+        torch.zeros((), device=next(chain.network.parameters()).device),
+    )
+    return losses, routing

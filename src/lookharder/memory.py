@@ -1,0 +1,149 @@
+"""Memory that a prediction needs, known before it runs: weights, and the dearest of three moments.
+
+Of one picture, one draw, one field; numbers of 4 bytes; L tokens of width D, patches of P numbers, MLPs of width M, a
+latent of Z = c h w, S = 2 sources of 3 H W:
+
+    encode     S 3 H W + the autoencoder's own
+    network    2 S Z of condition, (S + 1) Z of input, 1 to 9 Z of the sampler's states, and the most of
+                   4 L D + 2 L M             MLP, beside positions, tokens before and after attention, its input
+                   8 L D, 9 with qk norms    attention; its kernels never hold L^2
+                   L P + L D + P D           patches, and the map gathered for the task
+    decode     (S + 1) Z + the autoencoder's own
+
+In place of 2 L M, K active of E experts hold, with a = 4 for SwiGLU and 3 for GELU,
+
+    grouped       L K (D + a M) + L (E + 3 K) + L K (E + 4)       results, routing, order
+    padded_bmm    L E (a M + 1) + L (E + 3 K)
+    loop          at most what one expert holds for all tokens
+
+The autoencoder's own is what lives at once when it runs on shapes alone (the meta device). What kernels take for
+themselves is not counted: convolutions a third more, attention up to half a megabyte for each thread.
+"""
+
+import copy
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from lookharder.chain import Chain
+from lookharder.models.config import DiTConfig
+from lookharder.models.moe import MoEConfig
+from lookharder.tasks.base import SOURCES
+
+FLOAT = 4  # bytes of a number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Bytes that the prediction of one picture needs, in float32.
+
+    Attributes:
+        weights: of the network and the autoencoder.
+        encode: alive beside them while the sources are encoded.
+        network: likewise while the network runs.
+        decode: likewise while the answer is decoded.
+    """
+
+    weights: int
+    encode: int
+    network: int
+    decode: int
+
+    @property
+    def activations(self) -> int:
+        """The dearest moment."""
+        return max(self.encode, self.network, self.decode)
+
+    @property
+    def peak(self) -> int:
+        """Weights and the dearest moment."""
+        return self.weights + self.activations
+
+
+def needed(chain: Chain, height: int, width: int, steps: int) -> Memory:
+    """Memory of the prediction of one picture of height x width pixels, sides multiples of `chain.multiple`."""
+    codec, model = chain.autoencoder, chain.config.model
+    cells = height // codec.factor, width // codec.factor
+    latent = FLOAT * codec.channels * cells[0] * cells[1]
+    # x_T; then x_t and fresh noise, and x_t, x0, eps of the two times before
+    states = 1 if steps == 1 else min(3 * steps - 1, 9)
+    ghost: Any = copy.deepcopy(codec)
+    ghost = ghost.to("meta") if isinstance(ghost, nn.Module) else ghost
+    sources = torch.empty(SOURCES, 3, height, width, device="meta")
+    answer = torch.empty(1, codec.channels, *cells, device="meta")
+    weights = [chain.network, codec] if isinstance(codec, nn.Module) else [chain.network]
+    return Memory(
+        weights=sum(FLOAT * v.numel() for module in weights for v in module.state_dict().values()),
+        encode=FLOAT * sources.numel() + _live(ghost.encode, sources),
+        network=(3 * SOURCES + 1 + states) * latent + forward(model, *cells),
+        decode=(SOURCES + 1) * latent + _live(ghost.decode, answer),
+    )
+
+
+def forward(model: DiTConfig, height: int, width: int) -> int:
+    """Bytes alive at once, beside weights and input, in one forward of a latent of height x width cells."""
+    p, d, hidden = model.patch_size, model.hidden_size, model.mlp_hidden
+    tokens, patch = height * width // p**2, model.in_channels * p**2
+    gathered = patch * d if model.embeddings > 1 else 0
+    mlp = 2 * tokens * hidden if model.moe is None else _experts(model.moe, tokens, d, hidden)
+    return FLOAT * max(
+        4 * tokens * d + mlp,
+        (9 if model.qk_norm else 8) * tokens * d,
+        tokens * patch + tokens * d + gathered,
+    )
+
+
+def _experts(moe: MoEConfig, tokens: int, width: int, hidden: int) -> int:
+    """Numbers alive at once in a mixture of experts, beside its input."""
+    inside = (4 if moe.expert == "swiglu" else 3) * hidden  # of one token in one expert
+    picks = tokens * moe.active
+    ways = {
+        "grouped": picks * (width + inside + moe.experts + 4),
+        "padded_bmm": tokens * moe.experts * (inside + 1),
+        "loop": tokens * (2 * width + inside),
+    }
+    shared = tokens * width * (1 + 4 * moe.shared)
+    return max(ways[moe.backend], shared) + tokens * moe.experts + 3 * picks
+
+
+@torch.inference_mode()
+def _live(function: Callable[[Tensor], object], given: Tensor) -> int:
+    """The most bytes of new tensors alive at once while a function runs."""
+    with _Living() as living:
+        function(given)
+    return living.most
+
+
+class _Living(TorchDispatchMode):
+    """Follows each storage from the operator that makes it to its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self.alive: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = {storage._cdata for storage in _storages((args, kwargs))}
+        out = func(*args, **(kwargs or {}))
+        for storage in _storages(out):
+            key, size = storage._cdata, storage.nbytes()
+            if key not in self.alive and key not in given:
+                self.alive.add(key)
+                self.now += size
+                self.most = max(self.most, self.now)
+                weakref.finalize(storage, self._end, key, size)
+        return out
+
+    def _end(self, key: int, size: int) -> None:
+        self.alive.discard(key)
+        self.now -= size
+
+
+def _storages(values: Any) -> list[torch.UntypedStorage]:
+    return [v.untyped_storage() for v in tree_leaves(values) if isinstance(v, Tensor)]

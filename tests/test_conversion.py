@@ -1,0 +1,235 @@
+"""Published files in, model folders out, through the commands that people type."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from lookharder.chain import Chain
+from lookharder.cli import main
+from lookharder.data.formats import read_npy
+from lookharder.errors import InputError
+from lookharder.models.dit import DiT, DiTConfig
+from lookharder.models.foreign import export_state, import_network, load_network
+from lookharder.models.layouts import LAYOUTS
+from lookharder.models.moe import MoEConfig
+from lookharder.seeding import torch_generator
+
+DENSE = DiTConfig(
+    input_size=4,
+    patch_size=2,
+    in_channels=12,
+    hidden_size=16,
+    depth=2,
+    num_heads=4,
+    num_classes=9,
+    learn_sigma=True,
+)
+UPCYCLED = MoEConfig(experts=3, active=2, expert="gelu")
+CONFIGS = {
+    "dit": DENSE,
+    "dit-moe": replace(DENSE, moe=MoEConfig(experts=3, active=2, shared=2)),
+    "paper": replace(
+        DENSE, in_channels=36, out_channels=12, routes=(0, 1, 2, 3), moe=UPCYCLED
+    ),
+}  # fmt: skip
+
+
+def published(config: DiTConfig, path: Path) -> DiT:
+    """A random network of some layout, and its file."""
+    network, generator = DiT(config), torch_generator("published")
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
+    state = export_state(network)
+    (torch.save if path.suffix == ".pt" else save_file)(state, path)
+    return network.eval()
+
+
+def outputs(network: torch.nn.Module, config: DiTConfig) -> torch.Tensor:
+    generator = torch_generator("inputs")
+    x = torch.randn(8, config.in_channels, 6, 4, generator=generator)
+    y = torch.arange(8) % config.label_rows
+    with torch.no_grad():
+        return network(x, torch.arange(8) * 100, y)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    values = np.random.default_rng(0).integers(0, 256, (16, 24, 3), np.uint8)
+    Image.fromarray(values).save(tmp_path / "picture.png")
+    return tmp_path / "picture.png"
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_file_of_each_layout_is_recognised_and_exported_bit_for_bit(layout, suffix, tmp_path):
+    path = tmp_path / f"weights{suffix}"
+    network = published(CONFIGS[layout], path)
+    found = import_network(path)
+    assert (found.layout, found.network.config) == (layout, CONFIGS[layout])
+    assert torch.equal(
+        outputs(found.network, found.network.config), outputs(network, network.config)
+    )
+    again = export_state(found.network)
+    assert again.keys() == export_state(network).keys()
+    assert all(torch.equal(again[k], v) for k, v in export_state(network).items())
+
+
+@pytest.mark.parametrize("key", ["missing", "unexpected", "misshapen"])
+@pytest.mark.parametrize(
+    ("layout", "name"),
+    [
+        ("dit-moe", "blocks.1.moe.experts.2.up_proj.weight"),
+        ("dit-moe", "blocks.0.moe.shared_experts.down_proj.weight"),
+        ("paper", "blocks.1.moe.experts.1.fc2.bias"),
+        ("paper", "x_embedder.proj.conv_in_3.weight"),
+    ],
+)
+def test_keys_that_are_wrong_are_listed(layout, name, key, tmp_path):
+    published(CONFIGS[layout], tmp_path / "x.safetensors")
+    state = load_file(tmp_path / "x.safetensors")
+    if key == "missing":
+        del state[name]
+    elif key == "unexpected":
+        name = f"{name}_more"
+        state[name] = torch.ones(2)
+    else:
+        state[name] = torch.ones(*state[name].shape[:-1], state[name].shape[-1] + 1)
+    save_file(state, tmp_path / "x.safetensors")
+    with pytest.raises(InputError, match=f"{key} {name}"):
+        load_network(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("reference", ["dit_moe", "generalist_moe_upcycled"])
+def test_reference_files_predict_as_they_did(reference, shared):
+    path = shared(f"parity/{reference}.safetensors")
+    tensors = load_file(path)
+    with torch.no_grad():
+        output = load_network(path)(tensors["input.x"], tensors["input.t"], tensors["input.y"])
+    torch.testing.assert_close(output, tensors["output"], atol=1e-5, rtol=0)
+
+
+def test_active_experts_are_those_of_the_file_s_header(tmp_path):
+    published(CONFIGS["dit-moe"], tmp_path / "x.safetensors")
+    state = load_file(tmp_path / "x.safetensors")
+    save_file(state, tmp_path / "x.safetensors", {"config": '{"num_experts_per_tok": 1}'})
+    network = load_network(tmp_path / "x.safetensors")
+    assert network.config.moe is not None and network.config.moe.active == 1
+    save_file(state, tmp_path / "x.safetensors", {"config": '{"num_experts_per_tok": 4}'})
+    with pytest.raises(InputError, match="num_experts_per_tok: got 4, allowed: 1 to 3"):
+        load_network(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize(
+    "change", [{"qk_norm": True}, {"routes": (1, 2)}, {"routes": (0, 0)}, {"routes": (1, 0)}]
+)
+def test_what_no_published_layout_can_say_is_not_exported(change):
+    with pytest.raises(InputError, match="model: got qk_norm"):
+        export_state(DiT(replace(DENSE, **change)))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_convert_makes_a_folder_that_predicts(layout, tmp_path, picture, capsys):
+    source, out = tmp_path / "weights.safetensors", tmp_path / "model"
+    network = published(CONFIGS[layout], source)
+    assert main(["convert", str(source), "--from", layout, "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    keys = len(load_file(source))
+    assert f"keys of the file accounted for: {keys} of {keys}" in said
+    assert f"bit for bit, {keys} tensors" in said
+    assert all(f"{name} [" in said for name in network.state_dict())
+    assert json.loads((out / "conversion.json").read_text())["layout"] == LAYOUTS[layout]
+
+    chain = Chain.load(out)
+    if layout == "paper":
+        assert list(chain.tasks) == ["depth", "amodal", "flow"]
+        assert chain.config.model.routes == (0, 1, 2, 3)
+        assert torch.equal(outputs(chain.network, network.config), outputs(network, network.config))
+    else:  # generation as before, whatever the condition
+        generator = torch_generator("condition")
+        condition, x = (torch.randn(9, c, 4, 4, generator=generator) for c in (24, 12))
+        t, y = torch.full((9,), 250), torch.arange(9)
+        with torch.no_grad():
+            torch.testing.assert_close(
+                chain.network(torch.cat([condition, x], 1), t, y), network(x, t, y)
+            )
+    line = ["predict", "depth", str(picture), "--model", str(out), "--steps", "2", "--members", "1"]
+    assert main([*line, "--out", str(tmp_path / "result")]) == 0
+    assert np.isfinite(read_npy(tmp_path / "result" / "picture_depth.npy")).all()
+
+
+def test_convert_takes_latents_of_four_channels_to_an_autoencoder(tmp_path, picture):
+    diffusers = pytest.importorskip("diffusers")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        vae = diffusers.AutoencoderKL(
+            block_out_channels=(8,) * 4,
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            layers_per_block=1,
+            norm_num_groups=4,
+            latent_channels=4,
+        )
+    vae.save_pretrained(tmp_path / "vae")
+    source, out = tmp_path / "weights.pt", tmp_path / "model"
+    published(replace(DENSE, in_channels=4), source)
+    line = ["convert", str(source), "--autoencoder", str(tmp_path / "vae"), "--out", str(out)]
+    assert main(line) == 0
+    chain = Chain.load(out)
+    assert chain.autoencoder.factor == 8 and chain.config.resolution == 32
+    line = ["predict", "depth", str(picture), "--model", str(out), "--steps", "2"]
+    assert main([*line, "--out", str(tmp_path / "result")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("convert {file} --from dit-moe --out {new}", "--from: got dit-moe, allowed: dit"),
+        ("convert {file} --out {full}", "--out: got"),
+        ("convert {file} --autoencoder x --out {new}", "--autoencoder: got x"),
+        ("convert {absent} --out {new}", "no such file"),
+        ("convert {file} --heads 3 --out {new}", "num_heads: got 3"),
+        ("upcycle {file} --experts 4 --active 2 --out {new}", "--model: got"),
+        ("upcycle tiny --experts 2 --active 3 --out {new}", "moe.active: got 3"),
+        ("upcycle tiny --experts 2 --active 1 --out {full}", "--out: got"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_written(line, words, tmp_path, capsys):
+    file, full, new = tmp_path / "x.safetensors", tmp_path / "full", tmp_path / "new"
+    published(DENSE, file)
+    full.mkdir()
+    (full / "kept").touch()
+    values = {"file": file, "full": full, "new": new, "absent": tmp_path / "absent.pt"}
+    assert main([word.format(**values) for word in line.split()]) == 2
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == 1
+    assert not new.exists() and [path.name for path in full.iterdir()] == ["kept"]
+
+
+def test_upcycle_keeps_the_function_and_says_so(random_model, tmp_path, capsys):
+    line = f"upcycle {random_model} --experts 4 --active 2 --out {tmp_path / 'experts'}"
+    assert main(line.split()) == 0
+    said = capsys.readouterr().out
+    dense, mixed = Chain.load(random_model), Chain.load(tmp_path / "experts")
+    assert mixed.config.model.moe == MoEConfig(experts=4, active=2, expert="gelu", renormalise=True)
+    assert replace(mixed.config, model=dense.config.model) == dense.config
+    config = dense.config.model
+    torch.testing.assert_close(
+        outputs(mixed.network, config), outputs(dense.network, config), atol=1e-5, rtol=1e-5
+    )
+    assert "output changed by, relative: " in said
+
+    line = f"upcycle {random_model} --experts 4 --active 2 --no-renormalise --out"
+    assert main([*line.split(), str(tmp_path / "plain")]) == 0
+    found = json.loads((tmp_path / "plain" / "conversion.json").read_text())["checks"]
+    assert float(found["output changed by, relative"]) > 1e-3
+
+    again = f"upcycle {tmp_path / 'experts'} --experts 4 --active 2 --out {tmp_path / 'twice'}"
+    assert main(again.split()) == 2
+    assert "a network with experts" in capsys.readouterr().err
