@@ -195,7 +195,7 @@ def test_convert_takes_latents_of_four_channels_to_an_autoencoder(tmp_path, pict
         ("convert {file} --autoencoder x --out {new}", "--autoencoder: got x"),
         ("convert {absent} --out {new}", "no such file"),
         ("convert {file} --heads 3 --out {new}", "num_heads: got 3"),
-        ("upcycle {file} --experts 4 --active 2 --out {new}", "--model: got"),
+        ("upcycle {file} --experts 4 --active 2 --out {new}", "SRC: got"),
         ("upcycle tiny --experts 2 --active 3 --out {new}", "moe.active: got 3"),
         ("upcycle tiny --experts 2 --active 1 --out {full}", "--out: got"),
     ],

@@ -33,6 +33,8 @@ from lookharder.shapes import Latents
 from lookharder.tasks.base import SOURCES
 from lookharder.tasks.registry import AnyTask
 
+WEIGHTS = Path(__file__).parent / "weights"  # models shipped with the package
+
 
 @dataclass(frozen=True, kw_only=True)
 class ChainConfig:
@@ -69,6 +71,24 @@ class ChainConfig:
             raise InputError(
                 "model.routes", f"{len(self.model.routes)} rows", f"{rows}, one for each field"
             )
+
+
+def find(path_or_name: str | Path, argument: str = "--model") -> Path:
+    """The folder of a model: one shipped with the package, by its name, or any other.
+
+    Args:
+        path_or_name: what the caller was given.
+        argument: what an error calls it.
+
+    Raises:
+        InputError: where there is neither.
+    """
+    shipped = sorted(path.parent.name for path in WEIGHTS.glob("*/config.json"))
+    if str(path_or_name) in shipped:
+        return WEIGHTS / str(path_or_name)
+    if not Path(path_or_name).is_dir():
+        raise InputError(argument, repr(str(path_or_name)), f"a model folder or one of {shipped}")
+    return Path(path_or_name)
 
 
 def write_model(

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lookharder.chain import Chain
+from lookharder.chain import Chain, find
 from lookharder.data.example import Batch, to_uint8
 from lookharder.diffusion.sampler import ddim_step, draw_noise, sample
 from lookharder.diffusion.schedule import Spacing, spaced_timesteps
@@ -31,8 +31,6 @@ from lookharder.inputs import Picture, batch_of, check, resized
 from lookharder.models.flops import count
 from lookharder.shapes import Fields
 from lookharder.tasks.base import resize_map
-
-WEIGHTS = Path(__file__).parent / "weights"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,20 +76,6 @@ class Prediction:
     resolution: tuple[int, int]
     seconds: float
     macs: int
-
-
-def find(path_or_name: str | Path) -> Path:
-    """The folder of a model: one shipped with the package, by its name, or any other.
-
-    Raises:
-        InputError: where there is neither.
-    """
-    shipped = sorted(path.parent.name for path in WEIGHTS.glob("*/config.json"))
-    if str(path_or_name) in shipped:
-        return WEIGHTS / str(path_or_name)
-    if not Path(path_or_name).is_dir():
-        raise InputError("--model", repr(str(path_or_name)), f"a model folder or one of {shipped}")
-    return Path(path_or_name)
 
 
 class Predictor:

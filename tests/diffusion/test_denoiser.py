@@ -1,5 +1,7 @@
 """Conversions between predictions, and what a denoiser makes of a network's output."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -87,6 +89,23 @@ def test_network_sees_condition_first_and_its_extra_channels_are_variance():
     assert torch.equal(seen["y"], labels)
     assert torch.equal(denoised.eps, x_t)
     assert torch.equal(denoised.variance_fraction, torch.full_like(x_t, 0.25))
+
+
+def test_the_network_sees_the_noisy_latent_scaled_and_nothing_else_changes():
+    seen = {}
+
+    def network(x, t, y):
+        seen["x"] = x
+        return torch.ones_like(x[:, 3:])
+
+    plain = Denoiser(network=network, schedule=NoiseSchedule(name="linear"), prediction="v")
+    x_t, condition, t = latents(2, 2, 2, 4, 4), latents(3, 2, 3, 4, 4), torch.tensor([5, 900])
+    expected = plain(x_t, t, condition, t)
+    quiet = replace(plain, input_scale=0.25)(x_t, t, condition, t)
+    assert torch.equal(seen["x"], torch.cat([condition, x_t / 4], 1))
+    assert torch.equal(quiet.x0, expected.x0) and torch.equal(quiet.eps, expected.eps)
+    with pytest.raises(InputError, match="input_scale: got 0"):
+        replace(plain, input_scale=0.0)
 
 
 @pytest.mark.parametrize(("learned_variance", "channels"), [(False, 4), (True, 2)])

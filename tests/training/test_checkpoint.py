@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,31 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
     second.train(found.iteration, HORIZON)
     assert same(second.state(), whole.state())
     assert not same(second.state(), before)
+
+
+def test_a_run_with_muon_resumes_bit_for_bit(tmp_path):
+    config = replace(CONFIG, optimizer="muon")
+
+    def fresh() -> Run:
+        run = Run(0)
+        run.model = nn.ModuleDict({"blocks": run.model})
+        run.model.forward = run.model["blocks"].forward
+        run.optimizer, run.ema = build_optimizer(run.model, config), Ema(run.model, config)
+        return run
+
+    whole, first, second = fresh(), fresh(), fresh()
+    whole.train(0, HORIZON)
+    first.train(0, 4)
+    saved = first.state()
+    assert "optimizer.exp_avg.blocks.dense.weight" in saved
+    assert "optimizer.exp_avg_sq.blocks.dense.weight" not in saved
+    assert "optimizer.exp_avg_sq.blocks.dense.bias" in saved
+    save(tmp_path, 4, saved, {})
+    found = load_latest(tmp_path)
+    assert found is not None
+    unpack(found.tensors, *second.parts())
+    second.train(4, HORIZON)
+    assert same(second.state(), whole.state())
 
 
 def test_state_before_the_first_update_round_trips(tmp_path):

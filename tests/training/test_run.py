@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 
+from lookharder.chain import Chain
 from lookharder.config import override
 from lookharder.errors import InputError
+from lookharder.models.surgery import upcycle
 from lookharder.recipes import smoke
 from lookharder.training import checkpoint
 from lookharder.training.run import run
@@ -92,6 +95,28 @@ def test_a_damaged_checkpoint_is_skipped_and_said_so(whole, tmp_path, caplog):
 def test_another_recipe_is_refused(whole):
     with pytest.raises(InputError, match=r"a run with other \['train'\]"):
         next(run(override(SMALL, ["train.seed=1"]), whole))
+
+
+def test_a_run_starts_from_a_model_and_experts_start_as_the_dense_model_does(whole, tmp_path):
+    chain = Chain.load(whole / "model")
+    experts = upcycle(chain.network, 4, 2)
+    mixed = replace(chain.config, model=experts.config)
+    Chain(mixed, experts, chain.autoencoder).save(tmp_path / "experts", "# Experts\n")
+    rows = {}
+    for name, folder in (("dense", whole / "model"), ("experts", tmp_path / "experts")):
+        settings = [*SETTINGS, "train.iterations=2", f"init={folder}"]
+        for _ in run(override(smoke(), settings), tmp_path / f"run-{name}"):
+            pass
+        lines = (tmp_path / f"run-{name}" / "metrics.jsonl").read_text().splitlines()
+        rows[name] = [json.loads(line) for line in lines]
+    assert rows["experts"][0]["losses"] == pytest.approx(rows["dense"][0]["losses"], rel=1e-4)
+    assert rows["dense"][0]["routing_loss"] == 0
+    assert (
+        0.005 < rows["experts"][0]["routing_loss"] < 0.1
+    )  # alpha for an even router, of each layer
+    assert Chain.load(tmp_path / "run-experts" / "model").config == mixed
+    with pytest.raises(InputError, match="init: got 'absent'"):
+        next(run(override(smoke(), [*SETTINGS, "init=absent"]), tmp_path / "none"))
 
 
 def test_a_foreign_folder_is_refused(tmp_path):

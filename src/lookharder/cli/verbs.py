@@ -12,6 +12,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lookharder.batch import finish, predict_files
+from lookharder.chain import find
 from lookharder.config import override
 from lookharder.conversion import Report, convert, upcycle_folder
 from lookharder.data.formats import MAX_SIDE
@@ -24,7 +25,7 @@ from lookharder.gallery import Table
 from lookharder.inspection import inspect, tables
 from lookharder.outputs import prepare
 from lookharder.picture_files import gather
-from lookharder.predict import Predictor, find
+from lookharder.predict import Predictor
 from lookharder.recipes import RECIPES
 from lookharder.routing import experts_of, routing_report
 from lookharder.routing_views import NOTE as ROUTING_NOTE
@@ -208,7 +209,7 @@ def run_convert(args: argparse.Namespace) -> int:
 def run_upcycle(args: argparse.Namespace) -> int:
     """`lookharder upcycle`."""
     report = upcycle_folder(
-        find(args.source),
+        find(args.source, "SRC"),
         args.out,
         experts=args.experts,
         active=args.active,

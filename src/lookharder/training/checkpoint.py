@@ -37,7 +37,6 @@ from lookharder.training.optim import Ema
 STATE, MANIFEST, ASIDE = "state.safetensors", "manifest.json", ".tmp-"
 FORMAT = 1
 SPARE = 1 << 20  # bytes left for the manifest and the folder itself
-SLOTS = ("exp_avg", "exp_avg_sq", "step")  # what AdamW remembers of a parameter; Muon, the first
 
 log = logging.getLogger(__name__)
 
@@ -192,8 +191,8 @@ def pack(model: nn.Module, ema: Ema, optimizer: Optimizer) -> dict[str, Tensor]:
     state |= {f"ema.{name}": tensor for name, tensor in ema.state().items()}
     for name, parameter, slots in _optimized(model, optimizer):
         zeros = parameter.detach().new_zeros(()).expand_as(parameter)  # takes no memory
-        untouched = {"exp_avg": zeros, "exp_avg_sq": zeros, "step": torch.zeros(())}
-        moments = optimizer.state.get(parameter) or {slot: untouched[slot] for slot in slots}
+        untouched = {slot: torch.zeros(()) if slot == "step" else zeros for slot in slots}
+        moments = optimizer.state.get(parameter) or untouched
         assert moments.keys() == set(slots), "not the state of a plain AdamW or Muon"
         state |= {f"optimizer.{slot}.{name}": moments[slot] for slot in slots}
     return state
@@ -226,13 +225,12 @@ def unpack(tensors: dict[str, Tensor], model: nn.Module, ema: Ema, optimizer: Op
     optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
 
-def _optimized(
-    model: nn.Module, optimizer: Optimizer
-) -> list[tuple[str, nn.Parameter, tuple[str, ...]]]:
+def _optimized(model: nn.Module, optimizer: Optimizer) -> list[tuple[str, nn.Parameter, list[str]]]:
     """The parameters of an optimiser in its own order, their names in the model, and their slots."""
     names = {parameter: name for name, parameter in model.named_parameters()}
+    slots = {False: ["exp_avg", "exp_avg_sq", "step"], True: ["exp_avg"]}  # AdamW's, Muon's
     return [
-        (names[p], p, SLOTS[:1] if group.get("orthogonal") else SLOTS)
+        (names[p], p, slots[group.get("orthogonal", False)])
         for group in optimizer.param_groups
         for p in group["params"]
     ]

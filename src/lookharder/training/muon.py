@@ -8,7 +8,7 @@
 the gradient move the weights as far as common ones. The factor makes the update's size AdamW's, so that one learning
 rate serves both (2502.16982, eq. 4). Everything else (embeddings, biases, the first and last layer) is AdamW's.
 
-torch's own `torch.optim.Muon` (2.9) does the same in bfloat16, which a CPU without bfloat16 units runs 20 times slower.
+torch's own `torch.optim.Muon` (2.9) does the same in bfloat16, which many CPUs are slow at (`docs/log.md`).
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ ROUNDS = 5
 def orthogonal(matrices: Float[Tensor, "K m n"]) -> Float[Tensor, "K m n"]:
     """Singular values to about 1 by Newton-Schulz rounds of an odd quintic; K matrices at once.
 
-    Singular values above a hundredth of a matrix's Frobenius norm land in [0.6, 1.3]; smaller ones grow 485-fold.
+    Singular values above 1/500 of a matrix's Frobenius norm land in [0.68, 1.21]; smaller ones grow up to 485-fold.
     """
     a, b, c = QUINTIC
     tall = matrices.shape[1] > matrices.shape[2]
@@ -50,6 +50,10 @@ class Muon(torch.optim.AdamW):
     def __init__(self, groups: list[dict[str, Any]], *, momentum: float, **adamw: Any) -> None:
         self.momentum = momentum
         super().__init__(groups, **adamw)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Without AdamW's care for states of older versions, which takes every state for one of AdamW."""
+        torch.optim.Optimizer.__setstate__(self, state)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]

@@ -14,11 +14,11 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
-from lookharder.chain import Chain, ChainConfig
+from lookharder.chain import Chain, ChainConfig, find
 from lookharder.config import to_json
 from lookharder.data.example import Dataset
 from lookharder.data.source import DataConfig, open_data
@@ -39,6 +39,7 @@ class RunConfig:
     Attributes:
         name: what the recipe is called.
         chain: the system that learns.
+        init: model folder or shipped model to start from: its system, weights included, takes the place of `chain`.
         data: a data set for each task of the mix.
         train: how it learns.
         checkpoint_every: iterations between checkpoints.
@@ -51,6 +52,7 @@ class RunConfig:
     chain: ChainConfig
     data: Mapping[str, DataConfig]
     train: TrainConfig
+    init: str | None = None
     checkpoint_every: int = 500
     keep: int = 3
     log_every: int = 10
@@ -74,10 +76,13 @@ def run(config: RunConfig, out: Path) -> Iterator[TrainStep]:
     Raises:
         InputError: where `out` holds a run of another configuration, or only damaged checkpoints.
     """
+    if config.init is None:
+        chain = Chain.build(config.chain, torch_generator(config.train.seed, "weights"))
+    else:
+        chain = Chain.load(find(config.init, "init"))
+        config = replace(config, chain=chain.config)
     _claim(config, out)
-    device = pick_device(config.device)
-    chain = Chain.build(config.chain, torch_generator(config.train.seed, "weights"))
-    chain.to(device)
+    chain.to(pick_device(config.device))
     state = start(chain, config.train)
     _resume(chain, state, out)
     datasets = _open_all(config)

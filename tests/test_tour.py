@@ -1,0 +1,86 @@
+"""The commands of the tour are run, on miniatures of what they name."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lookharder.chain import Chain
+from lookharder.cli import main
+from lookharder.data.formats import read_npy
+from lookharder.models.dit import DiT, DiTConfig
+from lookharder.models.foreign import export_state
+from lookharder.seeding import torch_generator
+
+TOUR = Path(__file__).parents[1] / "docs" / "tour.md"
+SMALLER = {  # what makes a line of the tour take seconds
+    r"train\.iterations=\d+": "train.iterations=2",
+    r"^train (.*)": r"train \1 --set train.batch_size=4 --set checkpoint_every=2 --quiet"
+    + "".join(
+        f" --set data.{task}.spec=procedural:4 --set data.{task}.size=32 --set data.{task}.store=null"
+        for task in ("depth", "flow", "amodal")
+    ),
+    r"procedural:8": "procedural:2",
+    r"--steps 4": "--steps 2",
+}
+
+
+def commands() -> list[str]:
+    section = TOUR.read_text().split("## From a dense checkpoint")[1]
+    block = re.search(r"```\n(.*?)```", section, re.DOTALL)
+    assert block is not None
+    return [line.removeprefix("lookharder ") for line in block[1].splitlines()]
+
+
+def miniatures(folder: Path) -> None:
+    diffusers = pytest.importorskip("diffusers")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        vae = diffusers.AutoencoderKL(
+            block_out_channels=(8,) * 4,
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            layers_per_block=1,
+            norm_num_groups=4,
+            latent_channels=4,
+        )
+    vae.save_pretrained(folder / "sd-vae-ft-ema")
+    config = DiTConfig(
+        input_size=4,
+        patch_size=2,
+        in_channels=4,
+        hidden_size=16,
+        depth=2,
+        num_heads=4,
+        num_classes=20,
+        learn_sigma=True,
+    )
+    network, generator = DiT(config), torch_generator("tour")
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
+    torch.save({"ema": export_state(network)}, folder / "DiT-XL-2-256x256.pt")
+    noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
+    Image.fromarray(noise).save(folder / "photo.jpg")
+
+
+def test_the_road_from_a_dense_checkpoint_to_an_upcycled_generalist(tmp_path, monkeypatch):
+    lines = commands()
+    assert [line.split()[0] for line in lines[:4]] == ["convert", "inspect", "train", "upcycle"]
+    miniatures(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for line in lines:
+        small = line
+        for pattern, shorter in SMALLER.items():
+            small = re.sub(pattern, shorter, small)
+        assert main(shlex.split(small)) == 0, line
+
+    dense, mixed = Chain.load(Path("runs/dense/model")), Chain.load(Path("runs/experts/model"))
+    assert dense.config.model.moe is None and mixed.config.model.moe is not None
+    assert mixed.config.model.embeddings == 4 and mixed.config.model.label_rows == 24
+    assert Path("routing/routing.png").stat().st_size > 0
+    assert np.isfinite(read_npy(Path("out/photo_depth.npy"))).all()
