@@ -32,7 +32,7 @@ from torch.optim import Optimizer
 
 from lookharder.errors import InputError
 from lookharder.files import sync_folder
-from lookharder.training.optim import Ema
+from lookharder.training.optim import Ema, optimized
 
 STATE, MANIFEST, ASIDE = "state.safetensors", "manifest.json", ".tmp-"
 FORMAT = 1
@@ -189,7 +189,7 @@ def pack(model: nn.Module, ema: Ema, optimizer: Optimizer) -> dict[str, Tensor]:
     """
     state = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     state |= {f"ema.{name}": tensor for name, tensor in ema.state().items()}
-    for name, parameter, slots in _optimized(model, optimizer):
+    for name, parameter, slots in optimized(model, optimizer):
         zeros = parameter.detach().new_zeros(()).expand_as(parameter)  # takes no memory
         untouched = {slot: torch.zeros(()) if slot == "step" else zeros for slot in slots}
         moments = optimizer.state.get(parameter) or untouched
@@ -219,21 +219,10 @@ def unpack(tensors: dict[str, Tensor], model: nn.Module, ema: Ema, optimizer: Op
     ema.load(part("ema."))
     moments = {
         index: {slot: tensors[f"optimizer.{slot}.{name}"].clone() for slot in slots}
-        for index, (name, _, slots) in enumerate(_optimized(model, optimizer))
+        for index, (name, _, slots) in enumerate(optimized(model, optimizer))
     }
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": moments, "param_groups": groups})
-
-
-def _optimized(model: nn.Module, optimizer: Optimizer) -> list[tuple[str, nn.Parameter, list[str]]]:
-    """The parameters of an optimiser in its own order, their names in the model, and their slots."""
-    names = {parameter: name for name, parameter in model.named_parameters()}
-    slots = {False: ["exp_avg", "exp_avg_sq", "step"], True: ["exp_avg"]}  # AdamW's, Muon's
-    return [
-        (names[p], p, slots[group.get("orthogonal", False)])
-        for group in optimizer.param_groups
-        for p in group["params"]
-    ]
 
 
 def _checkpoints(folder: Path) -> list[Path]:

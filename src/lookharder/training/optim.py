@@ -156,6 +156,19 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW([dict(group) for group in groups], **options)
 
 
+def optimized(
+    model: nn.Module, optimizer: torch.optim.Optimizer
+) -> list[tuple[str, nn.Parameter, list[str]]]:
+    """The parameters of an optimiser in its own order: name in the model, itself, what is remembered of it."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    slots = {False: ["exp_avg", "exp_avg_sq", "step"], True: ["exp_avg"]}  # AdamW's, Muon's
+    return [
+        (names[p], p, slots[group.get("orthogonal", False)])
+        for group in optimizer.param_groups
+        for p in group["params"]
+    ]
+
+
 def ema_decay(config: OptimConfig, iteration: int) -> float:
     """Decay of the average at one update; in the warm-up it spans the last tenth of all updates."""
     if not config.ema_warmup:
