@@ -109,18 +109,20 @@ def draw_sky(draft: Draft) -> Material:
 
 def clear(scene: Scene, movable: list[bool], probe: Size, most: float) -> Act | None:
     """Remove what is too near or hides more than `most` of the hero, the last body; None where that is the stage."""
+    alone = trace(scene, 0, probe, only=len(scene.bodies) - 1)
+    amodal = alone.body >= 0
+    if amodal.mean() < SMALLEST[0]:
+        return None
     for _ in range(12):
         hero = len(scene.bodies) - 1
-        hits, whole = trace(scene, 0, probe), trace(scene, 0, probe, only=hero)
+        hits = trace(scene, 0, probe)
         act = Act(
             scene=replace(scene, chosen=hero),
             hits=hits,
-            amodal=whole.body == hero,
+            amodal=amodal,
             visible=hits.body == hero,
             movable=tuple(movable),
         )
-        if act.amodal.mean() < SMALLEST[0]:
-            return None
         wrong = hits.body[hits.depth < CLOSEST]
         if not len(wrong) and act.hiding > most:
             wrong = hits.body[act.amodal & ~act.visible]
