@@ -40,3 +40,22 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "random"
     chain.save(folder, "# Random weights\n")
     return folder
+
+
+@pytest.fixture(scope="session")
+def random_vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a random AutoencoderKL with Stable Diffusion's factor of 8 and 4 channels, in miniature."""
+    diffusers = pytest.importorskip("diffusers")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        vae = diffusers.AutoencoderKL(
+            block_out_channels=(8,) * 4,
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            layers_per_block=1,
+            norm_num_groups=4,
+            latent_channels=4,
+        )
+    folder = tmp_path_factory.mktemp("models") / "vae"
+    vae.save_pretrained(folder)
+    return folder

@@ -176,22 +176,10 @@ def test_convert_makes_a_folder_that_predicts(layout, tmp_path, picture, capsys)
     assert np.isfinite(read_npy(tmp_path / "result" / "picture_depth.npy")).all()
 
 
-def test_convert_takes_latents_of_four_channels_to_an_autoencoder(tmp_path, picture):
-    diffusers = pytest.importorskip("diffusers")
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        vae = diffusers.AutoencoderKL(
-            block_out_channels=(8,) * 4,
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            layers_per_block=1,
-            norm_num_groups=4,
-            latent_channels=4,
-        )
-    vae.save_pretrained(tmp_path / "vae")
+def test_convert_takes_latents_of_four_channels_to_an_autoencoder(tmp_path, picture, random_vae):
     source, out = tmp_path / "weights.pt", tmp_path / "model"
     published(replace(DENSE, in_channels=4), source)
-    line = ["convert", str(source), "--autoencoder", str(tmp_path / "vae"), "--out", str(out)]
+    line = ["convert", str(source), "--autoencoder", str(random_vae), "--out", str(out)]
     assert main(line) == 0
     chain = Chain.load(out)
     assert chain.autoencoder.factor == 8 and chain.config.resolution == 32

@@ -5,7 +5,6 @@ import shlex
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from PIL import Image
 
@@ -36,19 +35,8 @@ def commands() -> list[str]:
     return [line.removeprefix("lookharder ") for line in block[1].splitlines()]
 
 
-def miniatures(folder: Path) -> None:
-    diffusers = pytest.importorskip("diffusers")
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        vae = diffusers.AutoencoderKL(
-            block_out_channels=(8,) * 4,
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            layers_per_block=1,
-            norm_num_groups=4,
-            latent_channels=4,
-        )
-    vae.save_pretrained(folder / "sd-vae-ft-ema")
+def miniatures(folder: Path, vae: Path) -> None:
+    (folder / "sd-vae-ft-ema").symlink_to(vae)
     config = DiTConfig(
         input_size=4,
         patch_size=2,
@@ -68,10 +56,12 @@ def miniatures(folder: Path) -> None:
     Image.fromarray(noise).save(folder / "photo.jpg")
 
 
-def test_the_road_from_a_dense_checkpoint_to_an_upcycled_generalist(tmp_path, monkeypatch):
+def test_the_road_from_a_dense_checkpoint_to_an_upcycled_generalist(
+    tmp_path, monkeypatch, random_vae
+):
     lines = commands()
     assert [line.split()[0] for line in lines[:4]] == ["convert", "inspect", "train", "upcycle"]
-    miniatures(tmp_path)
+    miniatures(tmp_path, random_vae)
     monkeypatch.chdir(tmp_path)
     for line in lines:
         small = line

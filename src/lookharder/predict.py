@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +30,8 @@ from lookharder.errors import InputError
 from lookharder.inputs import Picture, batch_of, check, resized
 from lookharder.models.flops import count
 from lookharder.shapes import Fields
-from lookharder.tasks.base import resize_map
+from lookharder.tasks.base import SOURCES, resize_map
+from lookharder.tasks.registry import AnyTask
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -154,7 +155,7 @@ class Predictor:
         draws = task.from_image(images)  # (N, B, ...)
         prediction, uncertainty = task.merge(draws)  # (B, ...), (B, H, W)
         encode, decode = chain.autoencoder.macs(*batch.image.shape[-2:])
-        sources = condition.shape[1] // chain.autoencoder.channels
+        sources = 0 if task.name == "generation" else SOURCES  # its condition is padding
         forward = count(chain.config.model, *shape[1:]).macs
         macs = len(pictures) * sources * encode + len(every) * (steps * forward + decode)
         return Answer(prediction=prediction, uncertainty=uncertainty, images=images[0], macs=macs)
@@ -219,22 +220,16 @@ class Predictor:
             task, resized(batch, *size), steps=steps, members=members, seed=seed, chunk=batch_size
         )
 
-        prediction, uncertainty, paintings = (
-            answer.prediction,
-            answer.uncertainty,
-            answer.images[:, 0],
-        )
         if match_input_resolution and size != (height, width):
-            prediction = self.chain.task(task).resize(prediction, height, width)
-            # flow's uncertainty is a length: it grows with the frame, as u does along a square
-            scale = max(height / size[0], width / size[1]) if task == "flow" else 1.0
-            uncertainty = resize_map(uncertainty[:, None], height, width)[:, 0] * scale
-            paintings = resize_map(paintings, height, width)
+            answer = _resized(answer, self.chain.task(task), height, width)
+        prediction = answer.prediction
         channels = prediction if prediction.ndim == 4 else prediction[:, None]  # (B, C, H, W)
         return Prediction(
             prediction=_typed(channels, output_type),
-            uncertainty=_typed(uncertainty[:, None], output_type) if output_uncertainty else None,
-            painting=to_uint8(paintings).permute(0, 2, 3, 1).cpu().numpy(),
+            uncertainty=_typed(answer.uncertainty[:, None], output_type)
+            if output_uncertainty
+            else None,
+            painting=to_uint8(answer.images[:, 0]).permute(0, 2, 3, 1).cpu().numpy(),
             task=task,
             steps=steps,
             members=members,
@@ -256,6 +251,20 @@ class Predictor:
         scale = resolution / max(height, width) if resolution else 1.0
         rows, columns = (max(1, round(side * scale / multiple)) for side in (height, width))
         return rows * multiple, columns * multiple
+
+
+def _resized(answer: Answer, task: AnyTask, height: int, width: int) -> Answer:
+    """An answer at another size, in the units of that size."""
+    rows, columns = answer.images.shape[-2:]
+    # flow's uncertainty is a length: it grows with the frame, as u does along a square
+    scale = max(height / rows, width / columns) if task.name == "flow" else 1.0
+    images = resize_map(answer.images.flatten(0, 1), height, width)
+    return replace(
+        answer,
+        prediction=task.resize(answer.prediction, height, width),
+        uncertainty=resize_map(answer.uncertainty[:, None], height, width)[:, 0] * scale,
+        images=images.unflatten(0, answer.images.shape[:2]),
+    )
 
 
 def _digest(image: Float[Tensor, "3 H W"]) -> int:
