@@ -221,7 +221,7 @@ def test_command_prints_exact_numbers(capsys):
     for group in breakdown(config.model, 16, 16):
         assert group in said
     for word in (
-        "8, width 192",
+        f"{config.model.depth}, width {config.model.hidden_size}",
         "none",
         "scaled-linear, 1000 steps",
         "64 x 64",
