@@ -173,7 +173,10 @@ def _generalist(network: DiT) -> DiT:
 
 
 def _released(found: Imported, path: Path) -> ChainConfig:
-    """The paper's own: eps-prediction on its cosine schedule, 50 steps, 5 draws (2411.08034, sec. 3 and 4)."""
+    """The paper's own, by its text: eps-prediction on the cosine schedule, 50 steps, 5 draws (2411.08034).
+
+    The code that was released with it takes its schedule from elsewhere; edit `config.json` to follow that instead.
+    """
     config = found.network.config
     if config.routes != RELEASED_ROUTES or config.in_channels != (SOURCES + 1) * config.predicted:
         raise InputError(
