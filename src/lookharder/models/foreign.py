@@ -38,11 +38,13 @@ class Imported:
         network: ours, in evaluation mode, float32, on the CPU.
         layout: a key of `layouts.LAYOUTS`.
         entries: where each parameter came from.
+        state: the tensors of the file, by their names there.
     """
 
     network: DiT
     layout: str
     entries: list[Entry]
+    state: State
 
 
 def load_network(path: str | Path, num_heads: int | None = None) -> DiT:
@@ -84,7 +86,7 @@ def import_network(path: str | Path, num_heads: int | None = None) -> Imported:
         foreign.refuse(wrong, "floats, in the shapes that the other tensors imply")
     network.to_empty(device="cpu")
     network.load_state_dict({entry.ours: entry.join(state) for entry in entries})
-    return Imported(network=network.eval(), layout=layout_of(config), entries=entries)
+    return Imported(network=network.eval(), layout=layout_of(config), entries=entries, state=state)
 
 
 def export_state(network: DiT) -> State:

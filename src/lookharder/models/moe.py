@@ -9,6 +9,7 @@ The experts' weights are stacked, (E, out, in), and there are three ways through
 
     loop          one expert after the other: the oracle
     grouped       picks sorted by expert, one grouped product for all: no padding, nothing dropped, no host sync
+                  (but where torch's operator is absent or refuses the type or the width: a product per expert)
     padded_bmm    every expert on every token, the gate of those not picked being 0: static shapes for CUDA graphs and
                   export, at E / K times the work
 
