@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from lookharder import recipes
 from lookharder.cli import main, parse
 from lookharder.cli.parser import build
 from lookharder.data.formats import read_flo, read_image, read_npy
+from lookharder.effort import Effort
+from lookharder.frontier import Frontier, Row
 from lookharder.training import run as run_module
 from lookharder.training.runtime import Stop
 
@@ -25,7 +28,8 @@ RNG = np.random.default_rng(0)
 
 FLAGS = {  # the command line grows on purpose
     "demo": "--count --device --help --model --out",
-    "predict": "--batch-size --device --help --mask --members --model --out --resolution --second --seed --steps",
+    "predict": "--antithetic --batch-size --budget --device --help --mask --members --model --noise-schedule --out "
+    "--resolution --sampler --second --seed --spacing --steps --until",
     "train": "--help --out --quiet --set",
     "evaluate": "--data --device --help --members --model --out --seed --size --steps --task",
     "convert": "--autoencoder --from --heads --help --out",
@@ -113,7 +117,13 @@ PREDICT = "predict depth --model model --out out"
         (f"{PREDICT} a.png --seed -1", ("--seed", "'-1'")),
         (f"{PREDICT} a.png --second b.png", ("--second", "b.png", "depth")),
         (f"{PREDICT} a.png --device quantum", ("--device", "quantum", "cpu")),
-        (f"{PREDICT} a.png --budget 3", ("--budget",)),
+        (f"{PREDICT} a.png --budget 3", ("--budget", "'3'", "GMACs")),
+        (f"{PREDICT} a.png --budget 2s", ("--budget", "2 s", "no table")),
+        (f"{PREDICT} a.png --budget 2s --steps 3", ("--steps", "3", "nothing beside --budget")),
+        (f"{PREDICT} a.png --until soon", ("--until", "'soon'")),
+        (f"{PREDICT} a.png --sampler leapfrog", ("--sampler", "leapfrog", "dpmpp-2m")),
+        (f"{PREDICT} a.png --spacing random", ("--spacing", "random", "trailing")),
+        (f"{PREDICT} a.png --noise-schedule square", ("--noise-schedule", "cosine")),
         ("predict depth --model model a.png", ("--out", "got nothing")),
         ("predict depth --model model --out out", ("IMAGE", "got nothing")),
         ("predict depth --model model a.png --out", ("--out", "got nothing")),
@@ -244,6 +254,31 @@ def test_predict_mixed_sizes_and_patterns(capsys, place):
         assert (record["steps"], record["members"], record["seed"]) == (1, 2, 0)
         assert all((place / "out" / file).exists() for file in record["files"].values())
         assert list(read_npy(place / "out" / record["files"]["array"]).shape) == record["shape"]
+
+
+def test_predict_within_a_budget_says_what_it_chose(capsys, place):
+    effort = Effort(steps=2, members=3)
+    row = Row(task="depth", resolution=32, effort=effort, error=0.2, low=0.1, high=0.3)
+    shutil.copytree(place / "model", place / "measured")
+    Frontier(data="scenes", errors={"depth": "AbsRel"}, rows=(row,)).write(place / "measured")
+    line = "predict depth --model measured --out out a.png other_size.png --budget 5GMACs"
+    with working_in(place):
+        assert main(line.split()) == 0
+    assert "budget 5 GMACs: 2 steps x 3 draws" in capsys.readouterr().out
+    lines = (place / "out" / "predictions.jsonl").read_text().splitlines()
+    for record in map(json.loads, lines):
+        assert (record["steps"], record["members"]) == (2, 3)
+        assert record["macs"] <= 5e9
+        assert "AbsRel 0.2" in record["choice"]
+        assert (place / "out" / record["files"]["uncertainty"]).exists()
+
+
+def test_predict_until_certain_records_the_draws_of_each(place):
+    with working_in(place):
+        assert main(f"{PREDICT} a.png b.png --until 1e-9 --members 5".split()) == 0
+        assert main(f"{PREDICT} a.png b.png --until 1e9 --members 5 --sampler ddpm".split()) == 0
+    lines = (place / "out" / "predictions.jsonl").read_text().splitlines()
+    assert [json.loads(line)["members"] for line in lines] == [2, 2]
 
 
 def test_predict_flow_and_amodal(capsys, place):

@@ -14,6 +14,7 @@ from lookharder.config import to_json
 from lookharder.data.example import collate
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import Remembered
+from lookharder.effort import Effort
 from lookharder.errors import InputError
 from lookharder.inputs import resized
 from lookharder.inspection import inspect, label_rows, tables
@@ -67,7 +68,7 @@ def test_a_prediction_costs_what_the_predictor_says(codec):
     chain = chain_of(codec)
     batch = collate([WORLD[0]])
     for task in ("depth", "flow", "amodal"):
-        answer = Predictor(chain).draw(task, batch, steps=2, members=3)
+        answer = Predictor(chain).draw(task, batch, Effort(steps=2, members=3))
         assert inspect(chain).prediction_macs[task] == answer.macs
     assert inspect(chain, steps=1, members=1).prediction_macs["depth"] < answer.macs
 
@@ -174,14 +175,14 @@ def test_memory_of_the_loop_is_a_bound():
 def test_memory_of_a_prediction_within_a_twentieth(steps, moe):
     chain = chain_of(side=64, moe=moe)
     batch = resized(collate([WORLD[0]]), 64, 64)
-    most = measured(lambda: Predictor(chain).draw("flow", batch, steps=steps, members=1))
+    most = measured(lambda: Predictor(chain).draw("flow", batch, Effort(steps=steps)))
     assert needed(chain, 64, 64, steps).activations == pytest.approx(most, rel=0.05)
 
 
 def test_memory_with_convolutions_within_a_half():
     chain = chain_of(Tiny.load(), side=128)
     batch = resized(collate([WORLD[0]]), 128, 128)
-    most = measured(lambda: Predictor(chain).draw("depth", batch, steps=1, members=1))
+    most = measured(lambda: Predictor(chain).draw("depth", batch, Effort(steps=1)))
     memory = needed(chain, 128, 128, 1)
     assert memory.activations == memory.encode
     assert most / 1.5 <= memory.activations <= most * 1.05

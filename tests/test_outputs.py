@@ -11,6 +11,7 @@ from PIL import Image
 
 from lookharder.batch import TOGETHER, finish, predict_files
 from lookharder.data.formats import read_depth_png, read_flo, read_image, read_mask, read_npy
+from lookharder.effort import Effort
 from lookharder.outputs import MEANING, ROLES, amodal_overlay, file_names, write
 from lookharder.picture_files import Pixels, expand, gather, unique_names
 from lookharder.predict import Prediction, Predictor
@@ -29,8 +30,8 @@ def answer(task: str, members: int = 1, size: tuple[int, int] = (H, W)) -> Predi
         uncertainty=RNG.random((2, *size, 1), np.float32) if members > 1 else None,
         painting=RNG.integers(0, 256, (2, *size, 3), np.uint8),
         task=task,
-        steps=1,
-        members=members,
+        effort=Effort(steps=1, members=members),
+        draws=(members,) * 2,
         resolution=size,
         seconds=1.0,
         macs=2,
@@ -47,7 +48,7 @@ def pixels(height: int = H, width: int = W) -> Pixels:
 @pytest.mark.parametrize("task", sorted(ROLES))
 @pytest.mark.parametrize("members", [1, 3])
 def test_writes_exactly_the_files_it_names(tmp_path: Path, task, members):
-    files = file_names(task, "photo", members)
+    files = file_names(task, "photo", members > 1)
     write(tmp_path, files, answer(task, members), 1, pixels())
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files.values())
     assert len(set(files.values())) == len(files)
@@ -55,7 +56,7 @@ def test_writes_exactly_the_files_it_names(tmp_path: Path, task, members):
 
 def test_depth(tmp_path: Path):
     result = answer("depth", members=2)
-    figures = write(tmp_path, file_names("depth", "x", 2), result, 1, pixels())
+    figures = write(tmp_path, file_names("depth", "x", True), result, 1, pixels())
     depth, unsure = result.prediction[1, ..., 0], result.uncertainty[1, ..., 0]
     stored = read_npy(tmp_path / "x_depth.npy")
     assert stored.dtype == np.float32 and (stored == depth).all()
@@ -73,7 +74,7 @@ def test_depth(tmp_path: Path):
 
 def test_flow(tmp_path: Path):
     result = answer("flow")
-    figures = write(tmp_path, file_names("flow", "x", 1), result, 0, pixels())
+    figures = write(tmp_path, file_names("flow", "x", False), result, 0, pixels())
     flow = np.moveaxis(result.prediction[0], -1, 0)
     assert (read_npy(tmp_path / "x_flow.npy") == flow).all()
     assert (read_flo(tmp_path / "x_flow.flo") == flow).all()
@@ -84,7 +85,7 @@ def test_flow(tmp_path: Path):
 
 def test_amodal(tmp_path: Path):
     result, given_ = answer("amodal"), pixels()
-    figures = write(tmp_path, file_names("amodal", "x", 1), result, 0, given_)
+    figures = write(tmp_path, file_names("amodal", "x", False), result, 0, given_)
     whole = result.prediction[0, ..., 0]
     assert (read_npy(tmp_path / "x_amodal.npy") == whole).all()
     assert (read_mask(tmp_path / "x_amodal.png") == whole).all()
@@ -105,7 +106,7 @@ def test_overlay_tints_given_and_found_apart():
 
 def test_previews_of_large_pictures_are_small(tmp_path: Path):
     result = answer("depth", size=(60, 2000))
-    write(tmp_path, file_names("depth", "x", 1), result, 0, pixels(60, 2000))
+    write(tmp_path, file_names("depth", "x", False), result, 0, pixels(60, 2000))
     assert read_image(tmp_path / "x_input.jpg").shape == (3, 27, 900)
     assert read_image(tmp_path / "x_depth.png").shape == (3, 60, 2000)
 
@@ -140,7 +141,7 @@ def test_many_inputs_come_back_in_order(tmp_path: Path, random_model: Path):
     out = tmp_path / "out"
     out.mkdir()
     predictor = Predictor.from_pretrained(random_model)
-    records = dict(predict_files(predictor, inputs, out, steps=1))
+    records = dict(predict_files(predictor, inputs, out, num_inference_steps=1))
     assert sorted(records) == list(range(len(inputs)))
     finish(out, [records[i] for i in sorted(records)])
     lines = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]

@@ -1,5 +1,7 @@
 """The chain, with a small random network: shapes, units, sizes, and independence from batching."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -9,22 +11,16 @@ from lookharder import Predictor
 from lookharder.chain import Chain
 from lookharder.data.example import collate
 from lookharder.data.procedural import ProceduralWorld
+from lookharder.effort import Effort, Until
 from lookharder.errors import InputError
 from lookharder.models.flops import count
-from lookharder.recipes import pixel_chain
-from lookharder.seeding import torch_generator
 
 WORLD = ProceduralWorld(32, 5)
 
 
 @pytest.fixture(scope="module")
-def predictor() -> Predictor:
-    chain = Chain.build(pixel_chain(width=32, depth=1, heads=2, resolution=32), torch_generator(0))
-    generator = torch_generator(1)
-    with torch.no_grad():  # a fresh network answers zero; this one answers something
-        for parameter in chain.network.parameters():
-            parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
-    return Predictor(chain, name="random")
+def predictor(random_model) -> Predictor:
+    return Predictor(Chain.load(random_model), name="random")
 
 
 def pictures(count: int, height: int = 32, width: int = 32) -> list[np.ndarray]:
@@ -84,8 +80,8 @@ def test_an_answer_does_not_depend_on_its_neighbours(predictor):
     together = predictor(images, **options).prediction
     backwards = predictor(images[::-1], **options, batch_size=1).prediction
     alone = np.concatenate([predictor(image, **options).prediction for image in images])
-    np.testing.assert_allclose(together, alone, atol=2e-6)
-    np.testing.assert_allclose(together, backwards[::-1], atol=2e-6)
+    np.testing.assert_array_equal(together, alone)
+    np.testing.assert_array_equal(together, backwards[::-1])
 
 
 def test_seeds_differ_and_repeat(predictor):
@@ -127,9 +123,77 @@ def test_one_step_starts_from_pure_noise(predictor, monkeypatch):
 
 def test_draw_works_on_batches_of_the_world(predictor):
     batch = collate([WORLD[0], WORLD[1]])
-    answer = predictor.draw("flow", batch, steps=1, members=2)
+    answer = predictor.draw("flow", batch, Effort(steps=1, members=2))
     assert answer.prediction.shape == (2, 2, 32, 32)
     assert answer.uncertainty.shape == (2, 32, 32)
+
+
+@pytest.mark.parametrize(("by", "every"), [("draw", 1), ("draw", 3), ("draw", None), ("step", 1)])
+def test_a_stream_ends_where_a_call_does(predictor, by, every):
+    options = {"ensemble_size": 5, "num_inference_steps": 3, "output_uncertainty": True}
+    answers = list(predictor.stream(pictures(2), by=by, every=every, **options))
+    called = predictor(pictures(2), **options)
+    np.testing.assert_array_equal(answers[-1].prediction, called.prediction)
+    np.testing.assert_array_equal(answers[-1].uncertainty, called.uncertainty)
+    assert answers[-1].macs == called.macs
+    draws = {1: [1, 2, 3, 4, 5], 3: [3, 5], None: [5]}[every] if by == "draw" else [5] * 3
+    assert [answer.members for answer in answers] == draws
+    assert all(a.macs < b.macs for a, b in pairwise(answers))
+
+
+def test_what_a_stream_gave_stays_as_it_was(predictor):
+    first = next(kept := predictor.stream(pictures(1), ensemble_size=4))
+    before = first.prediction.copy()
+    rest = list(kept)
+    np.testing.assert_array_equal(first.prediction, before)
+    assert not np.array_equal(rest[-1].prediction, before)
+
+
+def test_an_easy_picture_stops_early_and_costs_nothing_more(predictor):
+    images, options = pictures(2), {"ensemble_size": 8, "output_uncertainty": True}
+    after_two = next(predictor.stream(images, every=2, **options))
+    easy, hard = np.argsort(after_two.doubt)
+    rule = Until(doubt=float(np.mean(after_two.doubt)), gain=1e-9)
+    result = predictor(images, until=rule, **options)
+    assert result.draws[easy] == 2 < result.draws[hard]
+    np.testing.assert_array_equal(result.prediction[easy], after_two.prediction[easy])
+    alone = predictor(images[hard], **options | {"ensemble_size": result.draws[hard]})
+    np.testing.assert_array_equal(result.prediction[hard], alone.prediction[0])
+    assert result.macs == sum(result.draws) * after_two.macs // 4, "MACs of draws that were made"
+
+
+def test_a_doubt_of_flow_is_in_pixels_of_the_frame(predictor):
+    frames, options = pictures(2, 128, 96), {"ensemble_size": 6, "output_uncertainty": True}
+    after_two, *_, last = predictor.stream(frames[0], "flow", second=frames[1], every=2, **options)
+    for factor, draws in ((1.001, 2), (0.3, 6)):
+        rule = Until(doubt=after_two.doubt[0] * factor)
+        result = predictor(frames[0], "flow", second=frames[1], until=rule, **options)
+        assert result.draws == (draws,), "worked at a quarter of the size"
+    assert last.doubt[0] > 0.3 * after_two.doubt[0]
+
+
+def test_until_never_passes_the_most(predictor):
+    assert predictor(pictures(1), until="1e-9", ensemble_size=5).draws == (5,)
+    assert predictor(pictures(1), until="1e9").draws == (2,)
+    assert predictor(pictures(1), until="1e-9").draws == (20,)
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "dpmpp-2m", "euler", "heun"])
+def test_samplers_differ_and_repeat(predictor, sampler):
+    image, options = pictures(1)[0], {"num_inference_steps": 4}
+    one, again = (predictor(image, sampler=sampler, **options).prediction for _ in range(2))
+    np.testing.assert_array_equal(one, again)
+    if sampler != "euler":  # which is DDIM, written on the line
+        assert not np.array_equal(one, predictor(image, **options).prediction)
+
+
+def test_opposite_draws_are_pairs(predictor):
+    image = pictures(1)[0]
+    plain, paired = (predictor(image, ensemble_size=2, antithetic=a) for a in (False, True))
+    first = predictor(image)
+    np.testing.assert_array_equal(plain.painting, paired.painting)
+    assert not np.array_equal(plain.prediction, paired.prediction)
+    assert first.members == 1
 
 
 def test_save_and_load(predictor, tmp_path):
@@ -155,10 +219,12 @@ def test_a_model_folder_must_be_whole(predictor, tmp_path):
     ("arguments", "says"),
     [
         ({"task": "normals"}, "task"),
-        ({"num_inference_steps": 0}, "steps"),
+        ({"num_inference_steps": 0}, "num_inference_steps"),
         ({"num_inference_steps": 1001}, "steps"),
         ({"ensemble_size": 0}, "ensemble_size"),
         ({"output_uncertainty": True}, "output_uncertainty"),
+        ({"until": "soon"}, "until"),
+        ({"batch_size": 0}, "batch_size"),
         (
             {
                 "task": "amodal",

@@ -38,18 +38,21 @@ def predict_files(
     inputs: Sequence[Input],
     out: Path,
     *,
-    steps: int | None = None,
-    members: int | None = None,
-    resolution: int | None = None,
-    batch_size: int = 64,
     seed: int = 0,
+    **options: Any,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Predict inputs of one task and write the files of each; arguments as of a `Predictor`.
+    """Predict inputs of one task and write the files of each.
+
+    Args:
+        predictor: the model.
+        inputs: of one task.
+        out: folder of results.
+        seed: key of the noise.
+        **options: what else is asked of the predictor, see `Request`.
 
     Yields:
         (index of the input, its record), when its files are written.
     """
-    members = predictor.chain.config.members if members is None else members
     for group in _groups(inputs):
         task, pixels = inputs[group[0]].task, [inputs[index].read() for index in group]
         result = predictor(
@@ -57,22 +60,19 @@ def predict_files(
             task=task,
             second=[p.second for p in pixels] if task == "flow" else None,
             mask=[p.mask for p in pixels] if task == "amodal" else None,
-            num_inference_steps=steps,
-            ensemble_size=members,
-            processing_resolution=resolution,
-            batch_size=batch_size,
             seed=seed,
-            output_uncertainty=members > 1,
+            **options,
         )
         for position, index in enumerate(group):
-            files = file_names(task, inputs[index].name, members)
+            files = file_names(task, inputs[index].name, result.uncertainty is not None)
             figures = write(out, files, result, position, pixels[position])
             origin = {"version": __version__, "model": predictor.name, "seed": seed}
             cost = {
                 "seconds": result.seconds / len(group),
                 "macs": result.macs // len(group),
             }
-            yield index, _describe(inputs[index], files, result) | figures | origin | cost
+            about = _describe(inputs[index], files, result, position)
+            yield index, about | figures | origin | cost
 
 
 def _groups(inputs: Sequence[Input]) -> Iterator[list[int]]:
@@ -90,24 +90,30 @@ def finish(out: Path, records: Sequence[Mapping[str, Any]]) -> None:
     with atomic(out / "predictions.jsonl") as aside:
         aside.write_text("".join(lines), encoding="utf-8")
     first = records[0]
-    draws = "1 draw" if first["members"] == 1 else f"{first['members']} draws"
+    most = max(record["members"] for record in records)
+    draws = "1 draw" if most == 1 else f"{most} draws"
+    draws = f"up to {draws}" if any(record["members"] < most for record in records) else draws
+    lead = f"Model {first['model']}, {first['steps']} steps, {draws}, seed {first['seed']}."
+    lead += f" Chosen for a budget of {first['choice']}." if first["choice"] else ""
     meaning = first["meaning"][0].upper() + first["meaning"][1:]
     write_gallery(
         out / "index.html",
         title=f"lookharder: {first['task']}",
-        lead=f"{meaning}. Model {first['model']}, {first['steps']} steps, {draws}, seed {first['seed']}.",
+        lead=f"{meaning}. {lead}",
         sections=[Section(cards=[_card(record) for record in records])],
     )
 
 
-def _describe(item: Input, files: Mapping[str, str], result: Prediction) -> dict[str, Any]:
+def _describe(
+    item: Input, files: Mapping[str, str], result: Prediction, position: int
+) -> dict[str, Any]:
     """What the files of an input hold, and how it was made."""
     height, width = item.size
     companion = {}
     if item.companion is not None:
         companion = {COMPANION[item.task].removeprefix("--"): str(item.companion)}
     meaning = dict(MEANING[item.task])
-    if result.members == 1:
+    if result.uncertainty is None:
         del meaning["uncertainty_meaning"]
     return {
         "input": str(item.image),
@@ -118,7 +124,10 @@ def _describe(item: Input, files: Mapping[str, str], result: Prediction) -> dict
         "dtype": "bool" if item.task == "amodal" else "float32",
         **meaning,
         "steps": result.steps,
-        "members": result.members,
+        "members": result.draws[position],
+        "sampler": result.effort.sampler,
+        "spacing": result.effort.spacing,
+        "choice": result.choice,
         "resolution": list(result.resolution),
     }
 
@@ -133,6 +142,7 @@ def _card(record: Mapping[str, Any]) -> Card:
     facts = {
         "size": f"{width} x {height}",
         "worked at": f"{record['resolution'][1]} x {record['resolution'][0]}",
+        "draws": str(record["members"]),
         "time": f"{record['seconds']:.2f} s",
         "compute": f"{record['macs'] / 1e9:.2f} GMACs",
     }

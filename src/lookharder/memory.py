@@ -4,9 +4,9 @@ Of one picture, one draw, one field; numbers of 4 bytes; L tokens of width D, pa
 latent of Z = c h w, S = 2 sources of 3 H W:
 
     encode     S 3 H W + the autoencoder's own
-    network    2 S Z of condition, (S + 1) Z of input, 1 to 9 Z of the sampler's states, and the most of
-                   4 L D + 2 L M             MLP, beside positions, tokens before and after attention, its input
-                   8 L D, 9 with qk norms    attention; its kernels never hold L^2
+    network    2 S Z of condition, (S + 1) Z of input, 1 to 8 Z of the sampler's states, Z of answer, and the most of
+                   3 L D + 2 L M             MLP, beside tokens before and after attention, its input
+                   7 L D, 8 with qk norms    attention; its kernels never hold L^2
                    L P + L D + P D           patches, and the map gathered for the task
     decode     (S + 1) Z + the autoencoder's own
 
@@ -24,6 +24,7 @@ import copy
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -68,11 +69,9 @@ class Memory:
 
 def needed(chain: Chain, height: int, width: int, steps: int) -> Memory:
     """Memory of the prediction of one picture of height x width pixels, sides multiples of `chain.multiple`."""
-    codec, model = chain.autoencoder, chain.config.model
+    codec = chain.autoencoder
     cells = height // codec.factor, width // codec.factor
     latent = FLOAT * codec.channels * cells[0] * cells[1]
-    # x_T; then x_t and fresh noise, and x_t, x0, eps of the two times before
-    states = 1 if steps == 1 else min(3 * steps - 1, 9)
     ghost: Any = copy.deepcopy(codec)
     ghost = ghost.to("meta") if isinstance(ghost, nn.Module) else ghost
     sources = torch.empty(SOURCES, 3, height, width, device="meta")
@@ -81,9 +80,34 @@ def needed(chain: Chain, height: int, width: int, steps: int) -> Memory:
     return Memory(
         weights=sum(FLOAT * v.numel() for module in weights for v in module.state_dict().values()),
         encode=FLOAT * sources.numel() + _live(ghost.encode, sources),
-        network=(3 * SOURCES + 1 + states) * latent + forward(model, *cells),
+        network=_denoising(chain, height, width, steps),
         decode=(SOURCES + 1) * latent + _live(ghost.decode, answer),
     )
+
+
+def chunk_within(chain: Chain, size: tuple[int, int], steps: int, most: int) -> int:
+    """Network inputs at a time that fit in half of the memory that is free; 1 at least, `most` at the most."""
+    device = next(chain.network.parameters()).device
+    if device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0]
+    else:
+        try:
+            lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+            free = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+            free *= 1024
+        except (OSError, StopIteration):  # not Linux: the caller's number stands
+            return most
+    return max(1, min(most, free // 2 // _denoising(chain, *size, steps)))
+
+
+def _denoising(chain: Chain, height: int, width: int, steps: int) -> int:
+    """Bytes of one input while the network runs: its condition, what it sees, the sampler's states, one forward."""
+    codec = chain.autoencoder
+    cells = height // codec.factor, width // codec.factor
+    # x_T; then x_t, and x_t, x0, eps of the two times before (stochastic steps: Z more, the fresh noise)
+    states = 1 if steps == 1 else min(3 * steps - 2, 8)
+    latent = FLOAT * codec.channels * cells[0] * cells[1]
+    return (3 * SOURCES + 2 + states) * latent + forward(chain.config.model, *cells)
 
 
 def forward(model: DiTConfig, height: int, width: int) -> int:
@@ -93,8 +117,8 @@ def forward(model: DiTConfig, height: int, width: int) -> int:
     gathered = patch * d if model.embeddings > 1 else 0
     mlp = 2 * tokens * hidden if model.moe is None else _experts(model.moe, tokens, d, hidden)
     return FLOAT * max(
-        4 * tokens * d + mlp,
-        (9 if model.qk_norm else 8) * tokens * d,
+        3 * tokens * d + mlp,
+        (8 if model.qk_norm else 7) * tokens * d,
         tokens * patch + tokens * d + gathered,
     )
 

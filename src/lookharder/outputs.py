@@ -54,16 +54,16 @@ MEANING: dict[str, dict[str, str]] = {
 # fmt: on
 
 
-def file_names(task: str, name: str, members: int) -> dict[str, str]:
+def file_names(task: str, name: str, uncertainty: bool) -> dict[str, str]:
     """Role -> name of every file that one input gives."""
     roles = dict(ROLES[task])
-    if members > 1:
+    if uncertainty:
         roles["uncertainty"] = f"_{task}_uncertainty.npy"
         roles["uncertainty_picture"] = f"_{task}_uncertainty.png"
     return {role: name + ending for role, ending in roles.items()}
 
 
-def prepare(out: Path, inputs: Sequence[Input] = (), members: int = 1) -> None:
+def prepare(out: Path, inputs: Sequence[Input] = (), uncertainty: bool = False) -> None:
     """Make the folder of results, or say why it cannot be.
 
     Raises:
@@ -71,7 +71,7 @@ def prepare(out: Path, inputs: Sequence[Input] = (), members: int = 1) -> None:
     """
     sources = {path.resolve() for i in inputs for path in (i.image, i.companion) if path}
     for item in inputs:
-        for file in file_names(item.task, item.name, members).values():
+        for file in file_names(item.task, item.name, uncertainty).values():
             if (out / file).resolve() in sources:
                 raise InputError("--out", f"{out}, where {file} is an input", "another folder")
     try:

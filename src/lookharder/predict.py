@@ -1,246 +1,250 @@
-"""From pictures to predictions. `Predictor.draw` is the system on one screen; the rest is sizes and types.
+"""From pictures to predictions. `Predictor.refine` is the system on one screen; the rest is sizes and choices.
 
     from lookharder import Predictor
     predictor = Predictor.from_pretrained("tiny")
     depth = predictor(image, task="depth", ensemble_size=4).prediction      # (1, H, W, 1) in [0, 1], larger = farther
+    depth = predictor(image, budget="2s")                                   # .choice says what it was spent on
+    for depth in predictor.stream(image, ensemble_size=20): ...             # better with every draw
 
 Every draw has a noise of its own, keyed by (seed, picture, draw, field), so what a picture gets depends neither on its
 neighbours in a batch nor on how the work is chunked. The condition is encoded once and shared by all draws.
 """
 
-import hashlib
-import itertools
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
+from lookharder.acceleration import Precision, accelerated
+from lookharder.answer import Answer, Prediction, presented, unit, updated
+from lookharder.budget import Plan, Prices, Size, Speed, plan, probe
 from lookharder.chain import Chain, find
-from lookharder.data.example import Batch, to_uint8
-from lookharder.diffusion.sampler import ddim_step, draw_noise, sample
-from lookharder.diffusion.schedule import Spacing, spaced_timesteps
+from lookharder.data.example import Batch
+from lookharder.easel import Easel
+from lookharder.effort import Effort, Until
 from lookharder.errors import InputError
+from lookharder.frontier import Frontier
 from lookharder.inputs import Picture, batch_of, check, resized
-from lookharder.models.flops import count
-from lookharder.shapes import Fields
-from lookharder.tasks.base import SOURCES, resize_map
-from lookharder.tasks.registry import AnyTask
+from lookharder.memory import chunk_within
+from lookharder.request import Request
 
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Answer:
-    """What the chain gives for a batch, as tensors at the size it worked at.
-
-    Attributes:
-        prediction: (B, ...) depth in [0, 1], flow in pixels of this size, or mask.
-        uncertainty: (B, H, W), zero for one draw.
-        images: (B, F, 3, H, W), the first draw as the network painted it.
-        macs: multiply-adds of the network and the autoencoder for the whole batch.
-    """
-
-    prediction: Tensor
-    uncertainty: Float[Tensor, "B H W"]
-    images: Fields
-    macs: int
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Prediction:
-    """What a call returns: arrays for output_type "np", tensors for "pt".
-
-    Attributes:
-        prediction: np (B, H, W, 1) depth in [0, 1] (larger = farther), (B, H, W, 2) flow in pixels, or (B, H, W, 1)
-            bool mask; pt the same with channels second.
-        uncertainty: np (B, H, W, 1), in the prediction's units, or None.
-        painting: (B, H, W, 3) uint8, the first draw as the network painted it (for amodal: the whole object).
-        task: name of the task.
-        steps: denoising steps taken.
-        members: draws merged.
-        resolution: (height, width) at which the network worked.
-        seconds: wall time of the call.
-        macs: multiply-adds of the call.
-    """
-
-    prediction: Any
-    uncertainty: Any
-    painting: np.ndarray
-    task: str
-    steps: int
-    members: int
-    resolution: tuple[int, int]
-    seconds: float
-    macs: int
+__all__ = ["Answer", "Prediction", "Predictor"]
 
 
 class Predictor:
-    """A trained system, on a device."""
+    """A trained system, on a device, with its table of measured settings if it has one."""
 
     def __init__(
-        self, chain: Chain, device: str | torch.device = "cpu", name: str = "unnamed"
+        self,
+        chain: Chain,
+        device: str | torch.device = "cpu",
+        name: str = "unnamed",
+        frontier: Frontier | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.chain = chain.to(self.device)
         self.chain.network.eval()
-        self.name = name
+        self.name, self.frontier = name, frontier
+        self._speeds: dict[tuple[Size, int], Speed] = {}
 
     @classmethod
     def from_pretrained(
-        cls, path_or_name: str | Path, device: str | torch.device = "cpu"
+        cls,
+        path_or_name: str | Path,
+        device: str | torch.device = "cpu",
+        precision: Precision = "fp32",
+        compiled: bool = False,
     ) -> "Predictor":
         """Load a model folder, or a model shipped with the package by its name.
+
+        Args:
+            path_or_name: which.
+            device: where it works.
+            precision: of the network's weights and tokens, "fp32" or "bf16".
+            compiled: fuse the network's blocks by `torch.compile`; needs a C++ compiler, and a minute at first.
 
         Raises:
             InputError: where there is neither, or the folder is not whole.
         """
-        return cls(Chain.load(find(path_or_name)), device, name=str(path_or_name))
+        folder = find(path_or_name)
+        chain = accelerated(Chain.load(folder), precision=precision, compiled=compiled)
+        return cls(chain, device, str(path_or_name), Frontier.read(folder))
 
     def save_pretrained(self, folder: str | Path, card: str | None = None) -> None:
         """Write a model folder."""
         self.chain.save(Path(folder), card or f"# {self.name}\n")
+        if self.frontier is not None:
+            self.frontier.write(Path(folder))
 
-    @torch.inference_mode()
-    def draw(
+    def refine(
         self,
         task_name: str,
         batch: Batch,
+        effort: Effort,
         *,
-        steps: int,
-        members: int,
         seed: int = 0,
-        spacing: Spacing = "trailing",
-        eta: float = 0.0,
         chunk: int = 64,
-    ) -> Answer:
-        """The chain: pictures -> condition -> latents -> images -> draws -> one answer.
+        every: int | None = None,
+        until: Until | None = None,
+        deadline: float | None = None,
+    ) -> Iterator[Answer]:
+        """The chain: pictures -> condition -> latents -> images -> draws -> an answer, again with every round of draws.
 
         Args:
             task_name: a task of the model.
             batch: pictures (B, 3, H, W), sides multiples of `chain.multiple`.
-            steps: denoising steps, T.
-            members: draws, N.
+            effort: what is done for each picture.
             seed: key of the noise.
-            spacing: how the T steps are spread; "trailing" starts from pure noise.
-            eta: 0 = DDIM, 1 = DDPM.
             chunk: network inputs at a time; changes memory, not the answer.
+            every: draws of each picture in a round; None = all in one.
+            until: pictures that meet this rule leave, and what they would have cost is saved.
+            deadline: no further round is begun that would not end by then, as `time.perf_counter` counts.
         """
         chain, task = self.chain, self.chain.task(task_name)
-        schedule = chain.config.schedule
-        timesteps = spaced_timesteps(schedule.steps, steps, spacing)
-        step = partial(ddim_step, eta=eta)
-        batch = batch.to(self.device)
-        condition = chain.condition(task, batch)  # (B, S c, h, w)
-        labels = chain.labels(task, batch)  # (B, F)
-        pictures = [_digest(image) for image in batch.image]
-        shape = (chain.autoencoder.channels, *condition.shape[-2:])
+        easel = Easel(chain, task, batch.to(self.device), effort, seed=seed, chunk=chunk)  # encodes
+        every = effort.members if every is None else every
+        active, n = list(range(len(easel.pictures))), 0
+        draws: Tensor | None = None
+        answer: Answer | None = None
+        while active and n < effort.members:
+            began = time.perf_counter()
+            fresh = range(n, min(n + every, effort.members))
+            painted = easel.paint([(b, i) for i in fresh for b in active])  # (more A, F, 3, H, W)
+            images = painted.unflatten(0, (len(fresh), -1))  # (more, A, F, 3, H, W)
+            new = task.from_image(images)  # (more, A, ...) depth, flow or mask
+            draws = new if draws is None else torch.cat([draws, new])
+            n += len(fresh)
+            merged, spread = task.merge(draws)  # (A, ...), (A, H, W)
+            answer = updated(answer, active, merged, spread, images[0], n, easel.macs)
+            yield answer
 
-        latents = []
-        every = list(itertools.product(range(members), range(len(pictures)), range(task.fields)))
-        for first in range(0, len(every), chunk):
-            part = every[first : first + chunk]
-            b, f = [b for _, b, _ in part], [f for _, _, f in part]
-            noise = draw_noise([(seed, pictures[b], n, f) for n, b, f in part], shape)
-            denoise = partial(chain.denoiser, condition=condition[b], labels=labels[b, f])
-            x_T = noise(0).to(self.device)
-            latents.append(sample(denoise, x_T, timesteps, schedule, step, noise))
-        images = torch.cat([chain.autoencoder.decode(part) for part in latents])
-        images = images.view(members, *labels.shape, *images.shape[1:])  # (N, B, F, 3, H, W)
+            doubts = spread.mean((1, 2)).tolist()
+            keep = [i for i, s in enumerate(doubts) if until is None or not until.met(s, n, every)]
+            active, draws = [active[i] for i in keep], draws[:, keep]
+            if deadline is not None and time.perf_counter() * 2 - began > deadline:
+                return
 
-        draws = task.from_image(images)  # (N, B, ...)
-        prediction, uncertainty = task.merge(draws)  # (B, ...), (B, H, W)
-        encode, decode = chain.autoencoder.macs(*batch.image.shape[-2:])
-        sources = 0 if task.name == "generation" else SOURCES  # its condition is padding
-        forward = count(chain.config.model, *shape[1:]).macs
-        macs = len(pictures) * sources * encode + len(every) * (steps * forward + decode)
-        return Answer(prediction=prediction, uncertainty=uncertainty, images=images[0], macs=macs)
+    def unfold(
+        self, task_name: str, batch: Batch, effort: Effort, *, seed: int = 0, chunk: int = 64
+    ) -> Iterator[Answer]:
+        """The same chain, answering after every denoising step of all draws; arguments as of `refine`."""
+        task = self.chain.task(task_name)
+        easel = Easel(self.chain, task, batch.to(self.device), effort, seed=seed, chunk=chunk)
+        pictures = range(len(easel.pictures))
+        for painted in easel.watch([(b, n) for n in range(effort.members) for b in pictures]):
+            images = painted.unflatten(0, (effort.members, -1))  # (N, B, F, 3, H, W)
+            merged, spread = task.merge(task.from_image(images))
+            yield updated(None, [*pictures], merged, spread, images[0], effort.members, easel.macs)
+
+    def draw(
+        self, task_name: str, batch: Batch, effort: Effort, *, seed: int = 0, chunk: int = 64
+    ) -> Answer:
+        """All draws of `refine` in one round."""
+        (answer,) = self.refine(task_name, batch, effort, seed=seed, chunk=chunk)
+        return answer
 
     def __call__(
-        self,
-        image: Picture | Sequence[Picture],
-        task: str = "depth",
-        *,
-        second: Picture | Sequence[Picture] | None = None,
-        mask: Picture | Sequence[Picture] | None = None,
-        num_inference_steps: int | None = None,
-        ensemble_size: int | None = None,
-        processing_resolution: int | None = None,
-        match_input_resolution: bool = True,
-        batch_size: int = 64,
-        generator: torch.Generator | None = None,
-        seed: int = 0,
-        output_type: Literal["np", "pt"] = "np",
-        output_uncertainty: bool = False,
+        self, image: Picture | Sequence[Picture], task: str = "depth", **options: Any
     ) -> Prediction:
-        """Predict for one picture or several of one size; arguments follow diffusers' Marigold pipelines.
+        """Predict for one picture or several of one size.
 
         Args:
             image: PIL image, (3, H, W) or (H, W, 3) uint8 array or tensor, or a list of them.
             task: "depth", "flow" or "amodal".
-            second: the next frame, for flow.
-            mask: visible mask of the object that is meant, (H, W) bool, for amodal.
-            num_inference_steps: denoising steps; None = the model's default.
-            ensemble_size: draws; None = the model's default.
-            processing_resolution: longest edge at which the network works; None = the model's, 0 = the picture's own.
-            match_input_resolution: give the prediction at the picture's size.
-            batch_size: network inputs at a time.
-            generator: source of the seed, drawn anew at each call; overrides `seed`.
-            seed: key of the noise.
-            output_type: "np" (channels last) or "pt" (channels second).
-            output_uncertainty: also give the uncertainty; needs `ensemble_size` of 2 or more.
+            **options: `Request` lists them; they follow diffusers' Marigold pipelines.
 
         Raises:
             InputError: naming the argument that cannot be used.
         """
+        every = 2 if options.get("until") is not None else None
+        *_, last = self.stream(image, task, every=every, **options)
+        return last
+
+    def stream(
+        self,
+        image: Picture | Sequence[Picture],
+        task: str = "depth",
+        *,
+        by: Literal["draw", "step"] = "draw",
+        every: int | None = 1,
+        **options: Any,
+    ) -> Iterator[Prediction]:
+        """A prediction after every round of draws, or after every denoising step; the last is what a call returns.
+
+        Args:
+            image: as of a call, like `task` and `options`.
+            task: name of the task.
+            by: "draw" or "step".
+            every: draws in a round; None = all in one.
+            **options: fields of `Request`.
+        """
         began = time.perf_counter()
-        config = self.chain.config
-        steps = config.steps if num_inference_steps is None else num_inference_steps
-        members = config.members if ensemble_size is None else ensemble_size
-        check(members >= 1, "ensemble_size", members, "1 or more")
-        check(batch_size >= 1, "batch_size", batch_size, "1 or more")
-        check(output_type in ("np", "pt"), "output_type", repr(output_type), "'np' or 'pt'")
+        request = Request(**options)
+        check(by in ("draw", "step"), "by", repr(by), "'draw' or 'step'")
+        check(every is None or every >= 1, "every", every, "1 or more")
+        check(by == "draw" or request.until is None, "until", "by step", "stopping between draws")
+        batch = batch_of(task, image, request.second, request.mask)
+        height, width = batch.image.shape[-2:]
+        plan = self._plan(task, request, (height, width), len(batch.image))
         check(
-            not output_uncertainty or members > 1,
+            not request.output_uncertainty or plan.effort.members > 1 or request.limit is not None,
             "output_uncertainty",
             True,
             "ensemble_size of 2 or more",
         )
-        if generator is not None:
-            seed = int(torch.randint(2**62, (), generator=generator))
-        self.chain.task(task)
-        batch = batch_of(task, image, second, mask)
-        height, width = batch.image.shape[-2:]
-        size = self.working_size(height, width, processing_resolution)
-        answer = self.draw(
-            task, resized(batch, *size), steps=steps, members=members, seed=seed, chunk=batch_size
-        )
+        arguments = (task, resized(batch, *plan.size), plan.effort)
+        keywords: dict[str, Any] = {"seed": request.key(), "chunk": plan.chunk}
+        if by == "step":
+            answers = self.unfold(*arguments, **keywords)
+        else:
+            size = (height, width) if request.match_input_resolution else plan.size
+            pixel = unit(self.chain.task(task), plan.size, size)
+            keywords["until"] = request.rule and request.rule.scaled(1 / pixel)
+            keywords["deadline"] = None if plan.seconds is None else began + plan.seconds
+            keywords["every"] = every or plan.every
+            answers = self.refine(*arguments, **keywords)
+        for answer in answers:
+            yield presented(
+                answer,
+                self.chain.task(task),
+                plan.effort,
+                size=(height, width) if request.match_input_resolution else plan.size,
+                output_type=request.output_type,
+                uncertainty=request.output_uncertainty and plan.effort.members > 1,
+                seconds=time.perf_counter() - began,
+                choice=plan.words,
+            )
 
-        if match_input_resolution and size != (height, width):
-            answer = _resized(answer, self.chain.task(task), height, width)
-        prediction = answer.prediction
-        channels = prediction if prediction.ndim == 4 else prediction[:, None]  # (B, C, H, W)
-        return Prediction(
-            prediction=_typed(channels, output_type),
-            uncertainty=_typed(answer.uncertainty[:, None], output_type)
-            if output_uncertainty
-            else None,
-            painting=to_uint8(answer.images[:, 0]).permute(0, 2, 3, 1).cpu().numpy(),
+    def _plan(self, task: str, request: Request, native: Size, pictures: int) -> Plan:
+        """Effort, size and chunk of a request: as it says, or as its budget buys."""
+        config, chunk = self.chain.config, request.batch_size
+
+        def sized(resolution: int | None) -> Size:
+            return self.working_size(*native, resolution)
+
+        def speed(size: Size) -> Speed:
+            if (size, chunk) not in self._speeds:
+                self._speeds[size, chunk] = probe(self.chain, size, chunk)
+            return self._speeds[size, chunk]
+
+        if request.limit is None:
+            effort, size = request.effort(config), sized(request.processing_resolution)
+            chunk = chunk_within(self.chain, size, effort.steps, chunk)
+            return Plan(effort=effort, size=size, chunk=chunk)
+        prices = Prices(
+            chain=self.chain,
             task=task,
-            steps=steps,
-            members=members,
-            resolution=size,
-            seconds=time.perf_counter() - began,
-            macs=answer.macs,
+            pictures=pictures,
+            sized=sized,
+            resolution=request.processing_resolution,
+            speed=speed,
         )
+        return plan(prices, self.frontier, request.limit, chunk)
 
-    def working_size(
-        self, height: int, width: int, resolution: int | None = None
-    ) -> tuple[int, int]:
+    def working_size(self, height: int, width: int, resolution: int | None = None) -> Size:
         """Size at which the network works: longest edge `resolution`, sides multiples of what the chain needs."""
         resolution = self.chain.config.resolution if resolution is None else resolution
         multiple = self.chain.multiple
@@ -251,28 +255,3 @@ class Predictor:
         scale = resolution / max(height, width) if resolution else 1.0
         rows, columns = (max(1, round(side * scale / multiple)) for side in (height, width))
         return rows * multiple, columns * multiple
-
-
-def _resized(answer: Answer, task: AnyTask, height: int, width: int) -> Answer:
-    """An answer at another size, in the units of that size."""
-    rows, columns = answer.images.shape[-2:]
-    # flow's uncertainty is a length: it grows with the frame, as u does along a square
-    scale = max(height / rows, width / columns) if task.name == "flow" else 1.0
-    images = resize_map(answer.images.flatten(0, 1), height, width)
-    return replace(
-        answer,
-        prediction=task.resize(answer.prediction, height, width),
-        uncertainty=resize_map(answer.uncertainty[:, None], height, width)[:, 0] * scale,
-        images=images.unflatten(0, answer.images.shape[:2]),
-    )
-
-
-def _digest(image: Float[Tensor, "3 H W"]) -> int:
-    """Identity of a picture, so that its noise does not depend on where in a batch it stands."""
-    return int.from_bytes(
-        hashlib.blake2b(to_uint8(image).cpu().numpy().tobytes(), digest_size=8).digest(), "little"
-    )
-
-
-def _typed(values: Tensor, output_type: str) -> Any:
-    return values.permute(0, 2, 3, 1).cpu().numpy() if output_type == "np" else values.cpu()

@@ -89,9 +89,9 @@ def tiny() -> RunConfig:
         chain=pixel_chain(width=128, depth=6, heads=4, resolution=64),
         data={"depth": data, "flow": data, "amodal": data},
         train=TrainConfig(
-            iterations=10000,
+            iterations=18000,
             batch_size=32,
-            mix={"depth": 0.5, "flow": 0.25, "amodal": 0.25},
+            mix={"depth": 0.64, "flow": 0.18, "amodal": 0.18},
             weights={"flow": 12.0},
             time_shift=100.0,
             optim=OptimConfig(

@@ -26,6 +26,7 @@ from torch import Tensor
 from lookharder.chain import Chain
 from lookharder.config import to_json
 from lookharder.data.example import Dataset, Example, collate
+from lookharder.effort import Effort
 from lookharder.errors import InputError
 from lookharder.inputs import check, resized
 from lookharder.models.dit import DiT
@@ -142,7 +143,7 @@ def routing_report(
     once = len(task_names) == len(set(task_names)) > 0
     check(once, "tasks", list(task_names), "one or more tasks, each once")
     check(len(dataset) > 0, "--data", f"{data}, which is empty", "at least one picture")
-    check(members >= 1, "members", members, "1 or more")
+    effort = Effort(steps=steps, members=members)
     check(batch_size >= 1, "batch_size", batch_size, "1 or more")
     tallies = {task: _Tally(predictor.chain.network, moe) for task in task_names}
     watched = {task: _watched(predictor, tallies[task]) for task in task_names}
@@ -151,7 +152,7 @@ def routing_report(
         height, width = batch.image.shape[-2:]
         batch = resized(batch, *predictor.working_size(height, width, resolution))
         for task in task_names:
-            watched[task].draw(task, batch, steps=steps, members=members, seed=seed)
+            watched[task].draw(task, batch, effort, seed=seed)
             progress(len(group))
     return RoutingReport(
         model=predictor.name,

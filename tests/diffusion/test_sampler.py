@@ -128,9 +128,9 @@ def test_ddpm_is_the_textbook_posterior_and_ddim_at_eta_one(schedule):
         added = sigma_t**2 - (step * sigma_s) ** 2  # variance of x_t given x_s
         variance = 1 / (1 / sigma_s**2 + step**2 / added)
         mean = variance * (alpha_s / sigma_s**2 * x0 + step / added * x_t)
-        ours = ddpm_step(state, s, schedule, noise)
+        ours = ddpm_step(state, s, schedule, lambda: noise)
         torch.testing.assert_close(ours, mean + variance**0.5 * noise, rtol=1e-7, atol=1e-9)
-        assert torch.equal(ours, ddim_step(state, s, schedule, noise, eta=1.0))
+        assert torch.equal(ours, ddim_step(state, s, schedule, lambda: noise, eta=1.0))
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.5, 1.0])
@@ -138,7 +138,7 @@ def test_learned_variance_lies_between_its_bounds(fraction):
     zero = torch.zeros(1, *SHAPE, dtype=torch.float64)
     denoised = Denoised(x0=zero, eps=zero, variance_fraction=zero + fraction)
     state = State(t=600, x_t=zero, denoised=denoised)
-    deviation = ddpm_step(state, 599, LINEAR, torch.ones_like(zero)).unique().item()
+    deviation = ddpm_step(state, 599, LINEAR, lambda: torch.ones_like(zero)).unique().item()
     (alpha_s, sigma_s), (alpha_t, sigma_t) = LINEAR.level(599), LINEAR.level(600)
     beta = 1 - (alpha_t / alpha_s) ** 2
     beta_tilde = beta * sigma_s**2 / sigma_t**2
@@ -271,4 +271,4 @@ def test_bad_requests_are_refused():
         with pytest.raises(InputError, match="s: got"):
             ddim_step(state, s, LINEAR)
     with pytest.raises(InputError, match="eta"):
-        ddim_step(state, 3, LINEAR, x, eta=1.5)
+        ddim_step(state, 3, LINEAR, eta=1.5)

@@ -1,5 +1,7 @@
 """Schedules against the published tables, diffusers, and their own invariants."""
 
+import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -9,7 +11,12 @@ from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lookharder.diffusion.schedule import NoiseSchedule, alphas_cumprod, spaced_timesteps
+from lookharder.diffusion.schedule import (
+    NoiseSchedule,
+    alphas_cumprod,
+    spaced_timesteps,
+    timesteps,
+)
 from lookharder.errors import InputError
 
 CIRCLES = ["linear", "scaled-linear", "cosine"]
@@ -166,3 +173,81 @@ def test_one_step_starts_from_pure_noise():
 def test_impossible_spacings_are_refused(steps, spacing):
     with pytest.raises(InputError, match="allowed"):
         spaced_timesteps(1000, steps, spacing)
+
+
+SPACINGS = st.sampled_from(["trailing", "leading", "linspace"])
+
+
+def test_log_snr_has_its_infinities_at_the_two_ends():
+    schedule = NoiseSchedule(name="rectified", steps=4)
+    expected = [float("inf"), 2 * math.log(3), 0.0, -2 * math.log(3), -float("inf")]
+    assert schedule.log_snr(torch.arange(-1, 4)).tolist() == pytest.approx(expected, abs=1e-12)
+
+
+@given(schedules, st.data(), SPACINGS)
+@settings(max_examples=30, deadline=None)
+def test_spread_over_its_own_schedule_a_sampler_visits_the_plain_times(schedule, data, spacing):
+    steps = data.draw(st.integers(1, schedule.steps))
+    plain = spaced_timesteps(schedule.steps, steps, spacing)
+    assert timesteps(schedule, steps, spacing) == plain
+    assert timesteps(schedule, steps, spacing, replace(schedule)) == plain
+
+
+@given(schedules, schedules, st.data(), SPACINGS)
+@settings(max_examples=60, deadline=None)
+def test_any_count_on_any_two_schedules_gives_distinct_falling_times(train, test, data, spacing):
+    steps = data.draw(st.sampled_from([1, 2, train.steps]) | st.integers(1, train.steps))
+    times = timesteps(train, steps, spacing, test)
+    assert len(times) == steps
+    assert all(t > s for t, s in pairwise(times))
+    assert 0 <= times[-1] <= times[0] < train.steps
+    if spacing != "leading":
+        assert times[0] == train.steps - 1  # where pure noise is taken for a latent
+    if steps == train.steps:
+        assert times == [*range(train.steps)][::-1]
+
+
+@given(schedules, schedules, st.integers(2, 8))
+@settings(max_examples=40, deadline=None)
+def test_each_visited_time_has_the_nearest_snr_to_a_test_time(train, test, steps):
+    ours = train.log_snr(torch.arange(train.steps))
+    theirs = test.log_snr(torch.arange(test.steps))
+    reached = [value for value in theirs.tolist() if value >= ours[-1]]
+    times = timesteps(train, steps, "trailing", test)
+    wanted = spaced_timesteps(len(reached), steps, "trailing") if len(reached) >= steps else []
+    assert not wanted or times[0] == train.steps - 1
+    for index, (t, at) in enumerate(zip(times, wanted, strict=False)):
+        nearest = (ours - reached[at]).abs().argmin().item()
+        pushed = nearest >= times[index - 1] or nearest < steps - 1 - index
+        assert index == 0 or t == nearest or pushed
+
+
+def test_the_papers_cosine_spends_its_looks_on_a_scaled_linear_model():
+    train, test = NoiseSchedule(name="scaled-linear"), NoiseSchedule(name="cosine")
+    times = timesteps(train, 50, "trailing", test)
+    assert times != spaced_timesteps(1000, 50, "trailing")
+    assert times[0] == 999
+    assert times[0] - times[1] > 50  # none is crowded into the end that training lacks
+    # equal SNR: alpha^2 there is cosine's, and cosine spreads the angle evenly
+    angles = [math.asin(train.level(t)[1]) for t in times]
+    steps = [a - b for a, b in pairwise(angles)]
+    assert max(steps) / min(steps) < 1.2
+
+
+def test_a_line_is_visited_at_the_snr_of_a_circle():
+    train, test = NoiseSchedule(name="rectified"), NoiseSchedule(name="linear")
+    for t, at in zip(
+        timesteps(train, 20, "trailing", test)[1:],
+        spaced_timesteps(1000, 20, "trailing")[1:],
+        strict=True,
+    ):
+        (alpha, sigma), (alpha_at, sigma_at) = train.level(t), test.level(at)
+        assert sigma == pytest.approx(sigma_at / (alpha_at + sigma_at), abs=0.51e-3)
+        assert alpha == pytest.approx(alpha_at / (alpha_at + sigma_at), abs=0.51e-3)
+
+
+@pytest.mark.parametrize(("steps", "spacing"), [(0, "trailing"), (101, "leading"), (4, "karras")])
+def test_impossible_requests_on_another_schedule_are_refused(steps, spacing):
+    train, test = NoiseSchedule(name="linear", steps=100), NoiseSchedule(name="cosine")
+    with pytest.raises(InputError, match="allowed"):
+        timesteps(train, steps, spacing, test)

@@ -29,6 +29,16 @@ generalist: they generate as before, and their tasks wait for training."""
 INSPECT = """With --data and --out, for a model with experts: each picture is predicted for every task,
 and routing.json and routing.png say which experts were picked, by layer, task and step."""
 DATA = "procedural[:COUNT[:SEED]], or READER:PATH; an unknown READER lists those there are"
+CHOICES = (
+    ("--sampler", "A", ("ddim", "ddpm", "dpmpp-2m", "euler", "heun"), "{} [ddim]"),
+    ("--spacing", "P", ("trailing", "leading", "linspace"), "of the steps: {} [trailing]"),
+    (
+        "--noise-schedule",
+        "Q",
+        ("linear", "scaled-linear", "cosine", "rectified"),
+        "spread the steps as on {} [the model's]",
+    ),
+)
 
 # What argparse says -> (argument, got, allowed) of an InputError.
 COMPLAINTS: tuple[tuple[str, str, str, str], ...] = (
@@ -97,6 +107,21 @@ def whole(least: int) -> Callable[[str], int]:
     return convert
 
 
+def _rule(name: str) -> Callable[[str], Any]:
+    """A type of arguments: a `Budget` or an `Until`, read when it is given, for the reader needs torch."""
+
+    def convert(text: str) -> Any:
+        from lookharder import effort
+
+        try:
+            return getattr(effort, name).parse(text)
+        except InputError as error:
+            _, got, allowed = error.args
+            raise argparse.ArgumentTypeError(f"got {got}, allowed: {allowed}") from error
+
+    return convert
+
+
 def _demo(parser: Parser) -> None:
     parser.add_argument(
         "--out",
@@ -133,6 +158,25 @@ def _predict(parser: Parser) -> None:
         default=64,
         metavar="B",
         help="network inputs at a time [%(default)s]",
+    )
+    parser.add_argument(
+        "--budget",
+        type=_rule("Budget"),
+        metavar="B",
+        help="what one picture may cost: 2s, 5GMACs, 500MB; picks steps, draws and sampler",
+    )
+    parser.add_argument(
+        "--until",
+        type=_rule("Until"),
+        metavar="U",
+        help="draw until the answer is this certain: 0.01 (units of the answer) or gain:0.001",
+    )
+    for flag, letter, names, words in CHOICES:
+        parser.add_argument(
+            flag, choices=names, metavar=letter, help=words.format(", ".join(names))
+        )
+    parser.add_argument(
+        "--antithetic", action="store_true", help="draws in pairs of opposite noise"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results")
 

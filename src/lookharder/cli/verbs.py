@@ -12,6 +12,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lookharder.batch import finish, predict_files
+from lookharder.budget import NO_TABLE
 from lookharder.chain import find
 from lookharder.config import override
 from lookharder.conversion import Report, convert, upcycle_folder
@@ -57,25 +58,41 @@ def run_predict(args: argparse.Namespace) -> int:
     multiple, resolution = predictor.chain.multiple, args.resolution
     if resolution and not multiple <= resolution <= MAX_SIDE:
         raise InputError("--resolution", resolution, f"0 (native) or {multiple} to {MAX_SIDE}")
+    if args.budget is not None:
+        for name in ("steps", "members", "sampler", "spacing", "noise_schedule"):
+            if (value := getattr(args, name)) is not None:
+                flag = f"--{name.replace('_', '-')}"
+                raise InputError(flag, value, "nothing beside --budget, which picks it")
+        if predictor.frontier is None:
+            raise InputError("--budget", args.budget, NO_TABLE)
     members = config.members if args.members is None else args.members
+    uncertainty = members > 1 or args.budget is not None or args.until is not None
+    options: dict[str, Any] = {
+        "num_inference_steps": args.steps,
+        "ensemble_size": args.members,
+        "processing_resolution": resolution,
+        "batch_size": args.batch_size,
+        "output_uncertainty": uncertainty,
+        "sampler": args.sampler,
+        "spacing": args.spacing,
+        "noise_schedule": args.noise_schedule,
+        "antithetic": args.antithetic,
+        "budget": args.budget,
+        "until": args.until,
+    }
     inputs = gather(args.task, args.image, args.second, args.mask)
-    prepare(args.out, inputs, members)
+    prepare(args.out, inputs, uncertainty)
 
     records: dict[int, dict[str, Any]] = {}
     with _bar(total=len(inputs), desc=args.task) as bar:
-        for index, record in predict_files(
-            predictor,
-            inputs,
-            args.out,
-            steps=args.steps,
-            members=members,
-            resolution=resolution,
-            batch_size=args.batch_size,
-            seed=args.seed,
-        ):
+        predicted = predict_files(predictor, inputs, args.out, seed=args.seed, **options)
+        for index, record in predicted:
             records[index] = record
             bar.update()
     finish(args.out, [records[index] for index in sorted(records)])
+    for choice in dict.fromkeys(record["choice"] for record in records.values()):
+        if choice is not None:
+            print(f"budget {choice}")
     print(f"{len(inputs)} {args.task} predictions: {args.out / 'index.html'}")
     return 0
 

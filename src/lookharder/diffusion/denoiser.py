@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lookharder.diffusion.schedule import NoiseSchedule, PathPoint
 from lookharder.errors import InputError
-from lookharder.shapes import Labels, Latents, Times
+from lookharder.shapes import Latents
 
 Prediction = Literal["eps", "x0", "v"]
 # (x (B, C, h, w), t (B,), y (B,)) -> (B, out, h, w)
@@ -116,15 +116,19 @@ class Denoiser:
             raise InputError("clip_x0", self.clip_x0, "a positive number or None")
 
     def __call__(
-        self, x_t: Latents, t: Times, condition: Float[Tensor, "B k h w"], labels: Labels
+        self,
+        x_t: Latents,
+        t: Int[Tensor, "#B"],
+        condition: Float[Tensor, "B k h w"],
+        labels: Int[Tensor, "#B"],
     ) -> Denoised:
         """Denoise a batch.
 
         Args:
             x_t: noisy latents.
-            t: time of each, 0 .. T - 1.
+            t: time of each, 0 .. T - 1, or one for all.
             condition: what the answer depends on, k >= 0 channels.
-            labels: task or class of each.
+            labels: task or class of each, or one for all.
         """
         at = self.schedule.at(t, x_t)
         output, variance_fraction = self.predict(x_t, t, condition, labels)
@@ -136,7 +140,11 @@ class Denoiser:
         return Denoised(x0=x0, eps=eps, variance_fraction=variance_fraction)
 
     def predict(
-        self, x_t: Latents, t: Times, condition: Float[Tensor, "B k h w"], labels: Labels
+        self,
+        x_t: Latents,
+        t: Int[Tensor, "#B"],
+        condition: Float[Tensor, "B k h w"],
+        labels: Int[Tensor, "#B"],
     ) -> tuple[Latents, Latents | None]:
         """The network's own words: its prediction, and the variance fraction if it has one.
 

@@ -27,7 +27,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lookharder.errors import InputError
-from lookharder.shapes import Latents, Times
+from lookharder.shapes import Latents
 
 ScheduleName = Literal["linear", "scaled-linear", "cosine", "rectified"]
 Spacing = Literal["trailing", "leading", "linspace"]
@@ -120,7 +120,7 @@ class NoiseSchedule:
         """Scale of eps in x_t; t in -1 .. T - 1."""
         return self._rows(t, dtype)[1]
 
-    def at(self, t: Times, like: Latents) -> PathPoint:
+    def at(self, t: Int[Tensor, "#B"], like: Latents) -> PathPoint:
         """Alpha, sigma and their rates as (B, 1, 1, 1), in the type of the latents `like`."""
         return PathPoint(*self._rows(t, like.dtype)[..., None, None, None])
 
@@ -130,6 +130,13 @@ class NoiseSchedule:
             raise InputError("t", t, f"-1 .. {self.steps - 1}")
         alpha, sigma = _table(self, torch.float64, torch.device("cpu"))[:2, t + 1].tolist()
         return alpha, sigma
+
+    def log_snr(self, t: Int[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+        """log(alpha^2 / sigma^2) in float64; t in -1 .. T - 1.
+
+        It is infinity at the clean end, and -infinity where nothing of x0 is left.
+        """
+        return 2 * (self.alpha(t, torch.float64).log() - self.sigma(t, torch.float64).log())
 
     def _rows(self, t: Tensor, dtype: torch.dtype) -> Float[Tensor, "4 *b"]:
         # index_select refuses what indexing would wrap around: t = -2 is not the noisy end.
@@ -186,11 +193,61 @@ def spaced_timesteps(steps_train: int, steps: int, spacing: str) -> list[int]:
     """
     if not 1 <= steps <= steps_train:
         raise InputError("steps", steps, f"1 .. {steps_train}")
+    return _spread(steps_train, steps, spacing)
+
+
+def _spread(length: int, steps: int, spacing: str) -> list[int]:
+    """`spaced_timesteps` without a limit: of more steps than there are times some coincide."""
     count = range(steps)
     if spacing == "trailing":
-        return [round(steps_train - i * steps_train / steps) - 1 for i in count]
+        return [round(length - i * length / steps) - 1 for i in count]
     if spacing == "leading":
-        return [i * (steps_train // steps) for i in reversed(count)]
+        return [i * (length // steps) for i in reversed(count)]
     if spacing == "linspace":
-        return [round(steps_train - 1 - i * (steps_train - 1) / max(1, steps - 1)) for i in count]
+        return [round(length - 1 - i * (length - 1) / max(1, steps - 1)) for i in count]
     raise InputError("spacing", repr(spacing), "trailing, leading or linspace")
+
+
+def timesteps(
+    schedule: NoiseSchedule, steps: int, spacing: str, test: NoiseSchedule | None = None
+) -> list[int]:
+    """Times of the training schedule that a sampler visits, spread as on another schedule.
+
+    A network knows the states of the schedule it was trained on, so a sampler never leaves them. A
+    test schedule decides where on the way the looks are spent: `spacing` spreads the steps over its
+    times, and each becomes the training time with the nearest log SNR. Nothing is lost by that: at
+    equal SNR two circles have the same states, and a circle and a line differ by a known factor.
+
+    The steps are spread over those test times whose SNR the training reaches; the noisiest of them
+    stands for the training's last time, as both are where pure noise is taken for a latent. Times
+    noisier than any in training (e.g. the last 4 % of "cosine" for a "scaled-linear" model) have no
+    states to visit, and get no steps. Where times coincide, the later ones move on to the nearest
+    free ones; so every count from 1 to T is possible, and T steps are all times.
+
+    Args:
+        schedule: the one of training, of T times.
+        steps: N, from 1 to T.
+        spacing: "trailing", "leading" or "linspace", see `spaced_timesteps`.
+        test: the schedule to spread over, of any length; None = the one of training. There is no
+            pair that does not fit, `zero_terminal_snr` included.
+
+    Returns:
+        N times in 0 .. T - 1, strictly descending; without `test`, those of `spaced_timesteps`.
+
+    Raises:
+        InputError: an impossible number of steps or an unknown spacing.
+    """
+    plain = spaced_timesteps(schedule.steps, steps, spacing)
+    if test is None:
+        return plain
+    ours, theirs = (one.log_snr(torch.arange(one.steps, device="cpu")) for one in (schedule, test))
+    reached = int((theirs >= ours[-1]).sum())
+    theirs[reached - 1] = -math.inf  # the start stands for the start
+    wanted = theirs[torch.tensor(_spread(reached, steps, spacing), device="cpu")]
+    edges = (ours[:-1] + ours[1:]) / 2  # halfway between neighbours; falling, as the log SNRs are
+    nearest = torch.searchsorted(-edges, -wanted, right=True)  # how many edges are not below
+    times, previous = [], schedule.steps
+    for left, t in zip(reversed(range(steps)), nearest.tolist(), strict=True):
+        previous = max(min(t, previous - 1), left)
+        times.append(previous)
+    return times

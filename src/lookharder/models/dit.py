@@ -57,7 +57,7 @@ class DiTBlock(nn.Module):
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
 
     def forward(
-        self, x: Float[Tensor, "B L D"], c: Float[Tensor, "B D"]
+        self, x: Float[Tensor, "B L D"], c: Float[Tensor, "#B D"]
     ) -> tuple[Float[Tensor, "B L D"], Routing | None]:
         """Tokens x under the condition c, and how they were routed (None where the block is dense)."""
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = self.adaLN_modulation(c).chunk(6, 1)
@@ -82,7 +82,7 @@ class FinalLayer(nn.Module):
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 2 * width))
 
     def forward(
-        self, x: Float[Tensor, "B L D"], c: Float[Tensor, "B D"]
+        self, x: Float[Tensor, "B L D"], c: Float[Tensor, "#B D"]
     ) -> Float[Tensor, "B L pixels"]:
         """A patch per token: its rows, their columns, their channels."""
         shift, scale = self.adaLN_modulation(c).chunk(2, 1)
@@ -116,16 +116,19 @@ class DiT(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "B C h w"],
-        t: Int[Tensor, "B"] | Float[Tensor, "B"],
-        y: Int[Tensor, "B"],
+        t: Int[Tensor, "#B"] | Float[Tensor, "#B"],
+        y: Int[Tensor, "#B"],
         tape: list[Routing] | None = None,
     ) -> Float[Tensor, "B out h w"]:
         """Predict from the condition and the noisy latent.
 
+        What the whole batch shares is computed once: one row of t and y serves all of x, and then a sample's
+        answer is the same to the last bit whatever its batch (a product of few rows takes another kernel).
+
         Args:
             x: condition and noisy latent, channel by channel.
-            t: timestep, in the training schedule's numbering.
-            y: class, task or null label, below `config.label_rows`.
+            t: timestep, in the training schedule's numbering; of each sample, or one for all.
+            y: class, task or null label, below `config.label_rows`; of each sample, or one for all.
             tape: gets the routing of each block of experts, in order.
 
         Returns:
@@ -134,28 +137,43 @@ class DiT(nn.Module):
         Raises:
             InputError: x has other channels, or the patch does not divide its height and width.
         """
+        tokens, c = self.embed(x, t, y)  # (B, L, D), (#B, D)
+        for block in self.blocks:
+            tokens, routing = block(tokens, c)  # (B, L, D)
+            if tape is not None and routing is not None:
+                tape.append(routing)
+        return self.emit(tokens, c, *x.shape[2:])  # (B, out, h, w)
+
+    def embed(
+        self,
+        x: Float[Tensor, "B C h w"],
+        t: Int[Tensor, "#B"] | Float[Tensor, "#B"],
+        y: Int[Tensor, "#B"],
+    ) -> tuple[Float[Tensor, "B L D"], Float[Tensor, "#B D"]]:
+        """What enters the first block: tokens, in the type of the weights, and the condition c. As in `forward`."""
         config, p = self.config, self.config.patch_size
         _, channels, height, width = x.shape
         if channels != config.in_channels or height % p or width % p:
             allowed = f"{config.in_channels} channels, height and width multiples of {p}"
             raise InputError("x", f"shape {tuple(x.shape)}", allowed)
-        rows, columns, native = height // p, width // p, config.input_size // p
+        grid, native = (height // p, width // p), config.input_size // p
 
         route = torch.zeros_like(y)  # (B,)
         for task, embedding in enumerate(config.routes):
             route = route + embedding * (y == config.num_classes + task)
 
-        tokens = self.x_embedder(x, route)  # (B, L, D)
-        positions = sincos_positions((rows, columns), native, config.hidden_size, x.device)
+        tokens = self.x_embedder(x.to(self.x_embedder.proj.weight.dtype), route)  # (B, L, D)
+        positions = sincos_positions(grid, native, config.hidden_size, x.device)
         tokens = tokens + positions.to(tokens.dtype)  # (B, L, D)
-        c = self.t_embedder(t) + self.y_embedder(y)  # (B, D)
-        for block in self.blocks:
-            tokens, routing = block(tokens, c)  # (B, L, D)
-            if tape is not None and routing is not None:
-                tape.append(routing)
-        patches = self.final_layer(tokens, c)  # (B, L, p*p*out)
+        return tokens, self.t_embedder(t) + self.y_embedder(y)
 
-        patches = patches.unflatten(2, (p, p, -1)).unflatten(1, (rows, columns))
+    def emit(
+        self, tokens: Float[Tensor, "B L D"], c: Float[Tensor, "#B D"], height: int, width: int
+    ) -> Float[Tensor, "B out h w"]:
+        """What leaves the last block, as an image of height x width cells."""
+        p = self.config.patch_size
+        patches = self.final_layer(tokens, c)  # (B, L, p*p*out)
+        patches = patches.unflatten(2, (p, p, -1)).unflatten(1, (height // p, width // p))
         image = patches.permute(0, 5, 1, 3, 2, 4)  # (B, out, rows, p, columns, p)
         return image.flatten(4).flatten(2, 3)  # (B, out, h, w)
 

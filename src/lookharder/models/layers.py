@@ -21,7 +21,7 @@ MAX_PERIOD = 10_000.0  # longest wavelength / 2 pi, of timesteps and of position
 
 
 def modulate(
-    x: Float[Tensor, "B L D"], shift: Float[Tensor, "B D"], scale: Float[Tensor, "B D"]
+    x: Float[Tensor, "B L D"], shift: Float[Tensor, "#B D"], scale: Float[Tensor, "#B D"]
 ) -> Float[Tensor, "B L D"]:
     """The adaptive half of adaLN: the condition scales and shifts every token of its sample."""
     return x * (1 + scale[:, None]) + shift[:, None]
@@ -81,9 +81,9 @@ class PatchEmbedder(nn.Module):
         self.proj = nn.Conv2d(channels, count * width, patch, stride=patch)  # holds the weights
 
     def forward(
-        self, x: Float[Tensor, "B C h w"], route: Int[Tensor, "B"]
+        self, x: Float[Tensor, "B C h w"], route: Int[Tensor, "#B"]
     ) -> Float[Tensor, "B L D"]:
-        """Tokens, row by row, where sample b uses map route[b] (not read if there is one map)."""
+        """Tokens, row by row, where sample b uses map route[b], or all use route[0] if it is one."""
         patches = x.unflatten(3, (-1, self.patch)).unflatten(2, (-1, self.patch))
         patches = patches.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)  # (B, L, C*p*p)
         assert self.proj.bias is not None
@@ -92,6 +92,8 @@ class PatchEmbedder(nn.Module):
             return F.linear(patches, weight, bias)  # (B, L, D)
         weight = weight.unflatten(0, (self.count, -1))[route]  # (B, D, C*p*p)
         bias = bias.unflatten(0, (self.count, -1))[route]  # (B, D)
+        if len(route) == 1:
+            return F.linear(patches, weight[0], bias[0])  # (B, L, D)
         return torch.baddbmm(bias[:, None], patches, weight.mT)  # (B, L, D)
 
 

@@ -59,8 +59,7 @@ class Amodal:
 
     def merge(self, draws: Bool[Tensor, "N B H W"]) -> tuple[Mask, Float[Tensor, "B H W"]]:
         """Majority vote; uncertainty is the share of draws that disagree."""
-        merged = [vote(draws[:, i]) for i in range(draws.shape[1])]
-        return torch.stack([m for m, _ in merged]), torch.stack([u for _, u in merged])
+        return vote(draws)
 
     def resize(self, prediction: Mask, height: int, width: int) -> Bool[Tensor, "B h w"]:
         """Bilinear on the mask, cut at one half."""

@@ -68,8 +68,7 @@ class Flow:
 
     def merge(self, draws: Float[Tensor, "N B 2 H W"]) -> tuple[FlowField, Float[Tensor, "B H W"]]:
         """Geometric median of the N vectors at each pixel, uncertainty in pixels."""
-        merged = [vector_median(draws[:, i]) for i in range(draws.shape[1])]
-        return torch.stack([m for m, _ in merged]), torch.stack([u for _, u in merged])
+        return vector_median(draws)
 
     def resize(self, prediction: FlowField, height: int, width: int) -> Float[Tensor, "B 2 h w"]:
         """Bilinear, with u scaled by the widths' ratio and v by the heights'."""

@@ -1,0 +1,355 @@
+"""A whole prediction: ours, and the order of work of the pipeline that the paper released, in this file's words.
+
+    python benchmarks/released_order.py [--steps 10 --members 10 --pictures 1 4] [--out FILE.json]
+    python benchmarks/released_order.py --size XL --resolution 512 --steps 50 --device cuda --only experts
+
+Same weights, pictures, noise, times, update and merging; before any time is taken, the answers are compared and must
+agree. Then all take turns, round after round, in one process.
+
+    released    picture by picture, member by member, field by field, a batch of 1 throughout; picture and prompt are
+                encoded again, each by itself, for every member; experts one after the other over slices whose bounds
+                the host reads, in every layer of every call
+    ours        `Predictor.draw`: encoded once, all members of all pictures and fields in one batch
+    bf16, compiled, bf16_compiled    ours with the options of `acceleration`, and how far their answers are from ours
+
+Where the released code wastes time by accident (float64 updates, its slow solver for merging), this file does not.
+Models: the one given, and the same upcycled to experts. Flow is painted in one image by the shipped model; for the two
+passes of the paper, "flow-split" has a copy of its label row for a second field: as much work, though no sensible flow.
+On a busy machine read `cpu_ratios`: processor time does not count the waiting.
+"""
+
+import argparse
+import os
+import statistics
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from moe_layer import processor, timed
+from torch import Tensor, nn
+
+from lookharder.acceleration import accelerated
+from lookharder.chain import Chain, find
+from lookharder.data.example import Batch, collate
+from lookharder.data.procedural import ProceduralWorld
+from lookharder.diffusion.denoiser import to_eps, to_x0
+from lookharder.diffusion.sampler import draw_noise
+from lookharder.easel import Easel
+from lookharder.effort import Effort
+from lookharder.files import write_json
+from lookharder.models.dit import SIZES, DiT
+from lookharder.models.layers import MLP, sincos_positions
+from lookharder.models.moe import MoE
+from lookharder.models.surgery import LABELS, upcycle
+from lookharder.predict import Predictor
+from lookharder.recipes import pixel_chain
+from lookharder.seeding import torch_generator
+from lookharder.tasks.flow import Flow
+from lookharder.tasks.registry import AnyTask
+
+TOLERANCE = 1e-4  # of answers in [0, 1], or as a fraction of the frame's side
+GOAL = 4.0  # the released order's time over ours
+
+
+class LoopedExperts(nn.Module):
+    """Upcycled experts as DiT-MoE computes them without a gradient."""
+
+    def __init__(self, ours: MoE) -> None:
+        super().__init__()
+        config = self.config = ours.router.config
+        count, width, hidden = ours.experts.out_weight.shape
+        self.router = ours.router.weight
+        self.experts = nn.ModuleList(MLP(width, hidden) for _ in range(count))
+        with torch.no_grad():
+            for e, mlp in enumerate(self.experts):
+                for layer, weight, bias in (
+                    (mlp.fc1, ours.experts.in_weight, ours.experts.in_bias),
+                    (mlp.fc2, ours.experts.out_weight, ours.experts.out_bias),
+                ):
+                    layer.weight.copy_(weight[e])
+                    layer.bias.copy_(bias[e])
+        assert config.expert == "gelu"
+        assert not config.shared
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, None]:
+        x = tokens.flatten(0, 1)
+        scores = F.linear(x, self.router).softmax(-1)
+        gates, picks = scores.topk(self.config.active, dim=-1)
+        if self.config.renormalise:
+            gates = gates / gates.sum(-1, keepdim=True)
+        flat, gates, total = picks.flatten(), gates.view(-1, 1), torch.zeros_like(x)
+        order = flat.argsort()
+        ends = flat.bincount(minlength=len(self.experts)).cpu().numpy().cumsum(0)
+        rows = order // self.config.active
+        for e, (expert, end) in enumerate(zip(self.experts, ends, strict=True)):
+            start = 0 if e == 0 else ends[e - 1]
+            if start == end:
+                continue
+            row = rows[start:end]
+            result = expert(x[row]).mul_(gates[order[start:end]])
+            total.scatter_reduce_(0, row.view(-1, 1).repeat(1, x.shape[1]), result, reduce="sum")
+        return total.view_as(tokens), None
+
+
+class ReleasedNetwork(nn.Module):
+    """A DiT with stored positions, a convolution per task, and looped experts; the attention and the MLPs are ours."""
+
+    def __init__(self, ours: DiT, grid: tuple[int, int]) -> None:
+        super().__init__()
+        config = self.config = ours.config
+        device = ours.final_layer.linear.weight.device
+        self.dit = DiT(config).to(device).eval()
+        self.dit.load_state_dict(ours.state_dict())
+        for block in self.dit.blocks:
+            if block.moe is not None:
+                block.moe = LoopedExperts(block.moe).to(device)
+        width, native = config.hidden_size, config.input_size // config.patch_size
+        self.positions = sincos_positions(grid, native, width).float().to(device)
+
+    def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        config, dit = self.config, self.dit
+        task = int(y[0]) - config.num_classes
+        route = config.routes[task] if 0 <= task < len(config.routes) else 0
+        maps = dit.x_embedder.proj
+        weight = maps.weight.chunk(config.embeddings)[route]
+        bias = maps.bias.chunk(config.embeddings)[route]
+        tokens = F.conv2d(x, weight, bias, stride=config.patch_size).flatten(2).transpose(1, 2)
+        tokens = tokens + self.positions
+        c = dit.t_embedder(t) + dit.y_embedder(y)
+        for block in dit.blocks:
+            tokens, _ = block(tokens, c)
+        return dit.emit(tokens, c, *x.shape[2:])
+
+
+@torch.inference_mode()
+def released(
+    chain: Chain,
+    network: ReleasedNetwork,
+    task: AnyTask,
+    batch: Batch,
+    effort: Effort,
+    keys: list[int],
+) -> Tensor:
+    """The answer for each picture; `keys` are the pictures' part of the noise's key."""
+    codec, schedule, kind = chain.autoencoder, chain.config.schedule, chain.config.prediction
+    times = effort.timesteps(schedule)
+    labels = chain.labels(task, batch)
+    answers = []
+    for b, key in enumerate(keys):
+        one = replace(
+            batch, **{k: v[b : b + 1] for k, v in vars(batch).items() if isinstance(v, Tensor)}
+        )
+        draws = []
+        for n in range(effort.members):
+            sources = task.condition(one)[0].unbind(0)
+            condition = torch.cat([codec.encode(source[None]) for source in sources], dim=1)
+            images = []
+            for f in range(task.fields):
+                noise = draw_noise([(0, key, n, f)], (codec.channels, *condition.shape[2:]))
+                x = noise(0).to(condition.device)
+                for t, s in pairwise([*times, -1]):
+                    time = torch.tensor([t], device=x.device)
+                    seen = torch.cat([condition, chain.config.input_scale * x], dim=1)
+                    output = network(seen, time, labels[b, f : f + 1])[:, : codec.channels]
+                    at = schedule.at(time, x)
+                    x0, eps = to_x0(kind, output, x, at), to_eps(kind, output, x, at)
+                    alpha, sigma = schedule.level(s)
+                    x = alpha * x0 + sigma * eps
+                images.append(codec.decode(x))
+            draws.append(torch.stack(images, dim=1))  # (1, F, 3, H, W)
+        answers.append(task.merge(task.from_image(torch.stack(draws)))[0])
+    return torch.cat(answers)
+
+
+def ours(predictor: Predictor, task: AnyTask, batch: Batch, effort: Effort) -> Tensor:
+    return predictor.draw(task.name, batch, effort).prediction
+
+
+def split_flow(chain: Chain) -> Chain:
+    """The same chain whose flow is two images, by a copy of its label."""
+    config, state = chain.config, chain.network.state_dict()
+    row = config.model.num_classes
+    before = []
+    for task in config.tasks:
+        if task.name == "flow":
+            break
+        before += [task] if task.name != "generation" else []
+    first = sum(task.fields for task in before)
+    routes = config.model.routes
+    routes = (*routes[: first + 1], *routes[first:])
+    table = state[LABELS]
+    state[LABELS] = torch.cat([table[: row + first + 1], table[row + first :]])
+    model = replace(config.model, routes=routes)
+    tasks = tuple(Flow(layout="split") if task.name == "flow" else task for task in config.tasks)
+    network = DiT(model)
+    network.load_state_dict(state)
+    return Chain(replace(config, model=model, tasks=tasks), network.eval(), chain.autoencoder)
+
+
+def with_experts(chain: Chain, experts: int, active: int) -> Chain:
+    """Upcycled, then told apart by a little noise, so that it matters who is picked."""
+    network, generator = upcycle(chain.network, experts, active), torch_generator("experts")
+    with torch.no_grad():
+        for block in network.blocks:
+            assert block.moe is not None
+            weight = block.moe.experts.out_weight
+            noise = torch.randn(weight.shape, generator=generator)
+            weight.add_(noise.to(weight), alpha=0.1 * weight.std().item())
+    return Chain(replace(chain.config, model=network.config), network.eval(), chain.autoencoder)
+
+
+def of_size(size: str, resolution: int) -> Chain:
+    """A chain of that size with random weights."""
+    layers, width, heads, _ = SIZES[size]
+    config = pixel_chain(
+        width=width, depth=layers, heads=heads, resolution=resolution, factor=8, patch=2
+    )
+    chain = Chain.build(config, torch_generator(0))
+    generator = torch_generator(1)
+    with torch.no_grad():  # a fresh network answers zero
+        for parameter in chain.network.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.02)
+    chain.network.eval()
+    return chain
+
+
+def distance(task: AnyTask, one: Tensor, other: Tensor) -> Tensor:
+    """Of answers, in [0, 1] or as a fraction of the frame."""
+    unit = max(one.shape[-2:]) if task.name == "flow" else 1
+    return (one - other).abs() / unit
+
+
+def compare(
+    chain: Chain, task: AnyTask, batch: Batch, effort: Effort, given: argparse.Namespace
+) -> dict[str, Any]:
+    """Times of all, and how far apart their answers are."""
+    device = torch.device(given.device)
+    predictor = Predictor(chain, device)
+    batch = batch.to(device)
+    easel = Easel(chain, task, batch, effort)
+    rows, columns = (n // chain.config.model.patch_size for n in easel.shape[1:])
+    baseline = ReleasedNetwork(chain.network, (rows, columns))
+    runs: dict[str, Callable[[], Tensor]] = {
+        "released": partial(released, chain, baseline, task, batch, effort, easel.pictures),
+        "ours": partial(ours, predictor, task, batch, effort),
+    }
+    for name, options in {
+        "bf16": {"precision": "bf16"},
+        "compiled": {"compiled": True},
+        "bf16_compiled": {"precision": "bf16", "compiled": True},
+    }.items():
+        if name in given.options:
+            fast = Predictor(accelerated(chain, **options), device)
+            runs[name] = partial(ours, fast, task, batch, effort)
+    answers = {name: run() for name, run in runs.items()}
+    apart = {
+        name: distance(task, answer.float(), answers["ours"].float())
+        for name, answer in answers.items()
+        if name != "ours"
+    }
+    largest = apart["released"].max().item()
+    assert largest <= TOLERANCE, f"answers differ by {largest:.1e}"
+
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    cpu_seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(given.warm_up + given.rounds):
+        for name, run in runs.items():
+            wall, cpu = timed(run, given.device)
+            if turn >= given.warm_up:
+                seconds[name].append(wall)
+                cpu_seconds[name].append(cpu)
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    cpu_medians = {name: statistics.median(times) for name, times in cpu_seconds.items()}
+    ratio = medians["released"] / medians["ours"]
+    return {
+        "pictures": len(batch.image),
+        "fields": task.fields,
+        "seconds": medians,
+        "all_seconds": seconds,
+        "cpu_seconds": cpu_medians,
+        "ratios": {name: medians["released"] / value for name, value in medians.items()},
+        "cpu_ratios": {name: cpu_medians["released"] / cpu for name, cpu in cpu_medians.items()},
+        "goal": GOAL,
+        "met": ratio >= GOAL,
+        "distance_from_ours": {
+            name: {"mean": d.mean().item(), "largest": d.max().item()} for name, d in apart.items()
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="tiny")
+    parser.add_argument("--size", choices=SIZES, help="random weights of this size instead")
+    parser.add_argument("--resolution", type=int, help="default: the model's")
+    parser.add_argument("--experts", type=int, default=8)
+    parser.add_argument("--active", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--members", type=int, default=10)
+    parser.add_argument("--pictures", type=int, nargs="+", default=[1, 4])
+    parser.add_argument("--tasks", nargs="+", default=["depth", "flow", "flow-split"])
+    parser.add_argument("--only", choices=["dense", "experts"], help="one of the two models")
+    parser.add_argument("--options", nargs="*", default=["bf16", "compiled", "bf16_compiled"])
+    parser.add_argument("--rounds", type=int, default=5, help="timed turns of each")
+    parser.add_argument("--warm-up", type=int, default=1, help="turns before")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--out", type=Path, default=Path("docs/results/released-order.json"))
+    given = parser.parse_args()
+
+    random = given.size is not None
+    dense = (
+        of_size(given.size, given.resolution or 512) if random else Chain.load(find(given.model))
+    )
+    side = given.resolution or dense.config.resolution
+    chains = {"dense": dense, "experts": with_experts(dense, given.experts, given.active)}
+    effort = Effort(steps=given.steps, members=given.members)
+    world = ProceduralWorld(side, 1_000_003)
+    found = []
+    for kind, chain in chains.items():
+        if given.only not in (None, kind):
+            continue
+        for name in given.tasks:
+            system = split_flow(chain) if name == "flow-split" else chain
+            task = system.task(name.removesuffix("-split"))
+            for pictures in given.pictures:
+                batch = collate([world[i] for i in range(pictures)])
+                row = compare(system, task, batch, effort, given)
+                found.append({"model": kind, "task": name, **row})
+                print(f"{kind:8} {name:10} {pictures} pictures", end="")
+                for option, seconds in row["seconds"].items():
+                    print(f"  {option} {seconds:.3f} s", end="")
+                print(
+                    f"  released/ours {row['ratios']['ours']:.2f} (processor time "
+                    f"{row['cpu_ratios']['ours']:.2f})  apart "
+                    f"{row['distance_from_ours']['released']['largest']:.1e}  "
+                    f"goal {GOAL}: {'met' if row['met'] else 'missed'}",
+                    flush=True,
+                )
+    result = {
+        "what": "seconds of a whole prediction, median: the released pipeline's order of work, and ours",
+        "model": f"{given.size}, random weights" if random else given.model,
+        "experts": given.experts,
+        "active": given.active,
+        "resolution": side,
+        "steps": given.steps,
+        "members": given.members,
+        "rounds": given.rounds,
+        "rows": found,
+        "tolerance": TOLERANCE,
+        "device": torch.cuda.get_device_name() if given.device == "cuda" else "cpu",
+        "processor": processor(),
+        "threads": torch.get_num_threads(),
+        "load": os.getloadavg()[0],
+        "torch": torch.__version__,
+    }
+    write_json(given.out, result)
+    print(f"-> {given.out}")
+
+
+if __name__ == "__main__":
+    main()

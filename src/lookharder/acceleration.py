@@ -1,0 +1,69 @@
+"""A faster network in the same system: bfloat16 weights, compiled blocks, cached blocks. Each is asked for by name.
+
+    chain = accelerated(Chain.load(folder), precision="bf16", compiled=True)       once
+    denoiser = caching(chain, every=2)                                             once for each trajectory
+
+    bf16        weights and tokens have 8 bits of precision; routers, sinusoids, latents and the sampler keep float32.
+                Only worth it where the processor multiplies bfloat16
+    compiled    each block is fused by torch.compile, at the first call and again for a new shape; needs a C++ compiler
+    every       see `models.cache`; changes the answer
+
+They go together. The chain that was given stays as it is, and lends its weights wherever their type is kept.
+"""
+
+from dataclasses import replace
+from typing import Literal, get_args
+
+import torch
+
+from lookharder.chain import Chain
+from lookharder.diffusion.denoiser import Denoiser
+from lookharder.errors import InputError
+from lookharder.models.cache import Cached
+from lookharder.models.dit import DiT, DiTBlock
+
+Precision = Literal["fp32", "bf16"]
+
+
+def accelerated(chain: Chain, *, precision: str = "fp32", compiled: bool = False) -> Chain:
+    """The same system with another copy of its network, for prediction.
+
+    Args:
+        chain: the system; its autoencoder is shared.
+        precision: "bf16" rounds the weights; save the chain that was given, not this one.
+        compiled: fuse the blocks.
+
+    Raises:
+        InputError: an unknown precision.
+    """
+    if precision not in get_args(Precision):
+        raise InputError("precision", repr(precision), f"one of {get_args(Precision)}")
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    with torch.device("meta"):
+        network = DiT(chain.config.model)
+    weights = {  # a router compares near equals
+        name: value.to(torch.float32 if "router" in name else dtype)
+        for name, value in chain.network.state_dict().items()
+    }
+    network.load_state_dict(weights, assign=True)
+    if compiled:
+        for block in network.blocks:
+            assert isinstance(block, DiTBlock)
+            if (
+                block.moe is not None
+            ):  # torch traces a grouped product in bfloat16 only: the graph is cut around it
+                experts = block.moe.experts
+                experts.forward = torch.compiler.disable(experts.forward)  # type: ignore[method-assign]
+            block.compile(fullgraph=block.moe is None)
+    return Chain(chain.config, network.eval(), chain.autoencoder)
+
+
+def caching(chain: Chain, every: int) -> Denoiser:
+    """The chain's denoiser for one trajectory, all of whose blocks run in every `every`-th call only.
+
+    Raises:
+        InputError: `every` below 1.
+    """
+    if every == 1:
+        return chain.denoiser
+    return replace(chain.denoiser, network=Cached(chain.network, every))

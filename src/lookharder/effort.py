@@ -1,0 +1,197 @@
+"""How hard to look: what a prediction does, when it has done enough, and what it may cost.
+
+    Effort    denoising steps, draws, sampler, where the steps lie           predictor(image, num_inference_steps=4)
+    Until     when a picture has been looked at long enough                  predictor(image, until="0.01")
+    Budget    what a picture may cost                                        predictor(image, budget="2s")
+
+With n draws whose spread at a pixel is u (the uncertainty of `task.merge`), the merged answer is uncertain by about
+
+    doubt(n) = mean of u over the picture / sqrt(n)                 in the unit of the answer
+
+and m draws more are expected to lower it by doubt(n) (1 - sqrt(n / (n + m))). Both need no ground truth. Doubt is what
+draws can remove; an error that all draws share does not show in it.
+"""
+
+import math
+import re
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from lookharder.diffusion.sampler import SamplerName, calls
+from lookharder.diffusion.schedule import NoiseSchedule, ScheduleName, Spacing, timesteps
+from lookharder.errors import InputError
+from lookharder.models.cache import macs
+from lookharder.models.config import DiTConfig
+
+Kind = Literal["MACs", "seconds", "bytes"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """What is done for one picture.
+
+    Attributes:
+        steps: denoising steps, T.
+        members: draws, N; the most of them where a stopping rule is given.
+        sampler: how a step is taken.
+        spacing: how the steps are spread; "trailing" starts from pure noise.
+        noise_schedule: spread them as on this schedule (by signal-to-noise ratio); None = the model's own.
+        antithetic: draw 2k + 1 starts from the negative of draw 2k's noise.
+        cache: all blocks of the network run in every so many steps only (see `models.cache`); 1 = in each.
+
+    Raises:
+        InputError: for a value out of range or an unknown name.
+    """
+
+    steps: int
+    members: int = 1
+    sampler: SamplerName = "ddim"
+    spacing: Spacing = "trailing"
+    noise_schedule: ScheduleName | None = None
+    antithetic: bool = False
+    cache: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "members", "cache"):
+            if getattr(self, name) < 1:
+                raise InputError(name, getattr(self, name), "1 or more")
+        for name, kind in (("sampler", SamplerName), ("spacing", Spacing)):
+            if getattr(self, name) not in get_args(kind):
+                raise InputError(name, repr(getattr(self, name)), f"one of {get_args(kind)}")
+        if self.noise_schedule not in (None, *get_args(ScheduleName)):
+            raise InputError(
+                "noise_schedule", repr(self.noise_schedule), f"one of {get_args(ScheduleName)}"
+            )
+
+    def timesteps(self, schedule: NoiseSchedule) -> list[int]:
+        """Times of a model's schedule at which its network is asked."""
+        test = None if self.noise_schedule is None else NoiseSchedule(name=self.noise_schedule)
+        return timesteps(schedule, self.steps, self.spacing, test)
+
+    def macs(self, model: DiTConfig, height: int, width: int, steps: int | None = None) -> int:
+        """Multiply-adds of the network for one field of one draw.
+
+        Args:
+            model: the network.
+            height: of the latent, in cells.
+            width: of the latent, in cells.
+            steps: those of the first so many steps; None = all.
+        """
+        asked = calls(self.sampler, self.steps if steps is None else steps)
+        return macs(model, height, width, asked, self.cache)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Until:
+    """When a picture has been looked at long enough; the first rule that holds ends it.
+
+    Attributes:
+        doubt: stop when the merged answer is uncertain by this much or less (above).
+        gain: stop when the next draws would lower the doubt by this much or less.
+        least: draws before either rule is asked; one draw knows nothing of its doubt.
+    """
+
+    doubt: float | None = None
+    gain: float | None = None
+    least: int = 2
+
+    def __post_init__(self) -> None:
+        if self.doubt is None and self.gain is None:
+            raise InputError("until", "no rule", "doubt, gain or both")
+        for name in ("doubt", "gain"):
+            value = getattr(self, name)
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise InputError(f"until.{name}", value, "a positive number")
+        if self.least < 2:
+            raise InputError("until.least", self.least, "2 or more")
+
+    @classmethod
+    def parse(cls, text: str) -> "Until":
+        """A rule from text: "0.01" or "doubt:0.01", "gain:0.002", or both with a comma between."""
+        rules: dict[str, float] = {}
+        for part in text.split(","):
+            name, colon, value = part.strip().rpartition(":")
+            try:
+                rules[name if colon else "doubt"] = float(value)
+            except ValueError:
+                rules = {}
+                break
+        if not rules or not rules.keys() <= {"doubt", "gain"}:
+            raise InputError("until", repr(text), "a positive number, doubt:NUMBER or gain:NUMBER")
+        return cls(doubt=rules.get("doubt"), gain=rules.get("gain"))
+
+    def scaled(self, factor: float) -> "Until":
+        """The same rule for answers in a unit of which one of this rule's is `factor`."""
+        doubt, gain = (None if v is None else v * factor for v in (self.doubt, self.gain))
+        return replace(self, doubt=doubt, gain=gain)
+
+    def met(self, spread: float, draws: int, more: int) -> bool:
+        """Whether a picture is done.
+
+        Args:
+            spread: mean of its uncertainty.
+            draws: draws merged so far.
+            more: draws that would be made next.
+        """
+        if draws < self.least:
+            return False
+        doubt = spread / math.sqrt(draws)
+        gain = doubt * (1 - math.sqrt(draws / (draws + more)))
+        enough = self.doubt is not None and doubt <= self.doubt
+        return enough or (self.gain is not None and gain <= self.gain)
+
+
+UNITS: dict[str, tuple[Kind, float]] = {
+    "s": ("seconds", 1.0),
+    "ms": ("seconds", 1e-3),
+    "min": ("seconds", 60.0),
+    "mac": ("MACs", 1.0),
+    "mmac": ("MACs", 1e6),
+    "gmac": ("MACs", 1e9),
+    "tmac": ("MACs", 1e12),
+    "b": ("bytes", 1.0),
+    "mb": ("bytes", 1e6),
+    "gb": ("bytes", 1e9),
+    "mib": ("bytes", 2.0**20),
+    "gib": ("bytes", 2.0**30),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What one picture may cost.
+
+    Attributes:
+        kind: what is limited: MACs of the network and the autoencoder, seconds, or bytes at the peak.
+        amount: how much of it.
+    """
+
+    kind: Kind
+    amount: float
+
+    def __post_init__(self) -> None:
+        if not (self.amount > 0 and math.isfinite(self.amount)):
+            raise InputError("budget", self.amount, "a positive amount")
+
+    @classmethod
+    def parse(cls, text: str) -> "Budget":
+        """A budget from text: "2s", "300ms", "5 GMACs", "500 MB", "1GiB"; case and plural do not matter."""
+        match = re.fullmatch(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*([a-z]+)\s*", text.lower())
+        unit = match[2] if match else ""
+        unit = unit[:-1] if unit.endswith("macs") else unit
+        try:
+            kind, scale = UNITS[unit]
+            return cls(kind=kind, amount=float(match[1]) * scale if match else 0.0)
+        except (KeyError, ValueError) as error:
+            units = "s, ms, min, MMACs, GMACs, TMACs, MB, GB, MiB, GiB"
+            raise InputError(
+                "budget", repr(text), f"a positive amount and its unit ({units})"
+            ) from error
+
+    def __str__(self) -> str:
+        if self.kind == "seconds":
+            return f"{self.amount:.3g} s"
+        scale, prefix = next(
+            (s, p) for s, p in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1, "")) if self.amount >= s
+        )
+        return f"{self.amount / scale:.3g} {prefix}{'B' if self.kind == 'bytes' else 'MACs'}"
