@@ -29,16 +29,13 @@ generalist: they generate as before, and their tasks wait for training."""
 INSPECT = """With --data and --out, for a model with experts: each picture is predicted for every task,
 and routing.json and routing.png say which experts were picked, by layer, task and step."""
 DATA = "procedural[:COUNT[:SEED]], or READER:PATH; an unknown READER lists those there are"
+# fmt: off
 CHOICES = (
     ("--sampler", "A", ("ddim", "ddpm", "dpmpp-2m", "euler", "heun"), "{} [ddim]"),
     ("--spacing", "P", ("trailing", "leading", "linspace"), "of the steps: {} [trailing]"),
-    (
-        "--noise-schedule",
-        "Q",
-        ("linear", "scaled-linear", "cosine", "rectified"),
-        "spread the steps as on {} [the model's]",
-    ),
+    ("--noise-schedule", "Q", ("linear", "scaled-linear", "cosine", "rectified"), "of the steps: {} [the model's]"),
 )
+# fmt: on
 
 # What argparse says -> (argument, got, allowed) of an InputError.
 COMPLAINTS: tuple[tuple[str, str, str, str], ...] = (
@@ -172,12 +169,9 @@ def _predict(parser: Parser) -> None:
         help="draw until the answer is this certain: 0.01 (units of the answer) or gain:0.001",
     )
     for flag, letter, names, words in CHOICES:
-        parser.add_argument(
-            flag, choices=names, metavar=letter, help=words.format(", ".join(names))
-        )
-    parser.add_argument(
-        "--antithetic", action="store_true", help="draws in pairs of opposite noise"
-    )
+        text = words.format(", ".join(names))
+        parser.add_argument(flag, choices=names, metavar=letter, help=text)
+    parser.add_argument("--antithetic", action="store_true", help="draws in opposite pairs")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results")
 
 
