@@ -3,7 +3,8 @@
     schedule    x_t = alpha x0 + sigma eps, and at which times to look
     denoiser    what a network's output means
     loss        what to minimise
-    sampler     steps, and the one loop over them
+    steps       how to get from one time to the next: DDIM, DDPM, DPM-Solver++(2M), Euler, Heun
+    sampler     the one loop over them
 
 It never imports a network: it is given a callable, so that an exact denoiser can stand in.
 """

@@ -16,7 +16,7 @@ from torch import Tensor
 from lookharder.tasks.merge.moments import own_order
 from lookharder.tasks.merge.rank import count_draws, median
 
-STILL = 1e-3  # of the smoothing: a step this small ends a pixel's iteration
+STILL = 0.1  # of the smoothing: a step this small ends a pixel's iteration
 RUN = 2**13  # pixels at a time: their draws stay in the cache
 
 
