@@ -74,7 +74,7 @@ def main() -> None:
                 rows.append(row)
                 print(
                     f"{task:7} T = {steps:3} k = {every}  MACs {row['macs_share']:6.1%}  moved "
-                    f"{row['moved']:.4f}  {ERRORS[task]} {row['error'][0]:.4f}  change "
+                    f"{row['moved']:.4f}  error {row['error'][0]:.4f}  change "
                     "{:+.4f} [{:+.4f}, {:+.4f}]".format(*row["error_change"]),
                     flush=True,
                 )

@@ -88,6 +88,7 @@ def measure(options: argparse.Namespace) -> None:
     resolution = options.resolution or own
     steps, most = ([200], 5) if options.reference else (options.steps, DRAWS)
     ways = WAYS if resolution == own and not options.reference else WAYS[:1]
+    ways = ways[: options.ways]
     for count, (sampler, spacing), task in product(steps, ways, METRIC):
         effort = Effort(steps=count, members=most, sampler=sampler, spacing=spacing)
         key = {"task": task, "sampler": sampler, "spacing": spacing, "steps": count}
@@ -281,6 +282,7 @@ def main() -> None:
             continue
         part.add_argument("--scenes", type=int, default=48)
         part.add_argument("--steps", type=int, nargs="+", default=[1, 2, 3, 5, 10, 20, 50, 100])
+        part.add_argument("--ways", type=int, default=len(WAYS), help="only the first so many")
         part.add_argument("--resolution", type=int, help="longest edge [the model's]")
         part.add_argument("--reference", action="store_true", help="200 steps x 5 draws instead")
     options = parser.parse_args()

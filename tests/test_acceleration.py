@@ -32,6 +32,14 @@ def experts(tiny) -> Chain:
     return Chain(replace(tiny.config, model=network.config), network, tiny.autoencoder)
 
 
+@pytest.fixture
+def unchecked():
+    """Annotations are not checked: the compiler cannot trace the checks."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
 def answer(chain: Chain, denoiser=None, t: int = 600) -> torch.Tensor:
     """The clean latent that is expected of a few noisy ones."""
     codec, generator = chain.autoencoder, torch_generator("latents")
@@ -51,7 +59,6 @@ def test_bfloat16_differs_by_its_rounding(kind, request):
     before = {name: value.clone() for name, value in chain.network.state_dict().items()}
     fast = accelerated(chain, precision="bf16")
     difference = (answer(fast) - expected).abs()
-    print(difference.mean(), difference.max())
     assert 0 < difference.mean() <= BF16_MEAN
     assert difference.max() <= BF16
     types = {name: value.dtype for name, value in fast.network.state_dict().items()}
@@ -73,9 +80,8 @@ def test_without_options_it_is_the_same_network_on_the_same_weights(tiny):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tiny", "experts"])
-def test_compiled_blocks_give_the_same_to_rounding(kind, request):
+def test_compiled_blocks_give_the_same_to_rounding(kind, request, unchecked):
     chain = request.getfixturevalue(kind)
-    jaxtyping.config.update("jaxtyping_disable", True)
     fast = accelerated(chain, compiled=True)
     assert not any(name.startswith("_orig") for name in fast.network.state_dict())
     for t in (999, 600):

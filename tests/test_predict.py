@@ -204,6 +204,15 @@ def test_save_and_load(predictor, tmp_path):
     assert loaded.chain.config == predictor.chain.config
 
 
+def test_rounded_weights_are_not_saved_as_the_model(predictor, tmp_path):
+    predictor.save_pretrained(tmp_path / "model")
+    rounded = Predictor.from_pretrained(tmp_path / "model", precision="bf16")
+    assert rounded(pictures(1)).prediction.dtype == np.float32
+    with pytest.raises(InputError, match="precision"):
+        rounded.save_pretrained(tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_model_folder_must_be_whole(predictor, tmp_path):
     predictor.save_pretrained(tmp_path / "model")
     weights = tmp_path / "model" / "model.safetensors"

@@ -29,7 +29,7 @@ def batch():
 
 def test_one_judge_ranks_as_it_scores():
     draws = torch.tensor([[1.0, 0.0], [3.0, 1.0], [2.0, 5.0]])  # (K = 3, B = 2)
-    assert rank(draws, [lambda draw: draw]).tolist() == [[1, 2], [2, 1], [0, 0]]
+    assert rank(draws, [lambda draws: draws]).tolist() == [[1, 2], [2, 1], [0, 0]]
 
 
 def test_judges_in_different_units_have_one_voice_each():
@@ -42,7 +42,7 @@ def test_judges_in_different_units_have_one_voice_each():
 
 def near(target: float):
     """A judge that likes depth maps whose mean is the target."""
-    return lambda chain, batch, references: [lambda draw: -(draw.mean((1, 2)) - target).abs()]
+    return lambda chain, batch, references: [lambda draws: -(draws.mean((2, 3)) - target).abs()]
 
 
 @torch.inference_mode()

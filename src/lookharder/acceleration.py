@@ -49,9 +49,8 @@ def accelerated(chain: Chain, *, precision: str = "fp32", compiled: bool = False
     if compiled:
         for block in network.blocks:
             assert isinstance(block, DiTBlock)
-            if (
-                block.moe is not None
-            ):  # torch traces a grouped product in bfloat16 only: the graph is cut around it
+            if block.moe is not None:
+                # of grouped products, torch traces those in bfloat16 only, so the graph is cut around them
                 experts = block.moe.experts
                 experts.forward = torch.compiler.disable(experts.forward)  # type: ignore[method-assign]
             block.compile(fullgraph=block.moe is None)

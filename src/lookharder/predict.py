@@ -74,7 +74,13 @@ class Predictor:
         return cls(chain, device, str(path_or_name), Frontier.read(folder))
 
     def save_pretrained(self, folder: str | Path, card: str | None = None) -> None:
-        """Write a model folder."""
+        """Write a model folder.
+
+        Raises:
+            InputError: the weights were rounded when the model was loaded.
+        """
+        if next(self.chain.network.parameters()).dtype != torch.float32:
+            raise InputError("precision", "bf16", "fp32: rounded weights are not the model's")
         self.chain.save(Path(folder), card or f"# {self.name}\n")
         if self.frontier is not None:
             self.frontier.write(Path(folder))

@@ -31,7 +31,7 @@ from lookharder.tasks import verify
 from lookharder.tasks.registry import AnyTask
 
 Scores = Float[Tensor, "B"]
-Judge = Callable[[Tensor], Scores]  # one draw (B, ...) -> its score for each picture
+Judge = Callable[[Tensor], Float[Tensor, "K B"]]  # draws (K, B, ...) -> a score for each
 References = Callable[
     [Batch], Tensor
 ]  # another batch -> merged predictions (B, ...), painted and paid for
@@ -137,7 +137,7 @@ def search(
 
 def rank(draws: Tensor, judges: list[Judge]) -> Int[Tensor, "K B"]:
     """For each picture the draws (K, B, ...) from best to worst, by their mean rank among all judges."""
-    scores = torch.stack([torch.stack([judge(draw) for draw in draws]) for judge in judges])
+    scores = torch.stack([judge(draws) for judge in judges])  # (judges, K, B)
     places = scores.argsort(dim=1, descending=True, stable=True).argsort(dim=1)  # (judges, K, B)
     return places.double().mean(0).argsort(dim=0, stable=True)
 
@@ -153,17 +153,27 @@ def _depth_judges(chain: Chain, batch: Batch, references: References) -> list[Ju
     )
     part = references(window.crop(batch))
     return [
-        lambda draw: verify.depth_agreement(draw, mirrored),
-        lambda draw: verify.depth_agreement(window.cut(draw), part),
+        _each(lambda draw: verify.depth_agreement(draw, mirrored)),
+        _each(lambda draw: verify.depth_agreement(window.cut(draw), part)),
     ]
 
 
 def _flow_judges(chain: Chain, batch: Batch, references: References) -> list[Judge]:
     second = batch.need("second")
     backward = references(replace(batch, image=second, second=batch.image))
+
+    def judged(score: Callable[[Tensor, Tensor], Scores]) -> Judge:
+        """All candidates on the pixels that all of them keep in the frame."""
+
+        def judge(draws: Tensor) -> Float[Tensor, "K B"]:
+            kept = torch.stack([verify.warp(second, draw)[1] for draw in draws]).all(0)
+            return torch.stack([score(draw, kept) for draw in draws])
+
+        return judge
+
     return [
-        lambda draw: verify.photometric_consistency(batch.image, second, draw),
-        lambda draw: verify.forward_backward_consistency(draw, backward),
+        judged(lambda d, kept: verify.photometric_consistency(batch.image, second, d, kept)),
+        judged(lambda d, kept: verify.forward_backward_consistency(d, backward, kept)),
     ]
 
 
@@ -171,8 +181,8 @@ def _amodal_judges(chain: Chain, batch: Batch, references: References) -> list[J
     mirrored = verify.flip_map(references(verify.flip(batch)))
     visible = batch.need("visible")
     return [
-        lambda draw: verify.mask_agreement(draw, mirrored),
-        lambda draw: verify.containment(draw, visible),
+        _each(lambda draw: verify.mask_agreement(draw, mirrored)),
+        _each(lambda draw: verify.containment(draw, visible)),
     ]
 
 
@@ -181,6 +191,10 @@ JUDGES: dict[str, Callable[[Chain, Batch, References], list[Judge]]] = {
     "flow": _flow_judges,
     "amodal": _amodal_judges,
 }
+
+
+def _each(score: Callable[[Tensor], Scores]) -> Judge:
+    return lambda draws: torch.stack([score(draw) for draw in draws])
 
 
 def _orders(easel: Easel, numbers: range) -> list[tuple[int, int]]:

@@ -128,8 +128,7 @@ class NoiseSchedule:
         """(alpha, sigma) of one time as Python floats, in double precision."""
         if not -1 <= t < self.steps:
             raise InputError("t", t, f"-1 .. {self.steps - 1}")
-        alpha, sigma = _table(self, torch.float64, torch.device("cpu"))[:2, t + 1].tolist()
-        return alpha, sigma
+        return _levels(self)[t + 1]
 
     def log_snr(self, t: Int[Tensor, "*b"]) -> Float[Tensor, "*b"]:
         """log(alpha^2 / sigma^2) in float64; t in -1 .. T - 1.
@@ -142,6 +141,14 @@ class NoiseSchedule:
         # index_select refuses what indexing would wrap around: t = -2 is not the noisy end.
         rows = _table(self, dtype, t.device).index_select(1, t.reshape(-1) + 1)
         return rows.reshape(4, *t.shape)
+
+
+@lru_cache(maxsize=32)
+def _levels(schedule: NoiseSchedule) -> list[tuple[float, float]]:
+    """(alpha, sigma) at t = -1 .. T - 1, as a sampler asks for them twice in every step."""
+    return list(
+        zip(*_table(schedule, torch.float64, torch.device("cpu"))[:2].tolist(), strict=True)
+    )
 
 
 @lru_cache(maxsize=32)

@@ -68,7 +68,9 @@ class Depth:
         return (images[:, :, 0].mean(2).clamp(-1, 1) + 1) / 2
 
     def merge(self, draws: Float[Tensor, "N B H W"]) -> tuple[DepthMap, DepthMap]:
-        """Draws are aligned to each other (each has its own scale and shift), then their median."""
+        """Draws are aligned to each other (each has its own scale and shift), then their median; one is the answer."""
+        if len(draws) == 1:
+            return draws[0], torch.zeros_like(draws[0])
         merged = [merge_affine(draws[:, i]) for i in range(draws.shape[1])]
         return torch.stack([m for m, _ in merged]), torch.stack([u for _, u in merged])
 
