@@ -67,18 +67,39 @@ class TrainConfig:
 
 @dataclass(kw_only=True)
 class TrainState:
-    """All that changes during training; with the seed it determines everything that follows."""
+    """All that changes during training; with the seed it determines everything that follows.
+
+    Attributes:
+        iteration: how many are done.
+        optimizer: its moments.
+        ema: the averaged weights.
+        excluded: spans (first, last), both included, of iterations to pass over without computing anything;
+            numbered as `TrainStep.iteration` is, from 1.
+    """
 
     iteration: int
     optimizer: torch.optim.Optimizer
     ema: Ema
+    excluded: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainStep:
-    """What one iteration did. `iteration` counts finished iterations, so the first step says 1.
+    """What one iteration did.
 
-    `losses` are by task before their weights; `routing_loss` is that of all routers, 0 for a dense network.
+    Attributes:
+        iteration: counts finished iterations, so the first step says 1.
+        loss: what was minimised, the mean over the batch of all ranks.
+        losses: by task, before their weights; empty in an excluded iteration.
+        routing_loss: that of all routers, 0 for a dense network.
+        grad_norm: of the whole gradient, before it is clipped.
+        lr: learning rate.
+        images: examples seen, by all ranks.
+        seconds: wall time of the iteration.
+        data_seconds: of these, the time until its batch was ready.
+        skipped: not empty where loss or gradient was not finite, on whatever rank, and so nothing was updated:
+            "task/name" of the examples whose loss was not finite; of all where it was the gradient alone.
+        excluded: the iteration lies in a span of `TrainState.excluded`: nothing was computed, losses are 0.
     """
 
     iteration: int
@@ -90,6 +111,8 @@ class TrainStep:
     images: int
     seconds: float
     data_seconds: float
+    skipped: tuple[str, ...] = ()
+    excluded: bool = False
 
 
 def start(chain: Chain, config: TrainConfig) -> TrainState:

@@ -11,13 +11,42 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
+from typing import Literal
 
 import torch
 
 from lookharder.errors import InputError
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeConfig:
+    """How the work of one iteration is laid out; what is learnt does not depend on it, but for rounding.
+
+    Attributes:
+        shard: ranks that together hold one copy of the weights and of the optimiser. 1 = a copy on each (DDP),
+            as many as there are = one copy in all (FSDP2), between = a copy on each group of so many (HSDP).
+        accumulate: micro-batches an update; each holds so much less of the batch in memory.
+        precision: "bfloat16" runs the network under autocast; weights, gradients and moments stay float32.
+        recompute: keep only what enters a block, and compute its inside again on the way back.
+        compiled: fuse each block by `torch.compile`.
+    """
+
+    shard: int = 1
+    accumulate: int = 1
+    precision: Literal["float32", "bfloat16"] = "float32"
+    recompute: bool = False
+    compiled: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("shard", "accumulate"):
+            if getattr(self, name) < 1:
+                raise InputError(f"runtime.{name}", getattr(self, name), "1 or more")
+        if self.precision not in ("float32", "bfloat16"):
+            raise InputError("runtime.precision", self.precision, "'float32' or 'bfloat16'")
 
 
 def pick_device(name: str = "auto") -> torch.device:
