@@ -14,7 +14,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -27,7 +27,7 @@ from lookharder.files import atomic, write_json
 from lookharder.seeding import torch_generator
 from lookharder.training import checkpoint
 from lookharder.training.loop import TrainConfig, TrainState, TrainStep, start, train
-from lookharder.training.runtime import pick_device, signals
+from lookharder.training.runtime import RuntimeConfig, pick_device, signals
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,8 @@ class RunConfig:
         keep: checkpoints kept.
         log_every: iterations between lines of metrics.
         device: "auto", "cpu" or "cuda".
+        runtime: how the work of an iteration is laid out over processes and memory.
+        patience: updates left out in a row, for loss or gradient that is not finite, at which the run goes back.
     """
 
     name: str
@@ -57,6 +59,8 @@ class RunConfig:
     keep: int = 3
     log_every: int = 10
     device: str = "auto"
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+    patience: int = 5
 
     def __post_init__(self) -> None:
         tasks = {task.name for task in self.chain.tasks}
@@ -66,8 +70,9 @@ class RunConfig:
             raise InputError(
                 "data", f"nothing for {missing}", "a data set for each task of the mix"
             )
-        if min(self.checkpoint_every, self.keep, self.log_every) < 1:
-            raise InputError("checkpoint_every, keep, log_every", "a number below 1", "1 or more")
+        for name in ("checkpoint_every", "keep", "log_every", "patience"):
+            if getattr(self, name) < 1:
+                raise InputError(name, getattr(self, name), "1 or more")
 
 
 def run(config: RunConfig, out: Path) -> Iterator[TrainStep]:
