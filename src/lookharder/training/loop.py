@@ -4,65 +4,35 @@
         ...                                   # step.iteration iterations are done; `state` may be saved now
 
 Iteration i is a function of (weights, optimiser, seed, i) alone: which examples, their augmentation, noise levels and
-noise are keyed by (seed, task, position). So a run that stops and resumes equals one that never stopped, bit for bit.
+noise are keyed by (seed, task, position). So a run that stops and resumes equals one that never stopped, bit for bit,
+and one on more ranks or in micro-batches equals it but for the order in which numbers are added:
+
+    gradient = 1 / M * sum over shares, sum over their items, of w_task * d loss         M items in the whole batch
+
+An update whose loss or gradient is not finite is left out, on all ranks, and the step says whose it was.
 """
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lookharder.chain import Chain
-from lookharder.data.augment import augment
-from lookharder.data.example import Dataset, collate, order
-from lookharder.diffusion.loss import multi_resolution_noise, training_loss
+from lookharder.data.example import Dataset
+from lookharder.diffusion.loss import training_loss
 from lookharder.errors import InputError
+from lookharder.models.dit import DiT
 from lookharder.models.moe import Routing
-from lookharder.seeding import keyed_seed, numpy_generator, torch_generator
-from lookharder.tasks.registry import AnyTask
-from lookharder.training.optim import Ema, OptimConfig, build_optimizer, learning_rate
+from lookharder.training.batches import Examples, Items, ahead, apportion, deal, encode, read
+from lookharder.training.config import TrainConfig
+from lookharder.training.optim import Ema, build_optimizer, clip, learning_rate
+from lookharder.training.parallel import Team, routing_loss
 
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """How a system learns.
-
-    Attributes:
-        iterations: length of training, and the horizon of the learning-rate schedule.
-        batch_size: examples an iteration, over all tasks.
-        mix: share of the batch for each task; shares are made whole by largest remainder.
-        weights: factor on the loss of a task, 1 where none is given; flow images have little contrast.
-        seed: key of all randomness.
-        time_shift: s > 1 trains more at high noise: u -> s u / (1 + (s - 1) u) for uniform u (2403.03206, eq. 23).
-        multi_resolution_noise: strength of Marigold's multi-resolution noise, 0 for plain Gaussian noise.
-        augment: mirror and recolour the examples.
-    """
-
-    iterations: int
-    batch_size: int
-    mix: Mapping[str, float]
-    weights: Mapping[str, float] = field(default_factory=dict)
-    seed: int = 0
-    time_shift: float = 1.0
-    multi_resolution_noise: float = 0.0
-    augment: bool = True
-    optim: OptimConfig = field(default_factory=OptimConfig)
-
-    def __post_init__(self) -> None:
-        if self.iterations < 1 or self.batch_size < 1:
-            raise InputError(
-                "iterations, batch_size", (self.iterations, self.batch_size), "1 or more"
-            )
-        if not self.mix or min(self.mix.values()) < 0 or sum(self.mix.values()) <= 0:
-            raise InputError("mix", dict(self.mix), "a share of 0 or more for each task, not all 0")
-        if unknown := sorted(set(self.weights) - set(self.mix)):
-            raise InputError("weights", unknown, f"tasks of the mix: {sorted(self.mix)}")
-        if self.time_shift <= 0:
-            raise InputError("time_shift", self.time_shift, "a positive number")
+__all__ = ["TrainConfig", "TrainState", "TrainStep", "apportion", "averaged", "start", "train"]
 
 
 @dataclass(kw_only=True)
@@ -73,6 +43,8 @@ class TrainState:
         iteration: how many are done.
         optimizer: its moments.
         ema: the averaged weights.
+        network: what is called: the chain's network, or one that sums gradients over ranks around it.
+        team: the ranks that train together.
         excluded: spans (first, last), both included, of iterations to pass over without computing anything;
             numbered as `TrainStep.iteration` is, from 1.
     """
@@ -80,6 +52,8 @@ class TrainState:
     iteration: int
     optimizer: torch.optim.Optimizer
     ema: Ema
+    network: nn.Module
+    team: Team
     excluded: list[tuple[int, int]] = field(default_factory=list)
 
 
@@ -96,7 +70,7 @@ class TrainStep:
         lr: learning rate.
         images: examples seen, by all ranks.
         seconds: wall time of the iteration.
-        data_seconds: of these, the time until its batch was ready.
+        data_seconds: of these, the time that was spent waiting for data.
         skipped: not empty where loss or gradient was not finite, on whatever rank, and so nothing was updated:
             "task/name" of the examples whose loss was not finite; of all where it was the gradient alone.
         excluded: the iteration lies in a span of `TrainState.excluded`: nothing was computed, losses are 0.
@@ -115,157 +89,205 @@ class TrainStep:
     excluded: bool = False
 
 
-def start(chain: Chain, config: TrainConfig) -> TrainState:
-    """The state before the first iteration."""
+def start(chain: Chain, config: TrainConfig, team: Team | None = None) -> TrainState:
+    """The state before the first iteration; the chain is on its device, and the same on every rank.
+
+    Args:
+        chain: the system; its network is laid out for the team, and stays so.
+        config: how it is going to learn.
+        team: from `distributed`; None for a single process.
+    """
+    team = team or Team(device=next(chain.network.parameters()).device)
+    network = team.lay_out(chain.network)
     return TrainState(
         iteration=0,
         optimizer=build_optimizer(chain.network, config.optim),
         ema=Ema(chain.network, config.optim),
+        network=network,
+        team=team,
     )
-
-
-def apportion(mix: Mapping[str, float], total: int) -> dict[str, int]:
-    """Whole numbers in the proportions of `mix` that sum to `total`: floors, then the largest remainders."""
-    exact = {name: share * total / sum(mix.values()) for name, share in mix.items()}
-    counts = {name: math.floor(value) for name, value in exact.items()}
-    by_remainder = sorted(exact, key=lambda name: counts[name] - exact[name])
-    for name in by_remainder[: total - sum(counts.values())]:
-        counts[name] += 1
-    return {name: count for name, count in counts.items() if count}
 
 
 def train(
     config: TrainConfig, state: TrainState, chain: Chain, datasets: Mapping[str, Dataset]
 ) -> Iterator[TrainStep]:
-    """Train from `state` to the horizon, yielding after each iteration.
+    """Train from `state` to the horizon, yielding after each iteration. All ranks of the team go through it together.
 
     Args:
         config: how to learn.
         state: where to start; changed in place.
-        chain: the system; its network is changed in place.
-        datasets: a data set for each task of the mix.
-    """
-    counts = apportion(config.mix, config.batch_size)
-    parameters = list(chain.network.parameters())
-    chain.network.train()
-    while state.iteration < config.iterations:
-        began = time.perf_counter()
-        groups = {
-            name: _prepare(
-                config, chain, chain.task(name), datasets[name], state.iteration * count, count
-            )
-            for name, count in counts.items()
-        }
-        loaded = time.perf_counter()
+        chain: the system that `start` was given; its network is changed in place.
+        datasets: a data set for each task of the mix, the same on every rank.
 
-        lr = learning_rate(config.optim, state.iteration, config.iterations)
+    Raises:
+        InputError: the batch is smaller than the team's shares of it, or cannot be dealt.
+    """
+    team, counts = state.team, apportion(config.mix, config.batch_size)
+    _check_deal(counts, team, datasets)
+    chain.network.train()
+
+    def job(iteration: int) -> list[dict[str, Examples]]:
+        shares = range(team.rank, team.shares, team.size)
+        hands = [deal(counts, iteration, share, team.shares) for share in shares]
+        return [read(config, chain, datasets, hand) for hand in hands]
+
+    iterations = range(state.iteration, config.iterations)
+    excluded = {i for first, last in state.excluded for i in range(first - 1, last)}
+    reader = ahead(partial(job, i) for i in iterations if i not in excluded)
+    try:
+        for iteration in iterations:
+            began = time.perf_counter()
+            lr = learning_rate(config.optim, iteration, config.iterations)
+            if iteration in excluded:
+                state.iteration += 1
+                yield _passed_over(state.iteration, lr)
+                continue
+            micro_batches = next(reader)
+            waited = time.perf_counter() - began
+            items = ({n: encode(chain, n, e) for n, e in part.items()} for part in micro_batches)
+            step = update(config, state, chain, items)
+            yield replace(step, seconds=time.perf_counter() - began, data_seconds=waited)
+    finally:
+        reader.close()
+
+
+def update(
+    config: TrainConfig,
+    state: TrainState,
+    chain: Chain,
+    micro_batches: Iterator[Mapping[str, Items]] | Sequence[Mapping[str, Items]],
+) -> TrainStep:
+    """One iteration over items that are on the device: gradient, update, average.
+
+    Args:
+        config: how to learn.
+        state: changed in place.
+        chain: the system.
+        micro_batches: this rank's shares, as many as the team accumulates.
+    """
+    team, counts = state.team, apportion(config.mix, config.batch_size)
+    totals = {name: count * chain.task(name).fields for name, count in counts.items()}  # items
+    sums = torch.zeros(len(totals) + 1, device=team.device)  # of losses by task; routing
+    names: list[tuple[str, ...]] = []
+    bad: list[Tensor] = []
+    for number, groups in enumerate(micro_batches):
+        last = number == team.config.accumulate - 1
+        with team.micro_batch(state.network, last):
+            losses, tape = _losses(state, chain, groups)  # {task: (items,)}
+            routing = routing_loss(tape, chain.config.model.moe, team) / team.config.accumulate
+            weighted = [config.weights.get(name, 1.0) * v.sum() for name, v in losses.items()]
+            loss = torch.stack(weighted).sum() / sum(totals.values()) + routing
+            (loss * team.size).backward()  # the sum over ranks is divided by their number
+        zero = loss.new_zeros(())
+        parts = [losses[name].detach().sum() if name in losses else zero for name in totals]
+        sums += torch.stack([*parts, routing.detach()])
+        names += [group.names for group in groups.values()]
+        bad += [~losses[name].detach().isfinite() for name in groups]
+
+    lr = learning_rate(config.optim, state.iteration, config.iterations)
+    sums, grad_norm = team.sum(sums), clip(chain.network, config.optim.clip_norm)
+    *by_task, of_routers = sums.tolist()
+    weights = [config.weights.get(name, 1.0) for name in totals]
+    total = sum(w * v for w, v in zip(weights, by_task, strict=True)) / sum(totals.values())
+    skipped: tuple[str, ...] = ()
+    if math.isfinite(total + of_routers) and math.isfinite(grad_norm):
         for group in state.optimizer.param_groups:
             group["lr"] = lr
-        losses, routing = _losses(chain, groups)  # {task: (items,)}, ()
-        weighted = [config.weights.get(name, 1.0) * value for name, value in losses.items()]
-        loss = torch.cat(weighted).mean() + routing
-        loss.backward()
-        limit = math.inf if config.optim.clip_norm is None else config.optim.clip_norm
-        grad_norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
-        if not math.isfinite(
-            grad_norm
-        ):  # before the update: the weights on disk and here stay good
-            raise FloatingPointError(
-                f"gradient norm {float(grad_norm)} at iteration {state.iteration + 1}"
-            )
         state.optimizer.step()
-        state.optimizer.zero_grad(set_to_none=True)
         state.ema.update(chain.network, state.iteration)
-        state.iteration += 1
-
-        yield TrainStep(
-            iteration=state.iteration,
-            loss=loss.item(),
-            losses={name: value.mean().item() for name, value in losses.items()},
-            routing_loss=routing.item(),
-            grad_norm=float(grad_norm),
-            lr=lr,
-            images=config.batch_size,
-            seconds=time.perf_counter() - began,
-            data_seconds=loaded - began,
-        )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Group:
-    """Inputs of the loss for the items of one task; an item is one field of one example."""
-
-    x0: Tensor  # (M, c, h, w)
-    known: Tensor  # (M, 1, h, w)
-    condition: Tensor  # (M, S c, h, w)
-    labels: Tensor  # (M,)
-    t: Tensor  # (M,)
-    noise: Tensor  # (M, c, h, w)
-
-
-def _prepare(
-    config: TrainConfig, chain: Chain, task: AnyTask, dataset: Dataset, position: int, count: int
-) -> _Group:
-    """The items at positions position..position + count - 1 of a task's endless order."""
-    data_seed = keyed_seed(config.seed, "data", task.name)
-    examples = []
-    for p in range(position, position + count):
-        example = dataset[order(data_seed, p, len(dataset))]
-        examples.append(
-            augment(example, numpy_generator(data_seed, p)) if config.augment else example
-        )
-    device = next(chain.network.parameters()).device
-    batch = collate(examples).to(device)
-    with torch.no_grad():
-        target, known = chain.target(task, batch)  # (B, F, c, h, w), (B, 1, h, w)
-        condition = chain.condition(task, batch)
-    labels = chain.labels(task, batch)
-
-    times, noises = [], []
-    for p in range(position, position + count):
-        generator = torch_generator(config.seed, "noise", task.name, p)
-        u = torch.rand((), generator=generator, dtype=torch.float64)
-        u = config.time_shift * u / (1 + (config.time_shift - 1) * u)
-        t = min(int(u * chain.config.schedule.steps), chain.config.schedule.steps - 1)
-        if task.name == "generation" and torch.rand((), generator=generator) < task.label_dropout:
-            labels[p - position] = chain.config.model.null_label
-        shape = tuple(target.shape[1:])
-        fraction = (t + 1) / chain.config.schedule.steps
-        strength = config.multi_resolution_noise * fraction  # annealed, as Marigold does
-        times.append(t)
-        noises.append(multi_resolution_noise(generator, shape, strength))
-
-    fields = target.shape[1]
-    return _Group(
-        x0=target.flatten(0, 1),
-        known=known.repeat_interleave(fields, 0),
-        condition=condition.repeat_interleave(fields, 0),
-        labels=labels.flatten(),
-        t=torch.tensor(times, device=device).repeat_interleave(fields),
-        noise=torch.stack(noises).to(device).flatten(0, 1),
+    else:
+        skipped = _culprits(team, names, bad)
+    state.optimizer.zero_grad(set_to_none=True)
+    state.iteration += 1
+    return TrainStep(
+        iteration=state.iteration,
+        loss=total + of_routers,
+        losses={name: v / totals[name] for name, v in zip(totals, by_task, strict=True)},
+        routing_loss=of_routers,
+        grad_norm=grad_norm,
+        lr=lr,
+        images=config.batch_size,
+        seconds=0.0,
+        data_seconds=0.0,
+        skipped=skipped,
     )
 
 
-def _losses(chain: Chain, groups: Mapping[str, _Group]) -> tuple[dict[str, Tensor], Tensor]:
-    """Loss of each item by task, and the routers' own; tasks of one latent size go through the network together."""
+def averaged(chain: Chain, state: TrainState) -> Chain | None:
+    """The system with the averaged weights, to be saved; None on ranks other than the first. All ranks call it."""
+    weights = state.team.gather(state.ema.state())
+    if not state.team.main:
+        return None
+    with torch.device("meta"):
+        network = DiT(chain.config.model)
+    network.load_state_dict(weights, assign=True)
+    return Chain(chain.config, network.eval(), chain.autoencoder)
+
+
+class _Tape(list[Routing]):
+    """What the routers of a forward decided; of a plain list FSDP would hand the network a copy."""
+
+
+def _losses(
+    state: TrainState, chain: Chain, groups: Mapping[str, Items]
+) -> tuple[dict[str, Tensor], list[Routing]]:
+    """Loss of each item by task, and the routers' tape; tasks of one latent size go through the network together."""
     losses: dict[str, Tensor] = {}
-    tape: list[Routing] = []
-    denoiser = replace(chain.denoiser, network=partial(chain.network, tape=tape))
-    for size in {tuple(group.x0.shape[1:]) for group in groups.values()}:
+    tape = _Tape()
+    denoiser = replace(chain.denoiser, network=partial(state.network, tape=tape))
+    for size in sorted({tuple(group.x0.shape[1:]) for group in groups.values()}):
         names = [name for name, group in groups.items() if tuple(group.x0.shape[1:]) == size]
         parts = [groups[name] for name in names]
-        terms = training_loss(
-            denoiser,
-            torch.cat([g.x0 for g in parts]),
-            torch.cat([g.t for g in parts]),
-            torch.cat([g.noise for g in parts]),
-            torch.cat([g.condition for g in parts]),
-            torch.cat([g.labels for g in parts]),
-            weight=torch.cat([g.known for g in parts]).float(),
-        )
+        with state.team.autocast():
+            terms = training_loss(
+                denoiser,
+                torch.cat([g.x0 for g in parts]),
+                torch.cat([g.t for g in parts]),
+                torch.cat([g.noise for g in parts]),
+                torch.cat([g.condition for g in parts]),
+                torch.cat([g.labels for g in parts]),
+                weight=torch.cat([g.known for g in parts]).float(),
+            )
         losses |= zip(names, terms.loss.split([len(g.t) for g in parts]), strict=True)
-    routing = sum(
-        (routing.loss for routing in tape),
-        torch.zeros((), device=next(chain.network.parameters()).device),
+    return losses, tape
+
+
+def _culprits(
+    team: Team, names: Sequence[tuple[str, ...]], bad: Sequence[Tensor]
+) -> tuple[str, ...]:
+    """Names of the examples whose loss is not finite, on any rank; of all if there are none."""
+    flags = torch.cat(list(bad)).tolist()
+    own = [name for group in names for name in group]
+    wrong = team.collect(tuple(n for n, flag in zip(own, flags, strict=True) if flag))
+    return tuple(dict.fromkeys(wrong or team.collect(tuple(own))))
+
+
+def _passed_over(iteration: int, lr: float) -> TrainStep:
+    """The step of an excluded iteration."""
+    return TrainStep(
+        iteration=iteration,
+        loss=0.0,
+        losses={},
+        routing_loss=0.0,
+        grad_norm=0.0,
+        lr=lr,
+        images=0,
+        seconds=0.0,
+        data_seconds=0.0,
+        excluded=True,
     )
-    return losses, routing
+
+
+def _check_deal(counts: Mapping[str, int], team: Team, datasets: Mapping[str, Dataset]) -> None:
+    """Every share has an example, and all ranks call the network equally often, once for each size of image."""
+    if sum(counts.values()) < team.shares:
+        allowed = (
+            f"{team.size} ranks x {team.config.accumulate} micro-batches = {team.shares} or more"
+        )
+        raise InputError("train.batch_size", sum(counts.values()), allowed)
+    if team.size == 1 or min(counts.values()) >= team.shares:
+        return
+    sizes = {name: datasets[name][0].image.shape for name in counts}
+    if len(set(sizes.values())) > 1:
+        got = f"{min(counts.values())} examples of a task, and images of sizes {sizes}"
+        raise InputError("train.mix", got, f"{team.shares} examples or more of each, or one size")

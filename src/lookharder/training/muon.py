@@ -18,6 +18,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lookharder.training.sharding import like, whole
+
 QUINTIC = (
     3.4445,
     -4.7750,
@@ -45,6 +47,7 @@ class Muon(torch.optim.AdamW):
     """AdamW whose groups marked `orthogonal` get Muon's update instead; `betas[0]` does not concern those.
 
     Their state is `exp_avg` alone. Stacked matrices (..., out, in), those of experts, count as so many matrices.
+    Of matrices in parts each rank gathers the whole, does all rounds, and keeps its part of the update.
     """
 
     def __init__(self, groups: list[dict[str, Any]], *, momentum: float, **adamw: Any) -> None:
@@ -83,12 +86,10 @@ class Muon(torch.optim.AdamW):
                 if not state:
                     state["exp_avg"] = torch.zeros_like(parameter)
                 state["exp_avg"].lerp_(parameter.grad, 1 - self.momentum)
-                ahead.append(parameter.grad.lerp(state["exp_avg"], self.momentum))
+                ahead.append(whole(parameter.grad.lerp(state["exp_avg"], self.momentum)))
             updates = orthogonal(torch.stack(ahead).reshape(-1, *shape[-2:]).float())
+            updates = updates.reshape(len(parameters), *shape).to(parameters[0].dtype)
             size = group["lr"] * 0.2 * max(shape[-2:]) ** 0.5
-            for parameter, update in zip(
-                parameters,
-                updates.reshape(len(parameters), *shape).to(parameters[0].dtype),
-                strict=True,
-            ):
-                parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-size)
+            for parameter, update in zip(parameters, updates, strict=True):
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                parameter.add_(like(update, parameter), alpha=-size)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from lookharder.errors import InputError
 from lookharder.training.muon import Muon
+from lookharder.training.sharding import part, whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +170,19 @@ def optimized(
     ]
 
 
+@torch.no_grad()
+def clip(model: nn.Module, limit: float | None) -> float:
+    """The norm of the whole gradient, that of all ranks; a gradient above the limit is shortened to it.
+
+    What need not be shortened is read once and not written.
+    """
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    norm = float(whole(torch.nn.utils.get_total_norm(gradients)))
+    if limit is not None and norm > limit:
+        torch._foreach_mul_([part(gradient) for gradient in gradients], limit / (norm + 1e-6))
+    return norm
+
+
 def ema_decay(config: OptimConfig, iteration: int) -> float:
     """Decay of the average at one update; in the warm-up it spans the last tenth of all updates."""
     if not config.ema_warmup:
@@ -182,7 +196,7 @@ class Ema:
     Buffers are not averaged: they hold tables, not what is learned.
 
     Attributes:
-        shadow: the averaged parameters, on the devices where the model's were.
+        shadow: the averaged parameters, on the devices where the model's were, and in parts where those are.
     """
 
     def __init__(self, model: nn.Module, config: OptimConfig) -> None:
@@ -197,10 +211,9 @@ class Ema:
     def update(self, model: nn.Module, iteration: int) -> None:
         """Move the average towards the weights that the update of `iteration` (from 0) has left."""
         parameters = dict(model.named_parameters())
-        weights = [parameters[name].detach().float() for name in self.shadow]
-        torch._foreach_lerp_(
-            list(self.shadow.values()), weights, 1 - ema_decay(self.config, iteration)
-        )
+        weights = [part(parameters[name]).float() for name in self.shadow]
+        shadow = [part(tensor) for tensor in self.shadow.values()]
+        torch._foreach_lerp_(shadow, weights, 1 - ema_decay(self.config, iteration))
 
     def state(self) -> dict[str, Tensor]:
         """The averaged parameters by name; not copies, so save them before the next update."""

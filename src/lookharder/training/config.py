@@ -1,0 +1,45 @@
+"""What a system learns from, for how long, and how: the part of a recipe that `train` reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lookharder.errors import InputError
+from lookharder.training.optim import OptimConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How a system learns.
+
+    Attributes:
+        iterations: length of training, and the horizon of the learning-rate schedule.
+        batch_size: examples an iteration, over all tasks.
+        mix: share of the batch for each task; shares are made whole by largest remainder.
+        weights: factor on the loss of a task, 1 where none is given; flow images have little contrast.
+        seed: key of all randomness.
+        time_shift: s > 1 trains more at high noise: u -> s u / (1 + (s - 1) u) for uniform u (2403.03206, eq. 23).
+        multi_resolution_noise: strength of Marigold's multi-resolution noise, 0 for plain Gaussian noise.
+        augment: mirror and recolour the examples.
+    """
+
+    iterations: int
+    batch_size: int
+    mix: Mapping[str, float]
+    weights: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+    time_shift: float = 1.0
+    multi_resolution_noise: float = 0.0
+    augment: bool = True
+    optim: OptimConfig = field(default_factory=OptimConfig)
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1 or self.batch_size < 1:
+            raise InputError(
+                "iterations, batch_size", (self.iterations, self.batch_size), "1 or more"
+            )
+        if not self.mix or min(self.mix.values()) < 0 or sum(self.mix.values()) <= 0:
+            raise InputError("mix", dict(self.mix), "a share of 0 or more for each task, not all 0")
+        if unknown := sorted(set(self.weights) - set(self.mix)):
+            raise InputError("weights", unknown, f"tasks of the mix: {sorted(self.mix)}")
+        if self.time_shift <= 0:
+            raise InputError("time_shift", self.time_shift, "a positive number")
