@@ -4,6 +4,7 @@
     .pfm         read_pfm, write_pfm                     floats as stored
     16-bit PNG   read_depth_png, write_depth_png         metres x scale, 0 = no measurement
                  read_kitti_flow, write_kitti_flow       flow and its validity
+                 read_vkitti_flow                        the same in Virtual KITTI 2's units
     .npy .npz    read_npy, write_npy, read_npz           numbers only, never objects
     pictures     read_image, write_image, read_mask, write_mask
 
@@ -25,6 +26,7 @@ from lookharder.data.formats.pictures import (
 from lookharder.data.formats.png16 import (
     read_depth_png,
     read_kitti_flow,
+    read_vkitti_flow,
     write_depth_png,
     write_kitti_flow,
 )
@@ -43,6 +45,7 @@ __all__ = [
     "read_npy",
     "read_npz",
     "read_pfm",
+    "read_vkitti_flow",
     "write_depth_png",
     "write_flo",
     "write_image",

@@ -5,6 +5,8 @@ A picture becomes (3, H, W) uint8: turned upright by its EXIF tag, transparency 
 not applied. Only the formats listed here are tried, whatever the file's name says.
 """
 
+from contextlib import nullcontext
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +22,10 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm")
 ALLOWED = "a whole picture: " + ", ".join(FORMATS)
 
 
-def _upright(path: str | Path, min_side: int) -> Image.Image:
+def _upright(path: str | Path, min_side: int, data: bytes | None = None) -> Image.Image:
     """The picture in its stored mode, its extent checked before a pixel is decoded."""
-    with opened(path) as handle, decoding(path, ALLOWED):
+    source = opened(path) if data is None else nullcontext(BytesIO(data))
+    with source as handle, decoding(path, ALLOWED):
         try:
             image = Image.open(handle, formats=FORMATS)
         except UnidentifiedImageError:
@@ -41,18 +44,21 @@ def _high_byte(image: Image.Image) -> Image.Image:
     return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
 
 
-def read_image(path: str | Path, min_side: int = 8) -> UInt8[np.ndarray, "3 H W"]:
+def read_image(
+    path: str | Path, min_side: int = 8, data: bytes | None = None
+) -> UInt8[np.ndarray, "3 H W"]:
     """A picture as (3, H, W) uint8.
 
     Args:
         path: PNG, JPEG, WebP (first frame), BMP or PPM, recognised by content.
         min_side: the shortest side allowed, in pixels.
+        data: the bytes of the file where they lie elsewhere, in an archive; `path` then names them in errors.
 
     Raises:
         InputError: missing, not a picture, cut short, a side outside `min_side`..16384 pixels, or
             more than 64 Mi pixels in all.
     """
-    image = _upright(path, min_side)
+    image = _upright(path, min_side, data)
     if image.mode == "F":
         raise InputError(str(path), "a map of floats", ALLOWED)
     if image.mode.startswith("I"):

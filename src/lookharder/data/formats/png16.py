@@ -2,6 +2,7 @@
 
     depth   stored = metres x scale                         1000: millimetres; 0: no measurement
     flow    R = 64 u + 2^15, G = 64 v + 2^15, B = known     u, v in [-512, 512) at 1/64 pixel
+    Virtual KITTI 2's flow:  R, G = (1 + (u / (W - 1), v / (H - 1))) (2^16 - 1) / 2, B = known
 
 Pillow reads 16-bit RGB as 8-bit and says nothing, so flow goes through OpenCV; both decoders
 forgive damage, so the chunks of the file are checked first, with their checksums, to the last byte.
@@ -103,6 +104,19 @@ def write_depth_png(path: str | Path, depth: np.ndarray, scale: float = 1000.0) 
         Image.fromarray(stored.astype(np.uint16)).save(aside, format="PNG")
 
 
+def _stored_flow(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """R and G of a flow PNG as floats (2, H, W), exact, and where B says that they are known."""
+    import cv2
+
+    data = _whole_png(path, RGB)
+    with decoding(path, NAMES[RGB]):
+        stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if stored is None or stored.dtype != np.uint16 or stored.ndim != 3 or stored.shape[2] != 3:
+        raise InputError(str(path), "a file that cannot be decoded", NAMES[RGB])
+    known, v, u = stored.transpose(2, 0, 1)  # OpenCV's order is B, G, R
+    return np.stack([u, v]).astype(np.float32), known > 0
+
+
 def read_kitti_flow(
     path: str | Path,
 ) -> tuple[Float32[np.ndarray, "2 H W"], Bool[np.ndarray, "H W"]]:
@@ -113,17 +127,24 @@ def read_kitti_flow(
     Raises:
         InputError: not a whole 16-bit RGB PNG.
     """
-    import cv2
+    stored, valid = _stored_flow(path)
+    return np.where(valid, (stored - FLOW_ZERO) / FLOW_UNIT, np.float32(0)), valid
 
-    data = _whole_png(path, RGB)
-    with decoding(path, NAMES[RGB]):
-        stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if stored is None or stored.dtype != np.uint16 or stored.ndim != 3 or stored.shape[2] != 3:
-        raise InputError(str(path), "a file that cannot be decoded", NAMES[RGB])
-    known, v, u = stored.transpose(2, 0, 1)  # OpenCV's order is B, G, R
-    valid = known > 0
-    flow = (np.stack([u, v]).astype(np.float32) - FLOW_ZERO) / FLOW_UNIT
-    return np.where(valid, flow, np.float32(0)), valid
+
+def read_vkitti_flow(
+    path: str | Path,
+) -> tuple[Float32[np.ndarray, "2 H W"], Bool[np.ndarray, "H W"]]:
+    """Flow in pixels (0 where it is not known) and where it is known, from a Virtual KITTI 2 flow PNG.
+
+    Source: Cabon et al., Virtual KITTI 2 (2001.10773), its page on formats.
+
+    Raises:
+        InputError: not a whole 16-bit RGB PNG.
+    """
+    stored, valid = _stored_flow(path)
+    height, width = valid.shape
+    farthest = np.array([width - 1, height - 1], np.float32)[:, None, None]
+    return np.where(valid, (stored * (2 / 65535) - 1) * farthest, np.float32(0)), valid
 
 
 def write_kitti_flow(path: str | Path, flow: np.ndarray, valid: np.ndarray | None = None) -> None:

@@ -44,7 +44,8 @@ def check_row(number: int, row: Row) -> list[Problem]:
             arrays |= read_field(row, field)
         except InputError as error:
             wrong.append((field, str(error)))
-    wrong += _sizes(arrays) + _depth(row, arrays) + _flow(arrays) + _masks(arrays)
+    for field, message in _sizes(arrays) + _depth(row, arrays) + _flow(arrays) + _masks(arrays):
+        wrong.append((field, f"{getattr(row, field)}: {message}"))
     return [Problem(row=number, field=field, message=message) for field, message in wrong]
 
 

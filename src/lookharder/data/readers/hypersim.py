@@ -1,43 +1,143 @@
 """Hypersim in the layout of Marigold: PNG pairs under a root, named line by line in a list.
 
     filename_list.txt    "ai_001_010/rgb_cam_00_fr0000.png ai_001_010/depth_plane_cam_00_fr0000.png"
+    filename_meta_*.csv  the same pairs (rgb_path, depth_path) beside statistics of each frame
 
 Depth is planar (along the optical axis), 16-bit millimetres, valid inside (1e-5, 65) m.
-Source: Roberts et al., Hypersim (ICCV 2021); Ke et al., Marigold (CVPR 2024), its data scripts.
+
+Marigold trains on 54 of 59 thousand frames. A frame is kept (`keep=marigold`) where
+
+    depth_max - depth_min >= 0.5 m,   rgb_max - rgb_min >= 10 of 255,   invalid_ratio <= 0.03
+
+Extremes are those of the stored files, in which an invalid pixel is 0 m deep. A CSV gives them; for
+the pairs of a plain list each file is read and measured, which is slow for more than a sample.
+Source: Roberts et al., Hypersim (ICCV 2021); Ke et al., Marigold (CVPR 2024), its data scripts; the
+thresholds: its authors in prs-eth/Marigold issue 158.
 """
 
+import csv
+import io
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from lookharder.data.formats import read_depth_png, read_image
 from lookharder.data.formats.guard import opened
+from lookharder.data.readers.records import Problem
 from lookharder.data.readers.rows import Row, Rows
 from lookharder.errors import InputError
 
+MIN_DEPTH_RANGE = 0.5  # metres
+MIN_RGB_RANGE = 10.0  # of 255
+MAX_INVALID = 0.03
+KEEP = ("all", "marigold")
 
-def open_hypersim(root: str | Path, listing: str = "filename_list.txt") -> Rows:
-    """RGB and depth of the pairs listed in `root`/`listing`.
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """What decides whether a frame is kept; ranges are largest less smallest stored value."""
+
+    depth_range: float
+    rgb_range: float
+    invalid: float
+
+    def fault(self) -> tuple[str, str] | None:
+        """The criterion that the frame does not meet, and by how much; None if it is kept."""
+        if not self.depth_range >= MIN_DEPTH_RANGE:
+            return "depth", f"range {self.depth_range:g} m, allowed: {MIN_DEPTH_RANGE:g} m or more"
+        if not self.rgb_range >= MIN_RGB_RANGE:
+            return "image", f"range {self.rgb_range:g}, allowed: {MIN_RGB_RANGE:g} or more"
+        if not self.invalid <= MAX_INVALID:
+            return "depth", f"{self.invalid:.2%} invalid, allowed: at most {MAX_INVALID:.0%}"
+        return None
+
+
+def measure(row: Row) -> Statistics:
+    """The statistics of a frame from its files."""
+    assert row.depth is not None
+    image, depth = read_image(row.image), read_depth_png(row.depth)
+    return Statistics(
+        depth_range=float(depth.max() - depth.min()),
+        rgb_range=float(image.max()) - float(image.min()),
+        invalid=float((depth == 0).mean()),
+    )
+
+
+def _pairs(path: Path) -> Iterator[tuple[int, str, str, Statistics | None]]:
+    """Line, picture, depth map and, from a CSV, statistics of each frame of a list."""
+    with opened(path) as handle:
+        text = handle.read().decode(errors="replace")
+    if path.suffix.lower() != ".csv":
+        for number, line in enumerate(text.splitlines(), start=1):
+            names = line.split()
+            if len(names) == 1:
+                raise InputError(f"{path}, line {number}", repr(line), "'RGB DEPTH'")
+            if names:
+                yield number, names[0], names[1], None
+        return
+    lines = csv.DictReader(io.StringIO(text, newline=""))
+    for cells in lines:
+        try:
+            value = {
+                name: float(cells[name])
+                for name in ("depth_min", "depth_max", "rgb_min", "rgb_max", "invalid_ratio")
+            }
+            image, depth = cells["rgb_path"], cells["depth_path"]
+        except (KeyError, TypeError, ValueError) as error:
+            got = f"no column or number ({error})"
+            allowed = "rgb_path, depth_path, rgb_min, rgb_max, depth_min, depth_max, invalid_ratio"
+            raise InputError(f"{path}, line {lines.line_num}", got, allowed) from error
+        if not (all(map(math.isfinite, value.values())) and image and depth):
+            raise InputError(f"{path}, line {lines.line_num}", value, "paths and finite numbers")
+        statistics = Statistics(
+            depth_range=value["depth_max"] - value["depth_min"],
+            rgb_range=value["rgb_max"] - value["rgb_min"],
+            invalid=value["invalid_ratio"],
+        )
+        yield lines.line_num, image, depth, statistics
+
+
+def sift(root: Path, listing: str, keep: str) -> tuple[list[Row], list[Problem]]:
+    """The rows that are kept, and for each frame that is not, why.
 
     Raises:
-        InputError: the list is missing, empty or not made of pairs.
+        InputError: the list is missing or not made of pairs; or a file that must be measured is.
     """
-    root = Path(root)
-    with opened(root / listing) as handle:
-        lines = handle.read().decode(errors="replace").splitlines()
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        names = line.split()
-        if not names:
-            continue
-        if len(names) < 2:
-            raise InputError(f"{root / listing}, line {number}", repr(line), "'RGB DEPTH'")
-        image, depth = names[:2]
-        rows.append(
-            Row(
-                name=image.removesuffix(".png"),
-                image=root / image,
-                depth=root / depth,
-                depth_scale=1000.0,
-                depth_min=1e-5,
-                depth_max=65.0,
-            )
+    if keep not in KEEP:
+        raise InputError("keep", repr(keep), ", ".join(KEEP))
+    rows, dropped = [], []
+    for number, image, depth, statistics in _pairs(root / listing):
+        row = Row(
+            name=image.removesuffix(".png"),
+            image=root / image,
+            depth=root / depth,
+            depth_scale=1000.0,
+            depth_min=1e-5,
+            depth_max=65.0,
         )
-    return Rows(rows, root / listing)
+        fault = (statistics or measure(row)).fault() if keep == "marigold" else None
+        if fault is None:
+            rows.append(row)
+        else:
+            field, reason = fault
+            dropped.append(Problem(row=number, field=field, message=f"{row.name}: {reason}"))
+    return rows, dropped
+
+
+def open_hypersim(
+    root: str | Path,
+    listing: str = "filename_list.txt",
+    keep: str = "all",
+) -> Rows:
+    """RGB and depth of the pairs listed in `root`/`listing`, all of them or those that Marigold keeps.
+
+    Raises:
+        InputError: the list is missing, empty or not made of pairs, or nothing is kept.
+    """
+    rows, dropped = sift(Path(root), listing, keep)
+    if not rows and dropped:
+        raise InputError(
+            str(Path(root) / listing), f"all {len(dropped)} frames dropped", "one kept"
+        )
+    return Rows(rows, Path(root) / listing)

@@ -11,6 +11,7 @@ the image.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -25,10 +26,12 @@ from lookharder.data.formats import (
     read_npy,
     read_npz,
     read_pfm,
+    read_vkitti_flow,
 )
 from lookharder.errors import InputError
 
 Arrays = dict[str, np.ndarray]
+FLOW_PNG = {"kitti": read_kitti_flow, "vkitti": read_vkitti_flow}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +45,8 @@ class Row:
         depth_scale: stored value / scale = metres; None where floats are stored in metres.
         depth_min: valid depth is larger than this, in metres.
         depth_max: valid depth is smaller than this, in metres.
-        flow: .flo or KITTI's .png.
+        flow: .flo, or .png as `flow_format` says.
+        flow_format: units of flow in .png: KITTI's pixels / 64, or Virtual KITTI 2's share of the frame.
         visible: mask, as is `amodal`.
         label: class of the picture.
     """
@@ -55,6 +59,7 @@ class Row:
     depth_min: float = 0.0
     depth_max: float = float("inf")
     flow: Path | None = None
+    flow_format: Literal["kitti", "vkitti"] = "kitti"
     visible: Path | None = None
     amodal: Path | None = None
     whole: Path | None = None
@@ -98,7 +103,7 @@ def _flow(row: Row, path: Path) -> Arrays:
         valid = known_flow(stored)
         return {"flow": np.where(valid, stored, np.float32(0)), "flow_valid": valid}
     if path.suffix.lower() == ".png":
-        flow, valid = read_kitti_flow(path)
+        flow, valid = FLOW_PNG[row.flow_format](path)
         return {"flow": flow, "flow_valid": valid}
     raise InputError(str(path), f"suffix {path.suffix!r}", ".flo or .png")
 
