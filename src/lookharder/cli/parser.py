@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lookharder import __version__
+from lookharder.cli import study
+from lookharder.cli.arguments import rule, whole
 from lookharder.errors import InputError
 
 TASKS = ("depth", "flow", "amodal")
@@ -82,6 +84,7 @@ def build() -> tuple[Parser, dict[str, Parser]]:
         ),
         "convert": (_convert, "published weights into a model folder, key by key", CONVERT),
         "upcycle": (_upcycle, "a dense model into a mixture of experts, its function kept", ""),
+        "study": (study.add_arguments, "run or resume a study of how errors scale", study.EPILOG),
     }
     parsers: dict[str, Parser] = {}
     for verb, (add_arguments, help_, epilog) in table.items():
@@ -89,34 +92,6 @@ def build() -> tuple[Parser, dict[str, Parser]]:
         parsers[verb] = verbs.add_parser(verb, help=help_, description=sentence, epilog=epilog)
         add_arguments(parsers[verb])
     return parser, parsers
-
-
-def whole(least: int) -> Callable[[str], int]:
-    """A type of arguments: whole numbers from `least` on."""
-
-    def convert(text: str) -> int:
-        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text) or int(text) < least:
-            raise argparse.ArgumentTypeError(
-                f"got {text!r}, allowed: a whole number, {least} or more"
-            )
-        return int(text)
-
-    return convert
-
-
-def _rule(name: str) -> Callable[[str], Any]:
-    """A type of arguments: a `Budget` or an `Until`, read when it is given, for the reader needs torch."""
-
-    def convert(text: str) -> Any:
-        from lookharder import effort
-
-        try:
-            return getattr(effort, name).parse(text)
-        except InputError as error:
-            _, got, allowed = error.args
-            raise argparse.ArgumentTypeError(f"got {got}, allowed: {allowed}") from error
-
-    return convert
 
 
 def _demo(parser: Parser) -> None:
@@ -158,13 +133,13 @@ def _predict(parser: Parser) -> None:
     )
     parser.add_argument(
         "--budget",
-        type=_rule("Budget"),
+        type=rule("Budget"),
         metavar="B",
         help="what one picture may cost: 2s, 5GMACs, 500MB; picks steps, draws and sampler",
     )
     parser.add_argument(
         "--until",
-        type=_rule("Until"),
+        type=rule("Until"),
         metavar="U",
         help="draw until the answer is this certain: 0.01 (units of the answer) or gain:0.001",
     )

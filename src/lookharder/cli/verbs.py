@@ -14,6 +14,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from lookharder.batch import finish, predict_files
 from lookharder.budget import NO_TABLE
 from lookharder.chain import find
+from lookharder.cli.printing import show
+from lookharder.cli.study import run_study
 from lookharder.config import override
 from lookharder.conversion import Report, convert, upcycle_folder
 from lookharder.data.formats import MAX_SIDE
@@ -22,7 +24,6 @@ from lookharder.demo import demo
 from lookharder.errors import InputError
 from lookharder.evaluate import evaluate, protocol
 from lookharder.files import write_json
-from lookharder.gallery import Table
 from lookharder.inspection import inspect, tables
 from lookharder.outputs import prepare
 from lookharder.picture_files import gather
@@ -45,7 +46,7 @@ def run_demo(args: argparse.Namespace) -> int:
     with _bar(total=4 * args.count, desc="demo") as bar:
         scores = demo(predictor, args.out, args.count, bar.update)
     for task, evaluation in scores.items():
-        _print(task, score_table(evaluation), NOTES[task])
+        show(task, score_table(evaluation), NOTES[task])
     print(f"{args.count} scenes, all three tasks: {args.out / 'index.html'}")
     return 0
 
@@ -161,7 +162,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         )
     write_json(args.out, result.to_json())
     title = f"{args.task} on {args.data}, {len(examples)} pictures, protocol {result.protocol.name}"
-    _print(title, score_table(result, everything=True), NOTES[args.task])
+    show(title, score_table(result, everything=True), NOTES[args.task])
     print(
         f"{predictor.name}: {result.steps} steps, {result.members} draws, "
         f"{result.macs_per_image / 1e9:.3f} GMACs a picture: {args.out}"
@@ -180,7 +181,7 @@ def run_inspect(args: argparse.Namespace) -> int:
     if args.data is None:
         found = inspect(predictor.chain, resolution, args.steps, args.members)
         for title, table in tables(found).items():
-            _print(title, table)
+            show(title, table)
         return 0
     experts_of(predictor.chain)
     owned = predictor.chain.tasks
@@ -203,7 +204,7 @@ def run_inspect(args: argparse.Namespace) -> int:
             progress=bar.update,
         )
     write_report(report, args.out)
-    _print(f"{predictor.name} on {args.data}", summary(report), ROUTING_NOTE)
+    show(f"{predictor.name} on {args.data}", summary(report), ROUTING_NOTE)
     print(f"by layer, task and step: {args.out / 'routing.json'}, {args.out / 'routing.png'}")
     return 0
 
@@ -256,6 +257,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "inspect": run_inspect,
     "convert": run_convert,
     "upcycle": run_upcycle,
+    "study": run_study,
 }
 
 
@@ -271,20 +273,3 @@ def _load(args: argparse.Namespace) -> Predictor:
 def _bar(**keywords: Any) -> tqdm:
     """A progress bar on stderr; only on a terminal where nothing else is said."""
     return tqdm(**{"disable": None, "dynamic_ncols": True, **keywords})
-
-
-def _print(title: str, table: Table, note: str = "") -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table as RichTable
-
-    shown = RichTable(box=box.SIMPLE)
-    for i, name in enumerate(table.columns):
-        shown.add_column(name, justify="left" if i < 2 else "right", no_wrap=True)
-    for row in table.rows:
-        shown.add_row(*row)
-    console = Console(highlight=False)
-    console.print(title, style="bold", markup=False)
-    console.print(shown)
-    if note:
-        console.print(note + "\n", markup=False)

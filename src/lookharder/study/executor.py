@@ -15,7 +15,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -141,9 +140,7 @@ def slurm(
     executor.update_parameters(name="lookharder-study", timeout_min=1440, **(parameters or {}))
     command = [sys.executable, "-m", "lookharder.study.worker", str(path.absolute())]
     with executor.batch():
-        tasks = [
-            executor.submit(submitit.helpers.CommandFunction(command)) for _ in range(workers)
-        ]
+        tasks = [executor.submit(submitit.helpers.CommandFunction(command)) for _ in range(workers)]
     told: dict[str, State] = {}
     with _signals():
         while not all(task.done() for task in tasks):

@@ -106,7 +106,7 @@ class Ledger:
             retry: how often a job that failed is tried again.
         """
         log = self._log(name)
-        last = _read(log[-1]) if log else {"state": "planned"}
+        last: dict[str, Any] = _read(log[-1]) if log else {"state": "planned"}
         if last["state"] == "done" or (last["state"] == "failed" and last["attempts"] > retry):
             return None
         entry = {"state": "running", "owner": owner, "taken": time.time(), **_identity()}

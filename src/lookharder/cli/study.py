@@ -1,0 +1,75 @@
+"""The verb `study`: its arguments, which import nothing heavy, and what it does with them."""
+
+import argparse
+from pathlib import Path
+
+from lookharder.cli.arguments import whole
+
+EPILOG = """NAME is one of model-size, steps, draws, spacing, schedule, trade, pretraining, upcycling, resolution,
+generalist, or all. The same command resumes a study, whatever was killed; studies that share a DIR share
+their runs. SIGTERM and Ctrl-C give the runs back, saved, and exit with 75."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `lookharder study` takes."""
+    parser.add_argument("name", metavar="NAME", help="which study, or all")
+    parser.add_argument(
+        "--preset", default="laptop", metavar="P", help="how large: laptop or micro [%(default)s]"
+    )
+    parser.add_argument(
+        "--executor",
+        choices=("local", "slurm"),
+        default="local",
+        metavar="E",
+        help="local or slurm (needs the extra) [%(default)s]",
+    )
+    parser.add_argument(
+        "--workers", type=whole(1), default=1, metavar="W", help="runs at a time [%(default)s]"
+    )
+    parser.add_argument("--only", metavar="GLOB", help="runs of such titles, and what they need")
+    parser.add_argument(
+        "--retry", type=whole(0), default=0, metavar="N", help="tries of a failed run [%(default)s]"
+    )
+    parser.add_argument(
+        "--records", type=Path, metavar="FILE", help="measurements that need not be made again"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="what is left, and its cost")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results")
+
+
+def run_study(args: argparse.Namespace) -> int:
+    """`lookharder study`: a stop that was asked for exits with 75, and the same command resumes."""
+    from lookharder.cli.printing import show
+    from lookharder.outputs import prepare
+    from lookharder.study import command
+    from lookharder.study.worker import STOPPED, Stopped
+
+    known = command.known_records(args.records)
+    if not args.dry_run:
+        prepare(args.out)
+    plan, ledger, records = command.prepared(
+        args.name, args.preset, args.out, known, args.only, args.dry_run
+    )
+    if args.dry_run:
+        title = f"study {args.name}, preset {args.preset}, {args.workers} workers"
+        show(title, command.forecast(plan, ledger, args.workers))
+        return 0
+    try:
+        failed = command.execute(
+            plan,
+            ledger,
+            records,
+            executor=args.executor,
+            workers=args.workers,
+            retry=args.retry,
+            say=lambda line: print(line, flush=True),
+        )
+    except Stopped as stopped:
+        print(f"stopped by {stopped}, runs are given back; the same command resumes")
+        return STOPPED
+    for title, error in failed.items():
+        print(f"failed: {title}: {error}")
+    for path in command.laws(plan, records, args.out):
+        print(f"laws: {path}")
+    print(f"{len(plan.points)} points: {args.out / 'records.jsonl'}")
+    return 1 if failed else 0

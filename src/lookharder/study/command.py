@@ -1,0 +1,197 @@
+"""`lookharder study`: what is left of some studies, what it will cost, and doing it.
+
+OUT/runs/HASH/       every job, shared by all studies of the folder
+OUT/records.jsonl    every measurement, appended as it is made
+OUT/STUDY/laws.json  what a study found, once all of it is there
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from lookharder.errors import InputError
+from lookharder.gallery import Table
+from lookharder.scaling.record import Record, Records
+from lookharder.study.executor import EXECUTORS, cores
+from lookharder.study.grid import Point, Study
+from lookharder.study.jobs import Graph
+from lookharder.study.laptop import preset
+from lookharder.study.ledger import Ledger, State
+from lookharder.study.price import price
+from lookharder.study.results import carry, collect, finish
+from lookharder.study.studies import STUDIES, build
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Plan:
+    """What is left of some studies.
+
+    Attributes:
+        studies: in the order in which they are run.
+        jobs: all of theirs, shared ones once.
+        todo: hashes of those that are left, in an order in which they can be done.
+        answered: hashes of the measurements that records answer.
+    """
+
+    studies: tuple[Study, ...]
+    jobs: Graph
+    todo: tuple[str, ...]
+    answered: frozenset[str]
+
+    @property
+    def points(self) -> list[Point]:
+        """Of all studies."""
+        return [point for study in self.studies for point in study.points]
+
+
+def studies_named(name: str, size: str) -> tuple[Study, ...]:
+    """One study, or with "all" the ten, at the size of a preset."""
+    return tuple(build(each, preset(size)) for each in (STUDIES if name == "all" else (name,)))
+
+
+def plan(
+    studies: Sequence[Study], ledger: Ledger, answered: frozenset[str], only: str | None = None
+) -> Plan:
+    """What is left: measurements that neither a job nor a record answers, and what they need.
+
+    Args:
+        studies: whose.
+        ledger: what is done.
+        answered: hashes of the measurements that records answer.
+        only: pattern of the titles of the jobs that are wanted, e.g. `*n1*`; with them comes what they need.
+
+    Raises:
+        InputError: no title matches.
+    """
+    jobs = Graph(job for study in studies for job in study.jobs)
+    wanted = [point.job for study in studies for point in study.points]
+    if only is not None:
+        wanted = [job for job in jobs if fnmatch(job.title, only)]
+        if not wanted:
+            raise InputError(
+                "--only", repr(only), f"a pattern of {sorted({j.title for j in jobs})}"
+            )
+    left = [j.hash for j in wanted if j.hash not in answered and ledger.state(j.hash) != "done"]
+    needed = [job.hash for job in jobs.closure(left)]
+    todo = tuple(name for name in needed if ledger.state(name) != "done")
+    return Plan(studies=tuple(studies), jobs=jobs, todo=todo, answered=answered)
+
+
+def forecast(plan: Plan, ledger: Ledger, workers: int) -> Table:
+    """Study by study: runs, those that an earlier study of the list has, what is left, and its cost."""
+    columns = ["study", "runs", "shared", "done", "left", "PFLOPs", "core-hours", "hours"]
+    rows: list[list[str]] = []
+    seen: set[str] = set()
+    totals: list[float] = [0.0] * 6
+    left_of_all = set(plan.todo)
+    for study in plan.studies:
+        names = {job.hash for job in study.jobs}
+        shared, own = names & seen, names - seen
+        left = own & left_of_all
+        flops = sum(plan.jobs[name].cost for name in left)
+        seconds = sum(price(plan.jobs[name], plan.jobs.jobs).seconds for name in left)
+        done = sum(ledger.state(n) == "done" or n in plan.answered for n in own)
+        figures: list[float] = [
+            len(names),
+            len(shared),
+            done,
+            len(left),
+            flops / 1e15,
+            seconds / 3600,
+        ]
+        totals = [a + b for a, b in zip(totals, figures, strict=True)]
+        rows.append([study.name, *_row(figures, workers)])
+        seen |= names
+    rows.append(["all", *_row([*totals[:1], len(plan.jobs), *totals[2:]], workers)])
+    rows[-1][2] = ""
+    return Table(columns=columns, rows=rows)
+
+
+def _row(figures: Sequence[float], workers: int) -> list[str]:
+    *counts, flops, hours = figures
+    parallel = min(workers, cores())
+    return [
+        *(f"{n:.0f}" for n in counts),
+        f"{flops:.3f}",
+        f"{hours:.2f}",
+        f"{hours / parallel:.2f}",
+    ]
+
+
+def execute(
+    plan: Plan,
+    ledger: Ledger,
+    records: Records,
+    *,
+    executor: str,
+    workers: int,
+    retry: int,
+    say: Callable[[str], object],
+) -> dict[str, str]:
+    """Do what is left, writing records as they come.
+
+    Args:
+        plan: what.
+        ledger: where.
+        records: where to.
+        executor: a key of `EXECUTORS`.
+        workers: processes, or tasks of the cluster's array.
+        retry: how often a job that failed is tried again.
+        say: gets a line for every job that ends.
+
+    Returns:
+        The title and error of every job that failed.
+    """
+    for name in plan.todo:
+        ledger.plan(plan.jobs[name])
+    by_job: dict[str, list[Point]] = {}
+    for point in plan.points:
+        by_job.setdefault(point.job.hash, []).append(point)
+    ended = 0
+
+    def watch(name: str, state: State) -> None:
+        nonlocal ended
+        ended += state == "done"
+        collect(by_job.get(name, []), ledger, records)
+        job = plan.jobs[name]
+        took = f", {ledger.result(name)['seconds']:.0f} s" if state == "done" else ""
+        say(f"{ended}/{len(plan.todo)} {state} {name[:8]} {job.title}{took}")
+
+    if plan.todo:
+        EXECUTORS[executor](ledger, plan.todo, workers=workers, retry=retry, watch=watch)
+    return {
+        f"{name[:8]} {plan.jobs[name].title}": (ledger.error(name) or "").strip().splitlines()[-1]
+        for name in plan.todo
+        if ledger.state(name) == "failed"
+    }
+
+
+def known_records(path: Path | None) -> list[Record]:
+    """The records of a file; none where none is given."""
+    return [] if path is None else Records.read(path)
+
+
+def prepared(
+    name: str, size: str, out: Path, known: Sequence[Record], only: str | None, dry: bool
+) -> tuple[Plan, Ledger, Records]:
+    """The plan of a command line, with all that is known filed in OUT/records.jsonl, unless nothing may be written."""
+    studies = studies_named(name, size)
+    ledger, records = Ledger(out), Records(out / "records.jsonl")
+    points = [point for study in studies for point in study.points]
+    known = [*known, *(Records.read(records.path) if records.path.exists() else [])]
+    if dry:
+        answered = {p.job.hash for p in points} & {record.run for record in known}
+    else:
+        collect(points, ledger, records)
+        answered = carry(points, known, records)
+    return plan(studies, ledger, frozenset(answered), only), ledger, records
+
+
+def laws(plan: Plan, records: Records, out: Path) -> list[Path]:
+    """Fit the laws of every study all of whose points are recorded; the files written."""
+    found = Records.read(records.path) if records.path.exists() else []
+    have = {(record.study, record.run) for record in found}
+    whole = [s for s in plan.studies if {(s.name, p.job.hash) for p in s.points} <= have]
+    paths = [finish(study, found, out) for study in whole]
+    return [path for path in paths if path is not None]

@@ -1,0 +1,56 @@
+"""Presets: how large the studies are. `laptop` fits all ten into six hours of two cores; `micro` is for tests.
+
+lookharder study all --preset laptop --dry-run --out DIR        what it would cost, study by study
+"""
+
+from lookharder.errors import InputError
+from lookharder.study.grid import Preset
+
+LAPTOP = Preset(
+    sizes=("n1", "n2", "n3", "n4", "n5", "n6", "n7"),
+    seeds={"n6": 2, "n7": 1},
+    reference="n4",
+    small="n3",
+    trio=("n2", "n4", "n6"),
+    pretrain=1500,
+    pretrain_grid=(375, 750, 1500, 3000),
+    finetune=1500,
+    more=750,
+    resolutions=(24, 32, 48, 64),
+    steps=(1, 2, 5, 10, 20, 50),
+    draws=(1, 2, 5, 10, 15, 20),
+    scenes=6000,
+    held_out=256,
+    levels=10,
+)
+
+MICRO = Preset(
+    sizes=("n1", "n2"),
+    seeds={"n1": 1, "n2": 1},
+    reference="n1",
+    small="n1",
+    trio=("n1",),
+    pretrain=4,
+    pretrain_grid=(2, 4),
+    finetune=4,
+    more=2,
+    resolutions=(32, 48),
+    steps=(1, 2),
+    draws=(1, 2),
+    scenes=8,
+    held_out=4,
+    levels=2,
+)
+
+PRESETS = {"laptop": LAPTOP, "micro": MICRO}
+
+
+def preset(name: str) -> Preset:
+    """The preset of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in PRESETS:
+        raise InputError("--preset", repr(name), f"one of {sorted(PRESETS)}")
+    return PRESETS[name]

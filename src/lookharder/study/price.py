@@ -1,0 +1,107 @@
+"""What a job will cost, before it is begun: multiply-adds in closed form, and core-seconds by a measured rule.
+
+A core-second is a second of one core: two workers of one core each do two in a second. The rule is for one core of an
+x86 server and networks of a few million parameters; `python -m lookharder.study.price` measures yours against it.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from lookharder.models.config import DiTConfig
+from lookharder.models.flops import count
+from lookharder.models.moe import MoEConfig
+from lookharder.study.jobs import Job
+from lookharder.study.nano import NANO, recipe
+
+RATE = 20e9  # multiply-adds of one core in a second, products of matrices alone
+ITERATION = 0.04  # core-seconds of an iteration of batch 32 at 32 pixels, beside those products
+BLOCK = 0.008  # likewise, for each block of the network
+EXPERT_BLOCK = 0.012  # likewise, more for each block with experts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """Of one job.
+
+    Attributes:
+        macs: multiply-adds.
+        seconds: core-seconds.
+    """
+
+    macs: float
+    seconds: float
+
+
+def price(job: Job, jobs: Mapping[str, Job]) -> Price:
+    """What a job costs on its own, without those that it needs.
+
+    Args:
+        job: of a known kind.
+        jobs: at least those that it needs, directly or not, by hash.
+    """
+    config = job.config
+    if job.kind == "upcycle":
+        return Price(macs=0.0, seconds=1.0)
+    network = network_of(job, jobs)
+    if job.kind == "train":
+        made = recipe(config)
+        fields = sum(
+            share * task.fields
+            for task in made.chain.tasks
+            for name, share in made.train.mix.items()
+            if name == task.name
+        ) / sum(made.train.mix.values())
+        side = made.chain.model.input_size
+        macs = 3.0 * count(network, side, side).macs * made.train.batch_size * fields
+        load = made.train.batch_size / 32 * (1 + (made.chain.resolution / 32) ** 2) / 2
+        block = BLOCK + (EXPERT_BLOCK if network.moe else 0)
+        seconds = load * (ITERATION + block * network.depth) + macs / RATE
+        iterations = made.train.iterations
+        return Price(macs=iterations * macs, seconds=iterations * seconds)
+    side, images = network.input_size, config["scenes"]
+    calls = images * (
+        config["levels"] if job.kind == "loss" else config["steps"] * config["members"]
+    )
+    macs = float(calls * count(network, side, side).macs)
+    scoring = 3 + images * (0.01 + 0.02 * (config.get("members", 1) > 1))
+    return Price(macs=macs, seconds=scoring + macs / RATE + calls * network.depth * 3e-5)
+
+
+def network_of(job: Job, jobs: Mapping[str, Job]) -> DiTConfig:
+    """The network that a job trains, changes or measures."""
+    if job.kind == "train" and (not job.needs or job.config["adapt"]):
+        return recipe(job.config).chain.model
+    network = network_of(jobs[job.needs[0]], jobs)
+    if job.kind == "upcycle":
+        moe = MoEConfig(experts=job.config["experts"], active=job.config["active"], expert="gelu")
+        return replace(network, moe=moe)
+    return network
+
+
+def main() -> None:
+    """Core-seconds of an iteration of depth, measured and by the rule, for each size of the family."""
+    from lookharder.chain import Chain
+    from lookharder.data.source import open_data
+    from lookharder.seeding import torch_generator
+    from lookharder.study.nano import world
+    from lookharder.training.loop import start, train
+
+    data = open_data(world(64, 1, 32))
+    for size in NANO:
+        arguments = {"size": size, "mix": {"depth": 1.0}, "iterations": 100, "seed": 0}
+        config = {"recipe": "nano", "arguments": arguments, "adapt": False}
+        made, rule = recipe(config), price(Job(kind="train", config=config), {})
+        chain = Chain.build(made.chain, torch_generator(0))
+        steps = train(made.train, start(chain, made.train), chain, {"depth": data})
+        for _ in range(3):
+            next(steps)
+        began = time.process_time()
+        for _ in range(10):
+            next(steps)
+        measured = (time.process_time() - began) / 10
+        print(f"{size}  {measured:.3f} measured  {rule.seconds / 100:.3f} by the rule")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""From what jobs published to records, from records to laws.
+
+A record is filed under its study and place, but measured by a job: so a record of one study answers every study that
+has the same job on its bench, on any machine. Committed records are given with `--records`; what they answer, and what
+only they needed, is not run again.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lookharder.scaling.record import Record, Records
+from lookharder.study.grid import Point, Study
+from lookharder.study.ledger import Ledger
+
+METRICS = {  # what a measurement of a task reports; less is better
+    "depth": ("abs_rel", "delta1_error"),
+    "flow": ("epe",),
+    "amodal": ("iou_error", "iou_invisible_error"),
+    "loss": ("loss",),
+}
+
+
+def metrics(point: Point) -> tuple[str, ...]:
+    """Names of the metrics that the job of a point reports."""
+    return METRICS["loss" if point.job.kind == "loss" else point.job.config["task"]]
+
+
+def records_of(point: Point, ledger: Ledger) -> list[Record]:
+    """The records of a point whose job is done: one for each metric."""
+    entry = ledger.entry(point.job.hash)
+    result: Mapping[str, Any] = entry["result"]
+    found = []
+    for metric, value in result["metrics"].items():
+        record = Record(
+            study=point.study,
+            claim=point.claim,
+            run=point.job.hash,
+            point=dict(point.place),
+            seed=point.seed,
+            params=result["params"],
+            active_params=result["active_params"],
+            train_images=result["train_images"],
+            train_macs=float(result["train_macs"]),
+            train_macs_paper=float(result["train_macs_paper"]),
+            inference_macs=float(result["inference_macs"]),
+            inference_macs_paper=float(result["inference_macs_paper"]),
+            task=result["task"],
+            metric=metric,
+            value=value["value"],
+            low=min(value["low"], value["value"]),  # of equal values the last bits may differ
+            high=max(value["high"], value["value"]),
+            images=len(value["per_image"]),
+            per_image=tuple(value["per_image"]),
+            seconds=float(result["seconds"]),
+            machine=result["machine"],
+            versions=dict(result["versions"]),
+            time=float(entry["published"]),
+            protocol=result["protocol"],
+        )
+        found.append(record)
+    return found
+
+
+def collect(points: Iterable[Point], ledger: Ledger, records: Records) -> int:
+    """Append the records of all points whose jobs are done; how many were new."""
+    new = 0
+    for point in points:
+        if ledger.state(point.job.hash) == "done":
+            new += sum(records.append(record) for record in records_of(point, ledger))
+    return new
+
+
+def carry(points: Iterable[Point], known: Iterable[Record], records: Records) -> set[str]:
+    """Append what is known of the points, filed under their study and place; hashes of the jobs that this answers."""
+    by_job: dict[str, dict[str, Record]] = {}
+    for record in known:
+        by_job.setdefault(record.run, {})[record.metric] = record
+    answered = set()
+    for point in points:
+        found = by_job.get(point.job.hash, {})
+        if not set(metrics(point)) <= set(found):
+            continue
+        answered.add(point.job.hash)
+        for metric in metrics(point):
+            there = replace(found[metric], study=point.study, claim=point.claim, seed=point.seed)
+            records.append(replace(there, point=dict(point.place)))
+    return answered
+
+
+def finish(study: Study, records: Iterable[Record], out: Path) -> Path | None:
+    """Fit the laws of a study into OUT/STUDY/laws.json; None, and no file, where there is nothing to fit."""
+    return None

@@ -1,0 +1,255 @@
+"""What the kinds of jobs do: each a function of (its folder, what it is told, the folders of what it needs).
+
+    train       a recipe, from its start or from the model of the job that it needs      -> FOLDER/run, FOLDER/model
+    upcycle     the model of the job that it needs, with experts                         -> FOLDER/model
+    evaluate    predictions of a model against held-out scenes, image by image           -> numbers
+    loss        the diffusion loss of a model on held-out scenes, at fixed noise levels  -> numbers
+
+A result tells what a record needs: the network's cost, the compute spent on it so far, and each metric with its
+interval over images. A stage that is stopped can be called again: a training goes on where it was.
+"""
+
+import fcntl
+import json
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lookharder import __version__
+from lookharder.chain import Chain
+from lookharder.config import to_json
+from lookharder.conversion import upcycle_folder
+from lookharder.data.example import Dataset
+from lookharder.data.source import HELD_OUT_SEED, DataConfig, open_data
+from lookharder.evaluate import evaluate as score
+from lookharder.evaluate import protocol
+from lookharder.metrics.statistics import bootstrap_mean
+from lookharder.models.flops import breakdown
+from lookharder.predict import Predictor
+from lookharder.study.nano import recipe, world
+from lookharder.study.start import adapted
+from lookharder.study.validation import validation_loss
+from lookharder.study.worker import Stage, Stopped
+from lookharder.training.run import RunConfig, run
+
+SCORED = {  # metric of an evaluation -> (what is read from each row, what of it is reported: less is better)
+    "depth": {"abs_rel": ("abs_rel", False), "delta1_error": ("delta1", True)},
+    "flow": {"epe": ("epe", False)},
+    "amodal": {"iou_error": ("iou", True), "iou_invisible_error": ("iou_invisible", True)},
+}
+
+
+def train(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> dict[str, Any]:
+    """Run or resume a recipe, `{"recipe": NAME, "arguments" or "set": ...}`, from the model of `needs[0]` if any.
+
+    `"adapt": true` gives the tasks what that model has learnt about pictures, before it starts (see `start`).
+
+    Raises:
+        Stopped: a signal came; what was learnt is saved.
+    """
+    made = recipe(config)
+    before = {"train_macs": 0.0, "train_macs_paper": 0.0, "train_images": 0}
+    if needs:
+        before = _result(needs[0])
+        model = needs[0] / "model"
+        if config.get("adapt", False):
+            model = adapted(Chain.load(model), made.chain, folder / "start")
+        made = replace(made, init=str(model))
+    finished = folder / "run" / "model" / "README.md"  # written last
+    if not finished.exists():
+        _forget_another(made, folder / "run")
+        for data in made.data.values():
+            _opened(data)
+        for _ in run(made, folder / "run"):
+            pass
+        if not finished.exists():
+            raise Stopped(f"{folder}: saved, to be resumed")
+    if not (folder / "model").exists():
+        (folder / "model").symlink_to(Path("run", "model"))
+    shutil.rmtree(folder / "run" / "checkpoints", ignore_errors=True)  # the model is what is kept
+    chain = Chain.load(folder / "model")
+    fields = _fields(chain, made)
+    images = made.train.iterations * made.train.batch_size
+    macs, linear = _macs(chain)
+    return {
+        **_facts(chain),
+        "train_images": before["train_images"] + images,
+        "train_macs": before["train_macs"] + 3.0 * macs * images * fields,
+        "train_macs_paper": before["train_macs_paper"] + 2.0 * linear * images * fields,
+        "train_loss": _last_losses(folder / "run" / "metrics.jsonl"),
+    }
+
+
+def upcycle(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> dict[str, Any]:
+    """Experts for the model of `needs[0]`: `{"experts": E, "active": K, "seed": S}`."""
+    shutil.rmtree(folder / "model", ignore_errors=True)
+    report = upcycle_folder(
+        needs[0] / "model",
+        folder / "model",
+        experts=config["experts"],
+        active=config["active"],
+        seed=config["seed"],
+    )
+    before = _result(needs[0])
+    kept = {k: before[k] for k in ("train_images", "train_macs", "train_macs_paper")}
+    return {**kept, **_facts(Chain.load(folder / "model")), "checks": dict(report.checks)}
+
+
+class _Tuned(Predictor):
+    """A predictor some of whose options are given once, for all calls."""
+
+    options: Mapping[str, Any] = {}
+
+    def __call__(self, image: Any, task: str = "depth", **options: Any) -> Any:
+        return super().__call__(image, task, **{**options, **self.options})
+
+
+def evaluate(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> dict[str, Any]:
+    """Score the model of `needs[0]`.
+
+    `{"task", "scenes", "size", "steps", "members", "seed"}`, and optionally `sampler`, `spacing`, `noise_schedule`.
+    """
+    chain = Chain.load(needs[0] / "model")
+    predictor = _Tuned(chain, name=needs[0].name)
+    names = ("sampler", "spacing", "noise_schedule")
+    predictor.options = {name: config[name] for name in names if name in config}
+    task = config["task"]
+    result = score(
+        predictor,
+        task,
+        _opened(_held_out(config)),
+        data=_held_out(config).spec,
+        rules=protocol(task, "procedural", chain),
+        steps=config["steps"],
+        members=config["members"],
+        seed=config["seed"],
+    )
+    _, linear = _macs(chain)
+    calls = result.macs_per_image / max(1, _macs(chain)[0])
+    metrics = {}
+    for name, (row, error) in SCORED[task].items():
+        values = [r[row] for r in result.rows if r.get(row) is not None]
+        metrics[name] = _metric([1 - v for v in values] if error else values)
+    trivial = {k: v["mean"] for k, v in result.means.items() if k.startswith("trivial.")}
+    return {
+        **_lineage(needs[0], chain),
+        "task": task,
+        "protocol": result.protocol.hash,
+        "inference_macs": result.macs_per_image,
+        "inference_macs_paper": 2.0 * linear * calls,
+        "metrics": metrics,
+        "trivial": trivial,
+    }
+
+
+def loss(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> dict[str, Any]:
+    """Diffusion loss of the model of `needs[0]`: `{"task", "scenes", "size", "levels", "seed"}`.
+
+    Its compute axis is that of training alone; one forward stands for its inference.
+    """
+    chain = Chain.load(needs[0] / "model")
+    dataset = _opened(_held_out(config))
+    values = validation_loss(chain, config["task"], dataset, config["levels"], config["seed"])
+    macs, linear = _macs(chain)
+    return {
+        **_lineage(needs[0], chain),
+        "task": config["task"],
+        "protocol": f"loss at {config['levels']} levels",
+        "inference_macs": float(macs),
+        "inference_macs_paper": 2.0 * linear,
+        "metrics": {"loss": _metric(values.mean(1).tolist())},
+        "by_level": values.mean(0).tolist(),
+    }
+
+
+STAGES: dict[str, Stage] = {
+    "train": train,
+    "upcycle": upcycle,
+    "evaluate": evaluate,
+    "loss": loss,
+}
+
+
+def _forget_another(made: RunConfig, out: Path) -> None:
+    """Remove an unfinished run that the code, as it now is, would begin otherwise."""
+    path = out / "config.json"
+    if path.exists():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        wanted = to_json(made)
+        wanted["chain"] = found.get("chain") if made.init is not None else wanted["chain"]
+        if found != wanted:
+            shutil.rmtree(out)
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((folder / "done.json").read_text(encoding="utf-8"))["result"]
+    return value
+
+
+def _lineage(folder: Path, chain: Chain) -> dict[str, Any]:
+    """What was spent on a model, and what it is."""
+    before = _result(folder)
+    kept = {k: before[k] for k in ("train_images", "train_macs", "train_macs_paper")}
+    return {**kept, **_facts(chain)}
+
+
+def _facts(chain: Chain) -> dict[str, Any]:
+    config = chain.config.model
+    cost = breakdown(config, config.input_size, config.input_size).values()
+    return {
+        "params": sum(group.params for group in cost),
+        "active_params": sum(group.active_params for group in cost),
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "versions": {
+            "lookharder": __version__,
+            "torch": torch.__version__.split("+")[0],
+            "numpy": np.__version__,
+        },
+    }
+
+
+def _macs(chain: Chain) -> tuple[int, int]:
+    """Multiply-adds of one forward at the model's own resolution: all, and without those between tokens."""
+    config = chain.config.model
+    groups = breakdown(config, config.input_size, config.input_size)
+    every = sum(group.macs for group in groups.values())
+    return every, every - groups["attention"].macs
+
+
+def _fields(chain: Chain, made: RunConfig) -> float:
+    """Network inputs of one training example, on average over the mix."""
+    mix = made.train.mix
+    return sum(s * chain.task(name).fields for name, s in mix.items()) / sum(mix.values())
+
+
+def _held_out(config: Mapping[str, Any]) -> DataConfig:
+    """Scenes of a seed on which no recipe trains."""
+    return world(config["scenes"], HELD_OUT_SEED, config["size"])
+
+
+def _opened(data: DataConfig) -> Dataset:
+    """A data set; where it is rendered first, by one worker while the others wait."""
+    if data.store is None:
+        return open_data(data)
+    Path(data.store).mkdir(parents=True, exist_ok=True)
+    with (Path(data.store) / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return open_data(data)
+
+
+def _last_losses(path: Path) -> float:
+    """Training loss over the last tenth of a run."""
+    rows = [json.loads(line)["loss"] for line in path.read_text(encoding="utf-8").splitlines()]
+    last = rows[-max(1, len(rows) // 10) :]
+    return float(np.mean(last))
+
+
+def _metric(values: Sequence[float]) -> dict[str, Any]:
+    mean, low, high = bootstrap_mean(list(values), 0)
+    return {"value": mean, "low": low, "high": high, "per_image": list(values)}
