@@ -21,10 +21,6 @@ from lookharder.errors import InputError
 from lookharder.study.grid import Bench, Place, Preset, Study
 from lookharder.study.jobs import Job
 
-    "steps": 10,
-    "members": 5,
-}  # of the paper's 50 steps and 5 draws, what these networks still gain from
-
 
 def model_size(bench: Bench) -> str:
     """Figures 2 and 3: the same training at every size."""
