@@ -19,16 +19,14 @@ from lookharder.data.source import HELD_OUT_SEED
 from lookharder.evaluate import Evaluation, evaluate, protocol
 from lookharder.files import write_json
 from lookharder.gallery import Card, Picture, Section, write_gallery
-from lookharder.metrics.depth import align_affine
-from lookharder.outputs import amodal_overlay
+from lookharder.panels import PANELS, Cells, Panel
 from lookharder.predict import Prediction, Predictor
 from lookharder.scoreboard import MAIN, NOTES, score_table
-from lookharder.visualize import depth_to_rgb, flow_to_rgb, mask_overlay, montage
+from lookharder.visualize import montage
 
 SIZE = 64  # pixels of a scene
 ZOOM = 3  # pictures are written so many times larger
 TITLES = {"depth": "Depth", "flow": "Optical flow", "amodal": "Hidden objects"}
-Cells = list[tuple[str, np.ndarray]]  # caption, (H, W, 3) uint8
 
 
 def demo(
@@ -139,52 +137,3 @@ def _facts(task: str, row: Mapping[str, Any]) -> dict[str, str]:
 def _zoomed(picture: np.ndarray) -> np.ndarray:
     """Each pixel a square, so that a small picture shows what it is."""
     return picture.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
-
-
-def _depth_panel(example: Example, values: np.ndarray, painting: np.ndarray) -> Cells:
-    """The prediction aligned as it is scored, in the colours of the truth."""
-    depth, valid = _known(example.depth), _known(example.depth_valid)
-    low, high = np.quantile(depth[valid], (0.02, 0.98))
-    aligned, _, _ = align_affine(values[0], depth, valid)
-    return [
-        ("input", _rgb(example.image)),
-        ("truth: red is near, blue is far", depth_to_rgb(depth, low, high, valid)),
-        ("prediction: aligned to the truth", depth_to_rgb(np.asarray(aligned), low, high)),
-    ]
-
-
-def _flow_panel(example: Example, values: np.ndarray, painting: np.ndarray) -> Cells:
-    """Both fields in one scale of colours, that of the truth."""
-    truth = np.where(_known(example.flow_valid), _known(example.flow), np.nan)
-    longest = max(float(np.nanmax(np.hypot(*truth))), 1e-3)
-    return [
-        ("first frame", _rgb(example.image)),
-        ("second frame", _rgb(_known(example.second))),
-        (f"truth: longest {longest:.1f} px", flow_to_rgb(truth, longest)),
-        ("prediction", flow_to_rgb(values, longest)),
-    ]
-
-
-def _amodal_panel(example: Example, values: np.ndarray, painting: np.ndarray) -> Cells:
-    visible, image = _known(example.visible), example.image
-    return [
-        ("input: given part in blue", mask_overlay(_rgb(image), visible, (64, 128, 255))),
-        ("truth: hidden part in red", amodal_overlay(image, visible, _known(example.amodal))),
-        ("prediction", amodal_overlay(image, visible, values[0].astype(bool))),
-        ("whole truth", _rgb(_known(example.whole))),
-        ("whole prediction", painting),
-    ]
-
-
-Panel = Callable[[Example, np.ndarray, np.ndarray], Cells]
-PANELS: dict[str, Panel] = {"depth": _depth_panel, "flow": _flow_panel, "amodal": _amodal_panel}
-
-
-def _known(array: np.ndarray | None) -> np.ndarray:
-    assert array is not None, "the embedded world annotates everything"
-    return array
-
-
-def _rgb(image: np.ndarray) -> np.ndarray:
-    """(3, H, W) -> (H, W, 3)."""
-    return np.moveaxis(image, 0, -1)
