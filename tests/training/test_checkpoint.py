@@ -19,8 +19,9 @@ from torch import nn
 import lookharder.files
 from lookharder.errors import InputError
 from lookharder.seeding import numpy_generator, torch_generator
-from lookharder.training import checkpoint
 from lookharder.training.checkpoint import clean, load_latest, pack, save, unpack, verify
+from lookharder.training.checkpoint import folder as checkpoint_folder
+from lookharder.training.checkpoint import manifest as checkpoint_manifest
 from lookharder.training.optim import Ema, OptimConfig, build_optimizer, learning_rate
 
 CONFIG = OptimConfig(lr=0.01, lr_schedule="cosine", warmup=2, weight_decay=0.1)
@@ -356,7 +357,7 @@ def test_all_damaged_is_an_error_that_names_them_all(two):
 
 
 def test_a_later_format_is_refused_not_skipped(two, monkeypatch):
-    monkeypatch.setattr(checkpoint, "FORMAT", 2)
+    monkeypatch.setattr(checkpoint_manifest, "FORMAT", 2)
     save(two, 3, filled(3), {})
     monkeypatch.undo()
     with pytest.raises(InputError, match="got format 2, allowed: format 1"):
@@ -386,7 +387,7 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, site: int) -> None:
         (Path, "mkdir", None),
         (Path, "rename", None),
         (Path, "write_bytes", lambda path, data: write(path, data[: len(data) // 2])),
-        (checkpoint, "save_file", lambda tensors, path: write(path, b"half")),
+        (checkpoint_folder, "save_file", lambda tensors, path: write(path, b"half")),
     ):
         monkeypatch.setattr(owner, name, failing(getattr(owner, name), half))
 
@@ -419,7 +420,7 @@ def test_an_interrupt_inside_save_leaves_nothing_behind(two, monkeypatch):
     def interrupt(folder):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoint, "sync_folder", interrupt)
+    monkeypatch.setattr(checkpoint_folder, "sync_folder", interrupt)
     with pytest.raises(KeyboardInterrupt):
         save(two, 3, filled(3), {})
     assert names(two) == ["00000001", "00000002"]
@@ -439,7 +440,7 @@ def test_a_file_that_the_system_cuts_short_is_an_oserror(two):
 def test_space_is_checked_before_the_first_byte(two, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, 5_000_000))
-    monkeypatch.setattr(checkpoint, "save_file", None)
+    monkeypatch.setattr(checkpoint_folder, "save_file", None)
     with pytest.raises(OSError, match=r"9,048,576 bytes needed, 5,000,000 free") as error:
         save(two, 3, {"large": torch.zeros(2_000_000)}, {})
     assert error.value.errno == errno.ENOSPC

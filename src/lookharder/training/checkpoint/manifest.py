@@ -1,0 +1,81 @@
+"""The manifest of a checkpoint: what it holds, in a text that cannot change unseen.
+
+    manifest.json = JSON of (contents, seal),      seal = sha256(JSON of contents)
+
+A manifest is believed if rendering what it says gives its own bytes, and the files beside it if they have the size and
+the sha256 that it names.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+
+from lookharder.errors import InputError
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+class DamagedError(Exception):
+    """A checkpoint that is not what was once saved; the message says how."""
+
+
+def write(folder: Path, iteration: int, meta: dict[str, Any], files: dict[str, Any]) -> Path:
+    """Write the manifest of the files in `folder`; returns its path, not yet on the disk."""
+    contents = {
+        "format": FORMAT,
+        "iteration": iteration,
+        "meta": meta,
+        "versions": {"torch": str(torch.__version__), "safetensors": safetensors.__version__},
+        "files": files,
+    }
+    path = folder / MANIFEST
+    path.write_bytes(_render(contents))
+    return path
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """What a manifest says of a file."""
+    with path.open("rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": digest}
+
+
+def verify(path: Path) -> dict[str, Any]:
+    """Check one checkpoint, every byte of it, and return its manifest.
+
+    Raises:
+        DamagedError: saying what is wrong.
+        OSError: a file is missing or cannot be read.
+        InputError: the manifest is intact and of a format that this version does not know.
+    """
+    text = (path / MANIFEST).read_bytes()
+    try:
+        manifest: dict[str, Any] = json.loads(text)
+        del manifest["seal"]
+        sealed = _render(manifest) == text
+    except (ValueError, TypeError, KeyError):  # no JSON, no object, no seal
+        sealed = False
+    if not sealed:
+        raise DamagedError(f"{MANIFEST} is not as it was written")
+    if manifest["format"] != FORMAT:
+        raise InputError(f"checkpoint {path}", f"format {manifest['format']}", f"format {FORMAT}")
+    if manifest["iteration"] != int(path.name):
+        raise DamagedError(f"{MANIFEST} is that of iteration {manifest['iteration']}")
+    for name, expected in manifest["files"].items():
+        size = (path / name).stat().st_size
+        if size != expected["bytes"]:
+            raise DamagedError(f"{name} has {size} bytes instead of {expected['bytes']}")
+        if describe(path / name) != expected:
+            raise DamagedError(f"{name} has not the sha256 of its manifest")
+    return manifest
+
+
+def _render(contents: dict[str, Any]) -> bytes:
+    """The one text of a manifest: its JSON, sealed with the sha256 of itself."""
+    seal = hashlib.sha256(json.dumps(contents, allow_nan=False).encode()).hexdigest()
+    return (json.dumps(contents | {"seal": seal}, indent=2, allow_nan=False) + "\n").encode()
