@@ -39,7 +39,7 @@ NAME = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]+)", re.DOTALL)  # key, extensio
 NUMBERS = {"shard": np.int32, "offset": np.int64, "size": np.int64, "label": np.int32}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Index:
     """Where each example lies.
 
@@ -101,21 +101,19 @@ def open_index(root: Path) -> Index:
         stored = read_npz(root / INDEX)
         if stored["key"].tobytes() == key:
             keys = stored["keys"].tobytes().decode().split("\n")
-            numbers = [stored[name].astype(kind) for name, kind in NUMBERS.items()]
-            if {len(column) for column in numbers} == {len(keys)}:
-                return Index(shards, *numbers, keys)
+            numbers = {name: stored[name].astype(kind) for name, kind in NUMBERS.items()}
+            if {len(column) for column in numbers.values()} == {len(keys)}:
+                return Index(shards=shards, keys=keys, **numbers)
     except (InputError, KeyError, UnicodeDecodeError):
         pass  # none, damaged or of another version: written anew
     found = [(number, sample) for number, path in enumerate(shards) for sample in walk(path)]
-    keys = [sample.key for _, sample in found]
-    columns = [
-        [number for number, _ in found],
-        *([getattr(sample, name) for _, sample in found] for name in list(NUMBERS)[1:]),
-    ]
     index = Index(
-        shards,
-        *(np.array(c, kind) for c, kind in zip(columns, NUMBERS.values(), strict=True)),
-        keys,
+        shards=shards,
+        keys=[sample.key for _, sample in found],
+        shard=np.array([number for number, _ in found], np.int32),
+        offset=np.array([sample.offset for _, sample in found], np.int64),
+        size=np.array([sample.size for _, sample in found], np.int64),
+        label=np.array([sample.label for _, sample in found], np.int32),
     )
     _keep(index, key, root)
     return index
