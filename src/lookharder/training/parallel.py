@@ -17,11 +17,12 @@ one row FSDP2, between them HSDP.
 """
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -32,9 +33,7 @@ from lookharder.errors import InputError
 from lookharder.models.dit import DiT, DiTBlock
 from lookharder.models.moe import MoEConfig, Routing
 from lookharder.training.runtime import RuntimeConfig, pick_device
-from lookharder.training.sharding import is_parted, like, whole
-
-T = TypeVar("T")
+from lookharder.training.sharding import is_parted, whole
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,11 +78,11 @@ class Team:
         if self.config.shard == 1:
             from torch.nn.parallel import DistributedDataParallel
 
-            return DistributedDataParallel(
-                network, broadcast_buffers=False, gradient_as_bucket_view=True
-            )
+            return DistributedDataParallel(network, gradient_as_bucket_view=True)
         from torch.distributed.fsdp import fully_shard
 
+        # it is the image of the last tokens, which nobody writes on
+        warnings.filterwarnings("ignore", message=".* returned a view tensor")
         mesh = self.mesh["shard"] if self.config.shard == self.size else self.mesh
         for block in network.blocks:
             fully_shard(block, mesh=mesh)
@@ -135,19 +134,6 @@ class Team:
             full = whole(tensor)
             if self.main:
                 result[name] = full.cpu() if is_parted(tensor) else full
-        return result
-
-    def deal(
-        self, tensors: Mapping[str, Tensor], models: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
-        """The reverse of `gather`: whole tensors, which every rank has, laid out as their namesakes are.
-
-        What has no namesake of its shape stays as it is: whoever loads the tensors says what is wrong.
-        """
-        result = dict(tensors)
-        for name, model in models.items():
-            if name in result and is_parted(model) and result[name].shape == model.shape:
-                result[name] = like(result[name].to(self.device), model)
         return result
 
 
