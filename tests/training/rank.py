@@ -17,10 +17,9 @@ from safetensors.torch import save_file
 from lookharder.chain import Chain
 from lookharder.config import override
 from lookharder.data.example import Example
-from lookharder.data.source import DataConfig, open_data
 from lookharder.models.moe import MoEConfig
 from lookharder.recipes import smoke
-from lookharder.seeding import torch_generator
+from lookharder.seeding import numpy_generator, torch_generator
 from lookharder.training import checkpoint
 from lookharder.training.loop import averaged, start, train
 from lookharder.training.parallel import Team, distributed
@@ -43,24 +42,34 @@ CONFIG = override(
     ],
 )
 EXPERTS = MoEConfig(experts=4, active=2, shared=1, renormalise=True, balance=0.1, z=0.01)
-WORLD = open_data(DataConfig(spec="procedural:16:1", size=32))
 
 
 class Seen:
-    """A data set that notes what is read for iterations; the depths of its example `bad`, if any, are no numbers."""
+    """Sixteen random examples; it notes which are read for iterations. The depths of `bad`, if any, are no numbers."""
 
-    def __init__(self, task: str, bad: int | None) -> None:
+    def __init__(self, task: str, bad: int | None = None) -> None:
         self.task, self.bad = task, bad
         self.names: list[str] = []
 
     def __len__(self) -> int:
-        return len(WORLD)
+        return 16
 
     def __getitem__(self, index: int) -> Example:
-        example = WORLD[index]
         if threading.current_thread() is not threading.main_thread():
-            self.names.append(f"{self.task}/{example.name}")
-        return replace(example, depth=example.depth * np.nan) if index == self.bad else example
+            self.names.append(f"{self.task}/{index}")
+        generator = numpy_generator(7, index)
+        image, second = generator.integers(0, 256, (2, 3, 32, 32), dtype=np.uint8)
+        depth = generator.uniform(1, 5, (32, 32)).astype(np.float32)
+        return Example(
+            name=str(index),
+            image=image,
+            second=second,
+            depth=depth * np.float32(np.nan) if index == self.bad else depth,
+            depth_valid=generator.random((32, 32)) < 0.8,
+            flow=generator.normal(0, 3, (2, 32, 32)).astype(np.float32),
+            flow_valid=generator.random((32, 32)) < 0.8,
+            label=index % 3,
+        )
 
 
 def case(settings: dict, team: Team) -> tuple[dict, dict[str, torch.Tensor]]:

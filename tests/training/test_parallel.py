@@ -168,7 +168,7 @@ def test_autocast_rounds_the_loss_and_leaves_the_masters(name, settings, single)
 
 def test_a_bad_example_is_named_and_the_rest_learns(single):
     steps = single["trouble"][0]["steps"]
-    assert [step["skipped"] for step in steps] == [[], [], ["depth/procedural/1/3"], []]
+    assert [step["skipped"] for step in steps] == [[], [], ["depth/3"], []]
     assert [step["excluded"] for step in steps] == [False, True, False, False]
 
 
@@ -226,7 +226,7 @@ def test_a_shard_that_does_not_divide_the_ranks_is_refused(monkeypatch):
 
 
 class Resized(Seen):
-    """Scenes of another size."""
+    """Examples of another size."""
 
     def __getitem__(self, index: int) -> Example:
         return replace(super().__getitem__(index), image=np.zeros((3, 64, 64), np.uint8))
@@ -242,7 +242,7 @@ class Resized(Seen):
 def test_a_batch_that_cannot_be_dealt_is_refused(ranks, other, message):
     chain = Chain.build(CONFIG.chain, torch_generator(0))
     team = Team(size=ranks, config=RuntimeConfig(accumulate=3))
-    datasets = {task: Seen(task, None) for task in CONFIG.train.mix}
-    datasets["depth"] = other("depth", None)
+    datasets = {task: Seen(task) for task in CONFIG.train.mix}
+    datasets["depth"] = other("depth")
     with pytest.raises(InputError, match=message):
         next(train(CONFIG.train, start(chain, CONFIG.train, team), chain, datasets))
