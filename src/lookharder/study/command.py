@@ -83,7 +83,7 @@ def forecast(plan: Plan, ledger: Ledger, workers: int) -> Table:
     columns = ["study", "runs", "shared", "done", "left", "PFLOPs", "core-hours", "hours"]
     rows: list[list[str]] = []
     seen: set[str] = set()
-    totals: list[float] = [0.0] * 6
+    totals: list[int | float] = [0] * 6
     left_of_all = set(plan.todo)
     for study in plan.studies:
         names = {job.hash for job in study.jobs}
@@ -92,7 +92,7 @@ def forecast(plan: Plan, ledger: Ledger, workers: int) -> Table:
         flops = sum(plan.jobs[name].cost for name in left)
         seconds = sum(price(plan.jobs[name], plan.jobs.jobs).seconds for name in left)
         done = sum(ledger.state(n) == "done" or n in plan.answered for n in own)
-        figures: list[float] = [
+        figures: list[int | float] = [
             len(names),
             len(shared),
             done,
@@ -108,7 +108,7 @@ def forecast(plan: Plan, ledger: Ledger, workers: int) -> Table:
     return Table(columns=columns, rows=rows)
 
 
-def _row(figures: Sequence[float], workers: int) -> list[str]:
+def _row(figures: Sequence[int | float], workers: int) -> list[str]:
     *counts, flops, hours = figures
     parallel = min(workers, cores())
     return [

@@ -33,6 +33,10 @@ class Price:
     seconds: float
 
 
+_PRICES: dict[str, Price] = {}  # by hash, which says all that a price depends on
+_NETWORKS: dict[str, DiTConfig] = {}
+
+
 def price(job: Job, jobs: Mapping[str, Job]) -> Price:
     """What a job costs on its own, without those that it needs.
 
@@ -40,6 +44,19 @@ def price(job: Job, jobs: Mapping[str, Job]) -> Price:
         job: of a known kind.
         jobs: at least those that it needs, directly or not, by hash.
     """
+    if job.hash not in _PRICES:
+        _PRICES[job.hash] = _price(job, jobs)
+    return _PRICES[job.hash]
+
+
+def network_of(job: Job, jobs: Mapping[str, Job]) -> DiTConfig:
+    """The network that a job trains, changes or measures; arguments as of `price`."""
+    if job.hash not in _NETWORKS:
+        _NETWORKS[job.hash] = _network(job, jobs)
+    return _NETWORKS[job.hash]
+
+
+def _price(job: Job, jobs: Mapping[str, Job]) -> Price:
     config = job.config
     if job.kind == "upcycle":
         return Price(macs=0.0, seconds=1.0)
@@ -68,8 +85,7 @@ def price(job: Job, jobs: Mapping[str, Job]) -> Price:
     return Price(macs=macs, seconds=scoring + macs / RATE + calls * network.depth * 3e-5)
 
 
-def network_of(job: Job, jobs: Mapping[str, Job]) -> DiTConfig:
-    """The network that a job trains, changes or measures."""
+def _network(job: Job, jobs: Mapping[str, Job]) -> DiTConfig:
     if job.kind == "train" and (not job.needs or job.config["adapt"]):
         return recipe(job.config).chain.model
     network = network_of(jobs[job.needs[0]], jobs)

@@ -1,0 +1,198 @@
+"""The ten studies: what they ask for, what it costs, and that nothing known is asked for again."""
+
+from pathlib import Path
+
+import pytest
+
+from lookharder.errors import InputError
+from lookharder.scaling.record import Records
+from lookharder.study.command import execute, forecast, laws, prepared, studies_named
+from lookharder.study.executor import EXECUTORS
+from lookharder.study.grid import Study
+from lookharder.study.laptop import LAPTOP
+from lookharder.study.ledger import Ledger
+from lookharder.study.nano import NANO, recipe
+from lookharder.study.price import network_of, price
+from lookharder.study.results import collect, metrics
+from lookharder.study.studies import STUDIES, build
+
+PAPER = ("model-size", "pretraining", "resolution", "upcycling", "steps", "draws", "schedule")
+
+
+@pytest.fixture(scope="module")
+def laptop() -> dict[str, Study]:
+    return {name: build(name, LAPTOP) for name in STUDIES}
+
+
+def test_the_laptop_preset_fits_six_hours_of_two_cores_with_a_fifth_to_spare(laptop):
+    jobs = {job.hash: job for study in laptop.values() for job in study.jobs}
+    assert len(laptop) == 10 and set(PAPER) < set(laptop)
+    seconds = sum(price(job, jobs).seconds for job in jobs.values())
+    assert seconds / 2 <= 0.8 * 6 * 3600
+    alone = sum(price(job, jobs).seconds for study in laptop.values() for job in study.jobs)
+    assert seconds < 0.7 * alone  # what sharing saves
+
+
+def test_the_family_spans_two_decades_and_repeats_what_hangs_on_little(laptop):
+    study = laptop["model-size"]
+    macs = {
+        point.place["size"]: price(point.job, study.jobs.jobs).macs
+        for point in study.points
+        if point.job.kind == "loss"
+    }
+    assert len(macs) >= 6 and max(macs.values()) / min(macs.values()) >= 100
+    assert set(macs) == set(NANO)
+    for name in ("pretraining", "resolution", "upcycling", "schedule", "spacing", "generalist"):
+        seeds = {}
+        for point in laptop[name].points:
+            place = (point.job.kind, *sorted(point.place.items()))
+            seeds.setdefault(place, set()).add(point.seed)
+        assert min(map(len, seeds.values())) >= 3, name
+
+
+def test_every_place_of_a_study_is_measured_once(laptop):
+    for study in laptop.values():
+        places = [
+            (metrics(p), p.job.config["task"], p.seed, tuple(sorted(p.place.items())))
+            for p in study.points
+        ]
+        assert len(places) == len(set(places)), study.name
+        assert all(point.job.hash in study.jobs for point in study.points)
+        for point in study.points:  # the seed of a point is that of all trainings behind it
+            lineage = study.jobs.closure([point.job.hash])
+            trained = [job for job in lineage if job.kind == "train"]
+            assert {job.config["arguments"]["seed"] for job in trained} == {point.seed}
+
+
+def test_every_training_of_the_preset_is_a_valid_recipe(laptop):
+    jobs = {job.hash: job for study in laptop.values() for job in study.jobs}
+    for job in jobs.values():
+        if job.kind == "train":
+            made = recipe(job.config)
+            network = network_of(job, jobs)
+            assert network.hidden_size == NANO[job.config["arguments"]["size"]].width
+            assert job.config["adapt"] == (
+                bool(job.needs)
+                and made.chain.model == network
+                and jobs[job.needs[0]].title.startswith("pre-train")
+            )
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, broken: str = "nothing") -> list[str]:
+    """An executor that publishes at once; the titles of what it was given."""
+    given: list[str] = []
+
+    def publish(ledger, jobs, *, workers, retry, watch):
+        for name in jobs:
+            job = ledger.job(name)
+            lease = ledger.take(name, "test")
+            assert all(ledger.state(need) == "done" for need in job.needs)
+            given.append(job.title)
+            if broken in job.title:
+                ledger.fail(lease, "Traceback\nValueError: broken")
+                watch(name, "failed")
+                return
+            values = {"value": 0.5, "low": 0.4, "high": 0.6, "per_image": [0.4, 0.6]}
+            task = job.config.get("task", "none")
+            names = (
+                ("loss",)
+                if job.kind == "loss"
+                else {
+                    "depth": ("abs_rel", "delta1_error"),
+                    "flow": ("epe",),
+                    "amodal": ("iou_error", "iou_invisible_error"),
+                    "none": (),
+                }[task]
+            )
+            result = {
+                "seconds": 1.0,
+                "params": 10,
+                "active_params": 9,
+                "train_images": 8,
+                "train_macs": 7.0,
+                "train_macs_paper": 6.0,
+                "inference_macs": 5.0,
+                "inference_macs_paper": 4.0,
+                "task": task,
+                "metrics": dict.fromkeys(names, values),
+                "machine": "none",
+                "versions": {},
+                "protocol": "none",
+            }
+            ledger.publish(lease, result)
+            watch(name, "done")
+
+    monkeypatch.setitem(EXECUTORS, "local", publish)
+    return given
+
+
+def go(name: str, out: Path, known=(), only=None):
+    plan, ledger, records = prepared(name, "micro", out, list(known), only, False)
+    said: list[str] = []
+    failed = execute(plan, ledger, records, executor="local", workers=1, retry=0, say=said.append)
+    return plan, ledger, records, said, failed
+
+
+def test_a_study_runs_once_and_its_records_are_enough_anywhere(tmp_path: Path, monkeypatch):
+    given = pretend(monkeypatch)
+    plan, ledger, records, said, failed = go("all", tmp_path / "a")
+    assert failed == {} and len(said) == len(given) == len(plan.todo) == len(plan.jobs)
+    assert len(set(given)) > 30
+    found = Records.read(records.path)
+    assert len(found) == sum(len(metrics(point)) for point in plan.points)
+    assert len({record.key for record in found}) == len(found)
+    assert collect(plan.points, ledger, records) == 0  # all there already
+
+    given.clear()
+    again, *_ = go("all", tmp_path / "a")
+    assert again.todo == () and given == []
+    total = forecast(again, ledger, 2).rows[-1]
+    assert total[3:] == [str(len(plan.jobs)), "0", "0.000", "0.00", "0.00"]
+    elsewhere, _, records, _, _ = go("all", tmp_path / "b", known=found)
+    assert elsewhere.todo == () and given == []
+    assert {r.key for r in Records.read(records.path)} == {r.key for r in found}
+    assert not (tmp_path / "b" / "runs").exists()
+
+
+def test_records_of_one_study_answer_another(tmp_path: Path, monkeypatch):
+    given = pretend(monkeypatch)
+    _, _, records, _, _ = go("trade", tmp_path / "a")
+    given.clear()
+    plan, _, mine, _, _ = go("model-size", tmp_path / "b", known=Records.read(records.path))
+    assert given and not any(title.startswith("depth, 1 x 1") for title in given)
+    found = Records.read(mine.path)
+    assert {record.study for record in found} == {"model-size"}
+    assert len(found) == sum(len(metrics(point)) for point in plan.points)
+
+
+def test_only_and_dry_runs(tmp_path: Path, monkeypatch):
+    given = pretend(monkeypatch)
+    plan, ledger, _ = prepared("model-size", "micro", tmp_path / "a", [], None, True)
+    row = dict(
+        zip(forecast(plan, ledger, 2).columns, forecast(plan, ledger, 2).rows[0], strict=True)
+    )
+    assert row["runs"] == row["left"] == str(len(plan.jobs)) and not (tmp_path / "a").exists()
+    go("model-size", tmp_path / "a", only="*loss: pre-train n2*")
+    assert [title.split(",")[0] for title in given] == [
+        "pre-train n2",
+        "generation loss: pre-train n2",
+    ]
+    with pytest.raises(InputError, match="--only"):
+        go("model-size", tmp_path / "a", only="no such")
+
+
+def test_a_failure_is_told_and_no_law_is_fitted(tmp_path: Path, monkeypatch):
+    pretend(monkeypatch, broken="fine-tune n2")
+    plan, _, records, said, failed = go("model-size", tmp_path)
+    ((title, error),) = failed.items()
+    assert "fine-tune n2" in title and error == "ValueError: broken"
+    assert "failed" in said[-1]
+    assert laws(plan, records, tmp_path) == []
+
+
+def test_unknown_names(tmp_path: Path):
+    with pytest.raises(InputError, match="model-size"):
+        studies_named("size", "laptop")
+    with pytest.raises(InputError, match="laptop"):
+        studies_named("steps", "desktop")
+    assert Ledger(tmp_path).state("nothing") == "planned"
