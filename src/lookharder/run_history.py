@@ -12,7 +12,7 @@ older row, the one iteration that it describes stands for them all. Processes ar
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,23 @@ from lookharder.errors import InputError
 from lookharder.gallery import Table
 
 Row = dict[str, Any]
+SHOWN = {  # of a summary: what the table calls it, digits, factor
+    "iterations": ("iterations", 0, 1.0),
+    "hours": ("hours", 2, 1.0),
+    "images_per_second": ("images/s", 1, 1.0),
+    "macs_per_second": ("GMACs/s", 1, 1e-9),
+    "mfu": ("MFU, %", 1, 100.0),
+    "data_wait": ("data wait, %", 1, 100.0),
+    "save_stall": ("save stall, %", 1, 100.0),
+    "validation_stall": ("validation, %", 1, 100.0),
+    "goodput": ("goodput, %", 1, 100.0),
+    "restarts": ("restarts", 0, 1.0),
+    "skipped": ("updates left out", 0, 1.0),
+}
+NOTE = (
+    "Hours since the first start, pauses included. Data wait is a share of the time in iterations; save stall, "
+    "validation and goodput are shares of the hours. A final loss is a median."
+)
 WINDOW = 1 / 20  # of a run: over so much of its rows a running median goes
 Numbers = Float[np.ndarray, "n"]
 
@@ -93,6 +110,15 @@ def read_history(folder: Path) -> History:
     validations = _lines(path, ("iteration",)) if path.exists() else []
     name = folder.resolve().name
     return History(name=name, config=config, rows=rows, validations=validations)
+
+
+def read_histories(folders: Sequence[Path]) -> list[History]:
+    """Read several runs; where two folders have one name, runs are called by their paths."""
+    histories = [read_history(folder) for folder in folders]
+    if len({history.name for history in histories}) == len(histories):
+        return histories
+    pairs = zip(histories, folders, strict=True)
+    return [replace(history, name=str(folder)) for history, folder in pairs]
 
 
 def _lines(path: Path, keys: Sequence[str]) -> list[Row]:
@@ -195,28 +221,16 @@ def _share(part: float | None, whole: float) -> float | None:
 
 
 def summary_table(histories: Sequence[History]) -> Table:
-    """A row for each run."""
+    """A column for each run; blank is what its rows do not tell."""
     tasks = list(dict.fromkeys(task for history in histories for task in history.tasks))
-    columns = ["run", "iterations", "hours", "images/s", "GMACs/s", "MFU %", "data wait %"]
-    columns += ["save %", "goodput %", "restarts", *(f"loss {task}" for task in tasks)]
-    rows = []
-    for history in histories:
-        found, losses = summary(history), final_losses(history)
-        rate = found["macs_per_second"]
-        percent = [_words(found[k], 1, 100) for k in ("mfu", "data_wait", "save_stall", "goodput")]
-        rows.append(
-            (
-                history.name,
-                f"{history.rows[-1]['iteration']:,}",
-                _words(found["hours"], 2),
-                _words(found["images_per_second"], 1),
-                _words(rate, 1, 1e-9),
-                *percent,
-                str(len(history.restarts)),
-                *(_words(losses.get(task), 4) for task in tasks),
-            )
-        )
-    return Table(columns=columns, rows=rows)
+    found = [summary(history) for history in histories]
+    losses = [final_losses(history) for history in histories]
+    rows = [
+        (name, *(_words(numbers[key], digits, factor) for numbers in found))
+        for key, (name, digits, factor) in SHOWN.items()
+    ]
+    rows += [(f"final loss, {t}", *(_words(loss.get(t), 4) for loss in losses)) for t in tasks]
+    return Table(columns=("", *(history.name for history in histories)), rows=rows)
 
 
 def _words(value: float | None, digits: int, factor: float = 1.0) -> str:

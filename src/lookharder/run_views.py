@@ -26,6 +26,7 @@ from lookharder.run_history import History, Row, final_losses, running_median, s
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's
 STYLES = ("-", "--", ":")  # of the runs beyond the colours
 INK, SOFT = "#1d1f24", "#8a93a1"
+SCORED = ("depth", "flow", "amodal")
 SUFFIXES = (".png", ".pdf", ".svg")
 POINTS, MOST = 600, 3000  # of a line, of points around it; more would not be seen
 
@@ -34,22 +35,35 @@ def draw_runs(histories: Sequence[History], path: str | Path, dpi: int = 150) ->
     """Write the figure; the suffix says the format.
 
     Raises:
-        InputError: no run, an unknown suffix, or no matplotlib.
+        InputError: no run, an unknown suffix, a path that cannot be, or no matplotlib.
     """
     path = Path(path)
-    if not histories:
-        raise InputError("RUN", "none", "one or more")
     if path.suffix not in SUFFIXES:
         raise InputError("--out", path, f"a file with one of the suffixes {list(SUFFIXES)}")
+    if path.is_dir() or any(parent.is_file() for parent in path.absolute().parents):
+        raise InputError("--out", path, "a file in a folder")
+    figure = figure_of(histories)
+    with atomic(path) as aside:
+        figure.savefig(aside, dpi=dpi)
+
+
+def figure_of(histories: Sequence[History]) -> Any:
+    """The figure, a `matplotlib.figure.Figure`.
+
+    Raises:
+        InputError: no run, or no matplotlib.
+    """
+    if not histories:
+        raise InputError("RUN", "none", "one or more")
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         allowed = "no figure, or the extra: pip install 'lookharder[plot]'"
-        raise InputError("--out", f"{path}, but {error}", allowed) from error
+        raise InputError("--out", f"a figure, but {error}", allowed) from error
 
     tasks = list(dict.fromkeys(task for history in histories for task in history.tasks))
-    scored = [t for t in tasks if any(f"{t}.ratio" in r for h in histories for r in h.validations)]
+    scored = [t for t in SCORED if any(f"{t}.ratio" in r for h in histories for r in h.validations)]
     panels: list[list[Callable[[Any], None]]] = [
         [partial(_draw_loss, histories=histories, task=task) for task in tasks],
         [partial(_draw_ratio, histories=histories, task=task) for task in scored],
@@ -67,9 +81,7 @@ def draw_runs(histories: Sequence[History], path: str | Path, dpi: int = 150) ->
             axis = figure.add_subplot(grid[i, j * span : (j + 1) * span])
             draw(axis)
             _finish(axis, histories)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as aside:
-        figure.savefig(aside, dpi=dpi)
+    return figure
 
 
 def _draw_loss(axis: Any, histories: Sequence[History], task: str) -> None:

@@ -226,7 +226,8 @@ def cut_back(folder: Path, iteration: int) -> None:
     if len(kept) < len(rows):
         _write(folder, kept)
     for path in (folder / "validation").glob("*.png"):
-        if path.stem.isdecimal() and int(path.stem) > iteration:
+        torn = path.name.startswith(".")  # what a kill has left of a picture
+        if torn or (path.stem.isdecimal() and int(path.stem) > iteration):
             path.unlink()
 
 

@@ -143,7 +143,7 @@ class Meter:
         return fields
 
 
-def _over(amount: float, seconds: float) -> float | None:
+def _over(amount: int | float, seconds: float) -> float | None:
     return amount / seconds if seconds > 0 else None
 
 

@@ -1,0 +1,30 @@
+"""The verb `plot`: its arguments, which import nothing heavy, and what it does with them."""
+
+import argparse
+from pathlib import Path
+
+EPILOG = """A RUN may still be going on. Without --out only the table is printed. The figure needs the extra `plot`
+(matplotlib): loss by task, validations where there are any, learning rate, gradient and throughput."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `lookharder plot` takes."""
+    parser.add_argument("run", nargs="+", type=Path, metavar="RUN", help="folders of `train`")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE.png", help="the figure; .pdf and .svg too"
+    )
+
+
+def run_plot(args: argparse.Namespace) -> int:
+    """`lookharder plot`."""
+    from lookharder.cli.printing import show
+    from lookharder.run_history import NOTE, read_histories, summary_table
+    from lookharder.run_views import draw_runs
+
+    histories = read_histories(args.run)
+    if args.out is not None:
+        draw_runs(histories, args.out)
+    show("runs", summary_table(histories), NOTE)
+    if args.out is not None:
+        print(f"{len(histories)} run{'s' * (len(histories) > 1)}: {args.out}")
+    return 0
