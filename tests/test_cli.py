@@ -34,6 +34,7 @@ FLAGS = {  # the command line grows on purpose
     "evaluate": "--data --device --help --members --model --out --seed --size --steps --task",
     "convert": "--autoencoder --from --heads --help --out",
     "upcycle": "--active --experts --help --no-renormalise --out --seed",
+    "plot": "--help --out",
     "study": "--dry-run --executor --help --only --out --preset --records --retry --workers",
     "inspect": "--data --device --help --members --out --resolution --seed --size --steps --task",
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lookharder import __version__
-from lookharder.cli import study
+from lookharder.cli import plot, study
 from lookharder.cli.arguments import rule, whole
 from lookharder.errors import InputError
 
@@ -84,6 +84,11 @@ def build() -> tuple[Parser, dict[str, Parser]]:
         ),
         "convert": (_convert, "published weights into a model folder, key by key", CONVERT),
         "upcycle": (_upcycle, "a dense model into a mixture of experts, its function kept", ""),
+        "plot": (
+            plot.add_arguments,
+            "runs as a figure and a table: losses, speed, goodput",
+            plot.EPILOG,
+        ),
         "study": (study.add_arguments, "run or resume a study of how errors scale", study.EPILOG),
     }
     parsers: dict[str, Parser] = {}

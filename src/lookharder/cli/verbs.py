@@ -14,6 +14,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from lookharder.batch import finish, predict_files
 from lookharder.budget import NO_TABLE
 from lookharder.chain import find
+from lookharder.cli.plot import run_plot
 from lookharder.cli.printing import show
 from lookharder.cli.study import run_study
 from lookharder.config import override
@@ -257,6 +258,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "inspect": run_inspect,
     "convert": run_convert,
     "upcycle": run_upcycle,
+    "plot": run_plot,
     "study": run_study,
 }
 
