@@ -1,5 +1,9 @@
 """The loop: order, proportions, learning, and independence from everything but (state, seed, iteration)."""
 
+import math
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -11,6 +15,7 @@ from lookharder.data.source import open_data
 from lookharder.errors import InputError
 from lookharder.recipes import smoke
 from lookharder.seeding import torch_generator
+from lookharder.training import checkpoint
 from lookharder.training.loop import TrainConfig, apportion, start, train
 
 SMALL = override(
@@ -107,6 +112,72 @@ def test_time_shift_moves_mass_to_noise():
     assert mean_time(1.0) == pytest.approx(0.5, abs=0.01)
     # E[s u / (1 + (s - 1) u)] = s (s - 1 - ln s) / (s - 1)^2
     assert mean_time(4.0) == pytest.approx(4 * (3 - 1.3863) / 9, abs=0.01)
+
+
+def snapshot(chain, state):
+    tensors = checkpoint.pack(chain.network, state.ema, state.optimizer)
+    return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def same(one, other):
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+class Poisoned:
+    """Scenes, the depths of whose first are no numbers."""
+
+    def __len__(self):
+        return len(DATA["depth"])
+
+    def __getitem__(self, index):
+        example = DATA["depth"][index]
+        return replace(example, depth=example.depth * np.float32("nan")) if index == 0 else example
+
+
+def test_an_update_that_is_not_finite_is_left_out_whole():
+    chain, state = fresh()
+    before, taken = snapshot(chain, state), []
+    for step in train(SMALL.train, state, chain, DATA | {"depth": Poisoned()}):
+        after = snapshot(chain, state)
+        assert same(before, after) == bool(step.skipped)
+        assert set(step.skipped) <= {"depth/procedural/1/0"}
+        assert math.isfinite(step.loss) == (not step.skipped)
+        before = after
+        taken.append(not step.skipped)
+    assert state.iteration == len(taken) == 6
+    # two depths an iteration, four scenes: the first is in every other iteration
+    assert sum(taken) == 3
+
+
+def test_where_only_the_gradient_overflows_all_are_named():
+    config = override(SMALL, ["train.iterations=1", 'train.weights={"depth":1e30}']).train
+    chain, state = fresh()
+    with torch.no_grad():  # an open gate
+        chain.network.final_layer.linear.weight.fill_(0.1)
+    before = snapshot(chain, state)
+    (step,) = train(config, state, chain, DATA)
+    assert math.isfinite(step.loss) and not math.isfinite(step.grad_norm)
+    assert {name.partition("/")[0] for name in step.skipped} == set(SMALL.train.mix)
+    assert same(before, snapshot(chain, state))
+
+
+def test_excluded_iterations_pass_without_a_trace():
+    chain, state = fresh()
+    state.excluded = [(2, 3), (6, 9)]
+    steps = {step.iteration: step for step in train(SMALL.train, state, chain, DATA)}
+    assert [i for i, step in steps.items() if step.excluded] == [2, 3, 6]
+    assert all(steps[i].loss == 0 and steps[i].images == 0 for i in (2, 3, 6))
+    other, state = fresh()
+    losses = {}
+    for begin, end in ((0, 1), (3, 5)):
+        state.iteration = begin
+        for step in train(SMALL.train, state, other, DATA):
+            losses[step.iteration] = step.loss
+            if step.iteration == end:
+                break
+    assert losses == {i: step.loss for i, step in steps.items() if not step.excluded}
+    for a, b in zip(chain.network.parameters(), other.network.parameters(), strict=True):
+        assert torch.equal(a, b)
 
 
 @pytest.mark.parametrize(

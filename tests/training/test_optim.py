@@ -15,6 +15,7 @@ from lookharder.training.optim import (
     Ema,
     OptimConfig,
     build_optimizer,
+    clip,
     ema_decay,
     learning_rate,
     parameter_groups,
@@ -121,6 +122,29 @@ def test_first_update_of_adamw_in_closed_form():
 def test_a_model_without_trainable_parameters_is_refused():
     with pytest.raises(InputError, match="no trainable parameter"):
         build_optimizer(nn.Identity(), OptimConfig())
+
+
+@pytest.mark.parametrize("limit", [None, 0.5, 20.0, 1e9])
+def test_clipping_is_that_of_torch(limit):
+    ours, theirs = Net(), Net()
+    generator = torch_generator(0, "gradients")
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        if mine.requires_grad:
+            mine.grad = torch.randn(mine.shape, generator=generator)
+            other.grad = mine.grad.clone()
+    norm = clip(ours, limit)
+    expected = nn.utils.clip_grad_norm_(theirs.parameters(), math.inf if limit is None else limit)
+    assert norm == float(expected)
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        if mine.requires_grad:
+            torch.testing.assert_close(mine.grad, other.grad)
+
+
+@pytest.mark.parametrize("poison", [math.inf, math.nan])
+def test_a_gradient_that_is_not_finite_has_no_finite_norm(poison):
+    model = nn.Linear(2, 2)
+    model.weight.grad, model.bias.grad = torch.full((2, 2), poison), torch.ones(2)
+    assert not math.isfinite(clip(model, 1.0))
 
 
 def test_ema_is_the_weighted_sum_of_all_weights():

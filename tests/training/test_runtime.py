@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lookharder.errors import InputError
-from lookharder.training.runtime import SIGNALS, Throughput, pick_device, signals
+from lookharder.training.runtime import SIGNALS, RuntimeConfig, Throughput, pick_device, signals
 
 
 def test_devices_by_name(monkeypatch):
@@ -70,3 +70,14 @@ def test_throughput_is_that_of_the_window():
     meter.update(40)
     assert meter.images_per_second == 60 / 3
     assert meter.seconds_left(100) == 5.0
+
+
+@pytest.mark.parametrize("name", ["shard", "accumulate"])
+def test_layouts_of_nothing_are_refused(name):
+    with pytest.raises(InputError, match=rf"runtime\.{name}: got 0, allowed: 1 or more"):
+        RuntimeConfig(**{name: 0})
+
+
+def test_an_unknown_precision_is_named():
+    with pytest.raises(Exception, match="precision"):  # by the type checker, where it is on
+        RuntimeConfig(precision="float16")
