@@ -88,8 +88,9 @@ def local(
                             log = path.parent / "workers.log"
                             raise RuntimeError(f"workers die before they take a job: {log}")
                         crew[i] = start()
+                began = time.perf_counter()
                 _tell(ledger, jobs, told, watch)
-                time.sleep(0.05)
+                time.sleep(max(0.05, 20 * (time.perf_counter() - began)))  # a twentieth of a core
         finally:
             _dismiss(crew)
         _tell(ledger, jobs, told, watch)
@@ -154,11 +155,12 @@ EXECUTORS: dict[str, Callable[..., None]] = {"local": local, "slurm": slurm}
 
 def _tell(ledger: Ledger, jobs: Sequence[str], told: dict[str, State], watch: Watch) -> None:
     for name in jobs:
-        if told.get(name) == "done" or (state := ledger.state(name)) not in ("done", "failed"):
+        ends = [ledger.folder(name) / f"{end}.json" for end in ("done", "failed")]
+        if told.get(name) == "done" or not any(end.exists() for end in ends):
             continue
-        if told.get(name) != state:
+        if (state := ledger.state(name)) in ("done", "failed") and told.get(name) != state:
+            told[name] = state
             watch(name, state)
-        told[name] = state
 
 
 def _entries(ledger: Ledger, jobs: Sequence[str]) -> int:

@@ -54,14 +54,14 @@ def train(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> dic
         Stopped: a signal came; what was learnt is saved.
     """
     made = recipe(config)
+    finished = folder / "run" / "model" / "README.md"  # written last
     before = {"train_macs": 0.0, "train_macs_paper": 0.0, "train_images": 0}
     if needs:
         before = _result(needs[0])
         model = needs[0] / "model"
-        if config.get("adapt", False):
+        if config.get("adapt", False) and not finished.exists():
             model = adapted(Chain.load(model), made.chain, folder / "start")
         made = replace(made, init=str(model))
-    finished = folder / "run" / "model" / "README.md"  # written last
     if not finished.exists():
         _forget_another(made, folder / "run")
         for data in made.data.values():
@@ -72,7 +72,8 @@ def train(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> dic
             raise Stopped(f"{folder}: saved, to be resumed")
     if not (folder / "model").exists():
         (folder / "model").symlink_to(Path("run", "model"))
-    shutil.rmtree(folder / "run" / "checkpoints", ignore_errors=True)  # the model is what is kept
+    for spent in (folder / "run" / "checkpoints", folder / "start"):  # the model is what is kept
+        shutil.rmtree(spent, ignore_errors=True)
     chain = Chain.load(folder / "model")
     fields = _fields(chain, made)
     images = made.train.iterations * made.train.batch_size
