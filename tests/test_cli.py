@@ -35,6 +35,8 @@ FLAGS = {  # the command line grows on purpose
     "convert": "--autoencoder --from --heads --help --out",
     "upcycle": "--active --experts --help --no-renormalise --out --seed",
     "plot": "--help --out",
+    "cache": "--autoencoder --batch-size --data --device --half --help --model --out --shard --size --task --workers",
+    "check": "--data --help",
     "study": "--dry-run --executor --help --only --out --preset --records --retry --workers",
     "inspect": "--data --device --help --members --out --resolution --seed --size --steps --task",
 }

@@ -14,6 +14,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from lookharder.batch import finish, predict_files
 from lookharder.budget import NO_TABLE
 from lookharder.chain import find
+from lookharder.cli.cache import run_cache
+from lookharder.cli.check import run_check
 from lookharder.cli.plot import run_plot
 from lookharder.cli.printing import show
 from lookharder.cli.study import run_study
@@ -259,6 +261,8 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "convert": run_convert,
     "upcycle": run_upcycle,
     "plot": run_plot,
+    "cache": run_cache,
+    "check": run_check,
     "study": run_study,
 }
 

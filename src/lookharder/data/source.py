@@ -1,18 +1,31 @@
-"""A data set from a line of text: `procedural[:COUNT[:SEED]]` or `READER:PATH`."""
+"""A data set from a line of text: `procedural[:COUNT[:SEED]]`, `READER:PATH[?OPTIONS]` or `latents:DIR`.
+
+    folder:photos?depth_unit=mm&crop=64        photos of any size, as random crops of 64 x 64
+
+`crop=SIDE`, and `views=N` beside it, are options of every set of pictures: each example becomes N random crops (64),
+each a function of (example, view), so that an epoch sees every example in N windows.
+"""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from lookharder.data import readers
+from lookharder.data.augment import crop_resize
 from lookharder.data.example import Dataset, Example
+from lookharder.data.latents import LatentSet, read_manifest, verify
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.store import store
 from lookharder.errors import InputError
-from lookharder.seeding import keyed_seed
+from lookharder.seeding import keyed_seed, numpy_generator
 
 HELD_OUT_SEED = 1_000_003  # the evaluation scenes; no recipe trains on this seed
+VIEWS = 64  # crops of each example, unless `views` says otherwise
+MEMORY = 4 * 2**30  # bytes of examples that a data set without a store keeps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +33,7 @@ class DataConfig:
     """One data set of a recipe.
 
     Attributes:
-        spec: `procedural[:COUNT[:SEED]]` or `READER:PATH`.
+        spec: `procedural[:COUNT[:SEED]]`, `READER:PATH[?OPTIONS]` or `latents:DIR`.
         size: height and width of procedural scenes, pixels.
         textures: folder of photographs for the surfaces of procedural scenes, beside the built-in patterns.
         store: folder that keeps rendered scenes between runs; None keeps them in memory.
@@ -40,7 +53,92 @@ def open_spec(spec: str, size: int, textures: str | None = None) -> Dataset:
     Raises:
         InputError: for an unknown reader, a COUNT or SEED that is no whole number, or what the reader finds wrong.
     """
+    plain, crops = _crops(spec)
+    return crops(_open(plain, size, textures))
+
+
+def open_data(config: DataConfig) -> Dataset:
+    """The data set of a recipe, each example made once: on disk where `store` says, else in memory as far as it goes.
+
+    Latents stay where they are. Crops are taken anew each time, of examples that are kept.
+    """
+    plain, crops = _crops(config.spec)
+    dataset = _open(plain, config.size, config.textures)
+    if isinstance(dataset, LatentSet):
+        return dataset
+    if config.store is None:
+        return crops(Remembered(dataset))
+    textures = config.textures or ""
+    key = f"{config.size}-{keyed_seed(config.spec, config.size, textures, _code()):016x}"
+    return store(crops(dataset), Path(config.store), key, config.workers)
+
+
+def examine(
+    spec: str,
+    start: Callable[[int], object] | None = None,
+    tick: Callable[[], object] | None = None,
+) -> readers.Findings:
+    """Everything that is wrong with the set of a spec; arguments as in `readers.examine`.
+
+    Raises:
+        InputError: a spec that names nothing to look at.
+    """
     kind, _, rest = spec.partition(":")
+    if kind == "procedural":
+        raise InputError("--data", repr(spec), "READER:PATH or latents:DIR; scenes have no files")
+    if kind == "latents":
+        problems = [
+            readers.Problem(row=number, field="file", message=str(damage))
+            for number, damage in enumerate(verify(rest), start=1)
+        ]
+        examples = 0 if problems else read_manifest(Path(rest))[0].count
+        return readers.Findings(examples=examples, problems=problems)
+    return readers.examine(_crops(spec)[0], start, tick)
+
+
+class Remembered:
+    """A data set that makes each example once and keeps it in memory, until `most` bytes are full."""
+
+    def __init__(self, dataset: Dataset, most: int = MEMORY) -> None:
+        self.dataset = dataset
+        self.free = most
+        self.kept: dict[int, Example] = {}
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Example:
+        if index in self.kept:
+            return self.kept[index]
+        example = self.dataset[index]
+        size = sum(
+            value.nbytes for value in vars(example).values() if isinstance(value, np.ndarray)
+        )
+        if size <= self.free:
+            self.free -= size
+            self.kept[index] = example
+        return example
+
+
+class Crops:
+    """Random crops at one size of examples of any: item i is view i // n of example i % n, of n examples."""
+
+    def __init__(self, dataset: Dataset, side: int, views: int) -> None:
+        self.dataset, self.side, self.views = dataset, side, views
+
+    def __len__(self) -> int:
+        return self.views * len(self.dataset)
+
+    def __getitem__(self, index: int) -> Example:
+        view, item = divmod(range(len(self))[index], len(self.dataset))
+        generator = numpy_generator("crop", item, view)
+        return crop_resize(self.dataset[item], generator, (self.side, self.side))
+
+
+def _open(spec: str, size: int, textures: str | None) -> Dataset:
+    kind, _, rest = spec.partition(":")
+    if kind == "latents":
+        return LatentSet(rest)
     if kind == "procedural":
         count, seed = _whole_numbers(spec, rest)
         return ProceduralWorld(
@@ -49,28 +147,21 @@ def open_spec(spec: str, size: int, textures: str | None = None) -> Dataset:
     return readers.open_data(spec)
 
 
-def open_data(config: DataConfig) -> Dataset:
-    """The data set of a recipe, each example made once: on disk where `store` says, else in memory."""
-    dataset = open_spec(config.spec, config.size, config.textures)
-    if config.store is None:
-        return Remembered(dataset)
-    textures = config.textures or ""
-    key = f"{config.size}-{keyed_seed(config.spec, config.size, textures, _code()):016x}"
-    return store(dataset, Path(config.store), key, config.workers)
-
-
-class Remembered:
-    """A data set that makes each example once and keeps it in memory."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        self.length = len(dataset)
-        self._get = lru_cache(maxsize=None)(dataset.__getitem__)
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> Example:
-        return self._get(index)
+def _crops(spec: str) -> tuple[str, Callable[[Dataset], Dataset]]:
+    """A spec without `crop` and `views`, and what these make of its data set."""
+    path, mark, text = spec.rpartition("?")
+    parts = [part.partition("=") for part in text.split("&")] if mark and "=" in text else []
+    ours = {name: value for name, _, value in parts if name in ("crop", "views")}
+    if not ours:
+        return spec, lambda dataset: dataset
+    least = {"crop": 8, "views": 1}
+    for name, value in ours.items():
+        if not value.isdecimal() or int(value) < least[name] or "crop" not in ours:
+            allowed = "crop=SIDE[&views=N], whole numbers, SIDE 8 or more"
+            raise InputError("--data", f"{name}={value}", allowed)
+    others = "&".join("".join(part) for part in parts if part[0] not in ours)
+    side, views = int(ours["crop"]), int(ours.get("views", VIEWS))
+    return path + ("?" + others if others else ""), lambda dataset: Crops(dataset, side, views)
 
 
 def _whole_numbers(spec: str, rest: str) -> tuple[int, int]:

@@ -1,0 +1,100 @@
+"""The verb `cache`: its arguments, which import nothing heavy, and what it does with them."""
+
+import argparse
+from pathlib import Path
+
+from lookharder.cli.arguments import whole
+from lookharder.errors import InputError
+
+EPILOG = """Training reads the latents with data SPEC latents:DIR. The same command resumes what was stopped, and
+verifies what is finished: a damaged shard is encoded again."""
+TASKS = ("depth", "flow", "amodal", "generation")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `lookharder cache` takes."""
+    parser.add_argument(
+        "--data",
+        required=True,
+        metavar="SPEC",
+        help="procedural[:COUNT[:SEED]], or READER:PATH[?OPTIONS]",
+    )
+    parser.add_argument(
+        "--task", choices=TASKS, required=True, metavar="TASK", help=", ".join(TASKS)
+    )
+    parser.add_argument("--model", metavar="M", help="its autoencoder and its task [tiny]")
+    parser.add_argument(
+        "--autoencoder",
+        metavar="A",
+        help="instead of a model's: pixel, tiny (the shipped one) or a folder; the task's defaults",
+    )
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        metavar="D",
+        help="auto, cpu or cuda [%(default)s]",
+    )
+    parser.add_argument(
+        "--size", type=whole(8), metavar="S", help="side of procedural scenes [the model's, or 64]"
+    )
+    parser.add_argument(
+        "--shard", type=whole(1), default=1024, metavar="N", help="examples a file [%(default)s]"
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=whole(1),
+        default=16,
+        metavar="B",
+        help="examples encoded together [%(default)s]",
+    )
+    parser.add_argument(
+        "--workers", type=whole(1), default=1, metavar="W", help="reading processes [%(default)s]"
+    )
+    parser.add_argument("--half", action="store_true", help="float16 on disk, half the size")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of latents")
+
+
+def run_cache(args: argparse.Namespace) -> int:
+    """`lookharder cache`."""
+    from tqdm import tqdm
+
+    from lookharder.caching import CacheConfig, cache_latents, open_autoencoder
+    from lookharder.chain import Chain, find
+    from lookharder.data.source import open_spec
+    from lookharder.outputs import prepare
+    from lookharder.tasks.registry import TASKS as REGISTRY
+    from lookharder.training.runtime import pick_device
+
+    if args.model is not None and args.autoencoder is not None:
+        raise InputError("--model, --autoencoder", "both", "one of them: a model has its own")
+    device = pick_device(args.device)
+    if args.autoencoder is not None:
+        codec, task, size = open_autoencoder(args.autoencoder), REGISTRY[args.task](), 64
+    else:
+        chain = Chain.load(find(args.model or "tiny"))
+        codec, task, size = chain.autoencoder, chain.task(args.task), chain.config.resolution
+    size = size if args.size is None else args.size
+    dataset = open_spec(args.data, size)
+    prepare(args.out)
+    with tqdm(total=len(dataset), desc="cache", disable=None, dynamic_ncols=True) as bar:
+        found = cache_latents(
+            dataset,
+            args.out,
+            CacheConfig(
+                spec=args.data,
+                size=size,
+                shard=args.shard,
+                dtype="float16" if args.half else "float32",
+                batch_size=args.batch_size,
+                workers=args.workers,
+            ),
+            task=task,
+            codec=codec,
+            device=device,
+            start=bar.update,
+            tick=bar.update,
+        )
+    latents = f"{len(found)} examples in both flips, {found.facts.shards} shards"
+    print(f"{latents}, verified: latents:{args.out}")
+    return 0

@@ -1,0 +1,109 @@
+"""Crops of photos of any size, and what is kept in memory."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lookharder.cli import main
+from lookharder.data import formats
+from lookharder.data.example import Example, collate
+from lookharder.data.source import DataConfig, Remembered, examine, open_data, open_spec
+from lookharder.errors import InputError
+
+RNG = np.random.default_rng(2)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three photos of three sizes, with depth."""
+    for name, (height, width) in {"a": (40, 70), "b": (50, 20), "c": (16, 16)}.items():
+        formats.write_image(
+            tmp_path / f"{name}.png", RNG.integers(0, 256, (3, height, width), np.uint8)
+        )
+        formats.write_depth_png(tmp_path / f"{name}_depth.png", RNG.uniform(1, 9, (height, width)))
+    return tmp_path
+
+
+def test_photos_of_any_size_make_a_batch(photos: Path):
+    spec = f"folder:{photos}?depth_unit=mm&crop=24&views=5"
+    data = open_data(DataConfig(spec=spec))
+    assert len(data) == 15
+    batch = collate([data[i] for i in range(15)])
+    assert batch.image.shape == (15, 3, 24, 24) and batch.need("depth_valid").all()
+    assert batch.name == ("a.png", "b.png", "c.png") * 5
+    again = open_spec(spec, 64)
+    for index in (14, 0, 7):  # a function of the index alone
+        np.testing.assert_array_equal(data[index].image, again[index].image)
+    pictures = {data[index].image.tobytes() for index in range(0, 15, 3)}
+    assert len(pictures) == 5
+    for index in (15, -16):
+        with pytest.raises(IndexError):
+            data[index]
+    assert len(open_spec(f"folder:{photos}?depth_unit=mm&crop=24", 64)) == 64 * 3
+    assert len(open_spec(f"folder:{photos}?depth_unit=mm", 64)) == 3
+
+
+def test_crops_of_scenes_and_their_store(tmp_path: Path):
+    config = DataConfig(spec="procedural:1:1?crop=16&views=3", size=32)
+    stored = open_data(DataConfig(**vars(config) | {"store": str(tmp_path), "workers": 1}))
+    fresh = open_data(config)
+    assert len(stored) == len(fresh) == 3
+    np.testing.assert_array_equal(stored[2].flow, fresh[2].flow)
+
+
+@pytest.mark.parametrize("options", ["crop=7", "crop=big", "crop=16&views=0", "views=3", "crop="])
+def test_bad_crops(photos: Path, options: str):
+    with pytest.raises(InputError, match=r"--data: got (crop|views)=.*crop=SIDE"):
+        open_spec(f"folder:{photos}?{options}", 64)
+
+
+class Counting:
+    """Four examples of 192 bytes, and how often each was made."""
+
+    def __init__(self) -> None:
+        self.made = [0] * 4
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int, /) -> Example:
+        self.made[index] += 1
+        return Example(name=str(index), image=np.full((3, 8, 8), index, np.uint8))
+
+
+def test_memory_is_filled_and_no_further():
+    for room, made in ((4, [1, 1, 1, 1]), (2, [3, 3, 1, 1]), (0, [3, 3, 3, 3])):
+        counting = Counting()
+        data = Remembered(counting, most=room * 192 + 100)
+        for _ in range(3):
+            for index in (2, 3, 0, 1):
+                assert (data[index].image == index).all()
+        assert counting.made == made and len(data) == 4
+
+
+def test_what_can_be_examined(photos: Path):
+    assert examine(f"folder:{photos}?depth_unit=mm&crop=24").examples == 3
+    (problem, *_) = examine(f"folder:{photos}").problems
+    assert (problem.row, problem.field) == (1, "depth_unit")
+    with pytest.raises(InputError, match="scenes have no files"):
+        examine("procedural:3")
+    (damage,) = examine(f"latents:{photos}").problems
+    assert "manifest.json: got No such file" in damage.message
+
+
+def test_the_verb_check(photos: Path, capsys: pytest.CaptureFixture):
+    assert main(["check", "--data", f"folder:{photos}?depth_unit=mm"]) == 0
+    assert "3 examples, no faults" in capsys.readouterr().out
+    assert main(["check", "--data", f"folder:{photos}?depth_unit=m"]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4 and lines[0].startswith(f"row 1, depth: {photos}/a_depth.png: median ")
+    (photos / "b.png").write_bytes((photos / "b.png").read_bytes()[:200])
+    assert main(["check", "--data", f"folder:{photos}?depth_unit=mm"]) == 2
+    (line, last) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"row 2, image: {photos}/b.png: got ") and ", allowed: " in line
+    assert last.endswith("1 fault")
+    for spec in ("folder:nowhere", "nobody:x", "procedural:3"):
+        assert main(["check", "--data", spec]) == 2
+        said = capsys.readouterr()
+        assert said.out == "" and said.err.count("\n") == 1
