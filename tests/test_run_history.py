@@ -79,10 +79,18 @@ def test_an_older_row_stands_for_the_iterations_since_the_one_before(tmp_path):
 
 def test_updates_left_out_and_spans_excluded(tmp_path):
     rows = killed_once()
-    rows[1] |= {"skipped": ["depth/a"], "loss": float("nan")}
+    rows[1] |= {
+        "skipped": ["depth/a"],
+        "loss": None,
+        "grad_norm": None,
+        "losses": {"depth": None, "flow": 0.5},
+    }
     rows[3] |= {"excluded": True, "losses": {}}
     history = read_history(write(tmp_path / "run", rows))
     assert (history.skipped, history.excluded) == ([20], [(30, 40)])
+    history.rows[3]["passed_over"] = {"first": 35, "last": 52, "back_to": 30}
+    history.rows[4]["excluded"] = True  # within that window
+    assert history.excluded == [(34, 52)]
     assert history.tasks == ["depth", "flow"]
     assert set(final_losses(history)) == {"depth", "flow"}
 

@@ -82,12 +82,14 @@ class History:
 
     @property
     def excluded(self) -> list[tuple[int, int]]:
-        """Spans that were passed over, from one row to the next."""
-        return [
-            (before["iteration"], row["iteration"])
-            for before, row in pairwise([{"iteration": 0}, *self.rows])
-            if row.get("excluded")
-        ]
+        """Spans that were passed over: as the first of their rows tells, or else from the row before to its own."""
+        spans: list[tuple[int, int]] = []
+        for before, row in pairwise([{"iteration": 0}, *self.rows]):
+            if window := row.get("passed_over"):
+                spans.append((window["first"] - 1, window["last"]))
+            elif row.get("excluded") and not (spans and row["iteration"] <= spans[-1][1]):
+                spans.append((before["iteration"], row["iteration"]))
+        return spans
 
 
 def read_history(folder: Path) -> History:

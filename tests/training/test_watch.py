@@ -69,11 +69,10 @@ def test_a_row_sums_what_has_been_since_the_row_before():
     for seconds, waited in ((2.0, 0.5), (4.0, 1.0)):
         meter.update(step(seconds=seconds, data_seconds=waited))
         clock.pass_(seconds)
-    with meter.stalled("save"):
-        clock.pass_(3.0)
-    with meter.stalled("validation"):
+    clock.pass_(3.0)
+    with meter.validating():
         clock.pass_(1.0)
-    assert meter.row() == {
+    assert meter.row(3.0) == {
         "images_per_second": 64 / 6,
         "macs_per_second": 1e6,  # two iterations of 3 M in 6 s
         "mfu": 2e6 / 12e6,
@@ -103,13 +102,13 @@ def test_what_was_left_out_is_work_that_does_not_count_and_what_was_excluded_is_
     assert row["images_per_second"] is row["macs_per_second"] is row["data_wait"] is None
 
 
-def test_a_failed_save_is_a_stall_all_the_same():
+def test_a_validation_that_fails_has_taken_its_time():
     clock = Clock()
     meter = Meter(1, clock=clock)
-    with pytest.raises(OSError, match="full"), meter.stalled("save"):
+    with pytest.raises(OSError, match="full"), meter.validating():
         clock.pass_(2.0)
         raise OSError("full")
-    assert meter.row()["save_seconds"] == 2.0
+    assert meter.row()["validation_seconds"] == 2.0
 
 
 def test_macs_of_an_iteration_are_those_that_torch_counts():
@@ -150,6 +149,7 @@ def test_scalars_are_the_numbers_of_a_row():
     assert found["speed/save_seconds"] == 0.0
     assert "speed/mfu" not in found  # it is None
     assert not {"iteration", "time", "skipped", "excluded"} & set(found)
+    assert scalars({"loss": None, "losses": {"depth": None, "flow": 1.0}}) == {"losses/flow": 1.0}
     validation = {"iteration": 5, "depth.abs_rel": 0.1, "depth.ratio": 0.5}
     assert scalars(validation) == {
         "validation/depth_abs_rel": 0.1,

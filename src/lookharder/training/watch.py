@@ -3,8 +3,8 @@
     meter = Meter(iteration_macs(chain, config.train, datasets), peak_flops(device, "bfloat16"))
     for step in train(...):
         meter.update(step)
-        with meter.stalled("save"): ...            # whatever keeps the loop from its next iteration
-        row = asdict(step) | meter.row()           # all since the row before, not of the last iteration alone
+        with meter.validating(): ...
+        row = asdict(step) | meter.row(saving)     # all since the row before, not of the last iteration alone
 
     images/s       images / time in iterations
     MACs/s         3 x MACs of one forward of the network, for each item / time in iterations: forward 1, backward 2
@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -103,7 +103,7 @@ class Meter:
         self.began = self.clock()
         self.images, self.computed = 0, 0
         self.seconds, self.waited, self.busy = 0.0, 0.0, 0.0
-        self.stalls = {"save": 0.0, "validation": 0.0}
+        self.validation = 0.0
 
     def update(self, step: TrainStep) -> None:
         """Count an iteration; one that was left out is work done, but not work that counts."""
@@ -116,17 +116,23 @@ class Meter:
         self.busy += 0.0 if step.skipped else step.seconds
 
     @contextmanager
-    def stalled(self, what: Literal["save", "validation"]) -> Iterator[None]:
-        """Around what the loop waits for between two iterations."""
+    def validating(self) -> Iterator[None]:
+        """Around a validation."""
         began = self.clock()
         try:
             yield
         finally:
-            self.stalls[what] += self.clock() - began
+            self.validation += self.clock() - began
 
-    def row(self) -> Fields:
-        """What has been since the row before; a rate over no time is None. Begins the next row."""
-        wall, saving = self.clock() - self.began, self.stalls["save"]
+    def row(self, saving: float = 0.0) -> Fields:
+        """What has been since the row before; a rate over no time is None. Begins the next row.
+
+        A run that goes back throws one away: what it has done since the row before is going to be done again.
+
+        Args:
+            saving: seconds for which the loop has waited for checkpoints since then.
+        """
+        wall = self.clock() - self.began
         rate = _over(self.macs * self.computed, self.seconds)
         fields: Fields = {
             "images_per_second": _over(self.images, self.seconds),
@@ -135,7 +141,7 @@ class Meter:
             "data_wait": _over(self.waited, self.seconds),
             "save_stall": _over(saving, wall),
             "save_seconds": saving,
-            "validation_seconds": self.stalls["validation"],
+            "validation_seconds": self.validation,
             "busy_seconds": self.busy,
             "started": self.started,
         }
@@ -152,14 +158,18 @@ def scalars(row: Mapping[str, Any]) -> dict[str, float]:
 
     What is None, a word or a flag is left out, and what identifies the row: its iteration and time.
     """
-    found: dict[str, float] = {}
+    found: dict[str, Any] = {}
     for key, value in row.items():
         if isinstance(value, Mapping):
-            found |= {f"{key}/{name}": float(number) for name, number in value.items()}
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            found[key] = float(value)
+            found |= {f"{key}/{name}": number for name, number in value.items()}
+        else:
+            found[key] = value
     ignored = ("iteration", "time", "started", "images")
-    return {_tag(key): value for key, value in found.items() if key not in ignored}
+    return {
+        _tag(key): float(value)
+        for key, value in found.items()
+        if key not in ignored and isinstance(value, int | float) and not isinstance(value, bool)
+    }
 
 
 def _tag(key: str) -> str:
