@@ -1,0 +1,28 @@
+"""Laws: how error falls with compute, size, data, steps and draws, fitted so that they can be believed.
+
+solver ─► form, fitting ─► allocation       `form` says what a law is, `fitting` where it comes from
+"""
+
+from lookharder.scaling.law.allocation import (
+    Profile,
+    Split,
+    fit_growth,
+    growth,
+    optimum,
+    profiles,
+)
+from lookharder.scaling.law.fitting import fit_law, fit_power_law
+from lookharder.scaling.law.form import HeldOut, Law
+
+__all__ = [
+    "HeldOut",
+    "Law",
+    "Profile",
+    "Split",
+    "fit_growth",
+    "fit_law",
+    "fit_power_law",
+    "growth",
+    "optimum",
+    "profiles",
+]

@@ -1,0 +1,224 @@
+"""From measurements to a law, with samples of the laws that other measurements would have given.
+
+    fit_power_law(compute, value)                       E + A C^-a         .exponent .offset .interval("exponent")
+    fit_law({"params": N, "images": D}, value)          E + A N^-a + B D^-b
+    fit_law({"steps": T, "draws": N}, value)            what denoising longer and averaging more give, at test time
+
+Two things would differ if all were measured again, and the bootstrap repeats both.
+
+Runs: another seed moves each point. The residuals of the fit, log y - log p, are dealt out anew to the fitted values,
+made larger by sqrt(n / (n - P)) because P unknowns were fitted to hide them, and by the random factor
+sqrt((n - P) / χ²), because few residuals do not tell their own size (the step from a normal to Student's interval).
+
+Images: the pictures of the test set are drawn anew, the same for all points because all were measured on the same
+ones. What one point's pictures do against another's is among the residuals already, so that intervals with images err
+on the wide side.
+
+No interval tells of a wrong form. The residuals do, and so does the held-out point.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from lookharder.errors import InputError
+from lookharder.scaling.law.form import HeldOut, Law
+from lookharder.scaling.law.solver import DELTA, Design, fit
+from lookharder.seeding import numpy_generator
+
+Values = Sequence[int] | Sequence[float] | Sequence[int | float] | np.ndarray
+Images = Sequence[Sequence[float]] | np.ndarray
+
+
+def fit_power_law(
+    compute: Values,
+    value: Values,
+    offset: bool = True,
+    *,
+    variable: str = "compute",
+    per_image: Images | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    hold_out: bool = True,
+    delta: float = DELTA,
+) -> Law:
+    """Fit value = E + A compute^-a; without offset, E = 0. The order of points does not matter.
+
+    Args:
+        compute: (n,) positive, in any unit: the exponent does not depend on it.
+        value: (n,) positive errors or losses.
+        offset: whether E is fitted.
+        variable: what `compute` is called, e.g. "steps".
+        per_image: (n, images) whose means are the values, if images are to be resampled too.
+        resamples: laws of resampled measurements, for intervals.
+        seed: of the resampling.
+        hold_out: whether to foretell the largest point from the others.
+        delta: of Huber's loss, on log value.
+
+    Raises:
+        InputError: fewer points than unknowns, too few different places, or a number that is not positive.
+    """
+    return fit_law(
+        {variable: compute},
+        value,
+        offset,
+        per_image=per_image,
+        resamples=resamples,
+        seed=seed,
+        hold_out=hold_out,
+        delta=delta,
+    )
+
+
+def fit_law(
+    variables: Mapping[str, Values],
+    value: Values,
+    offset: bool = True,
+    *,
+    per_image: Images | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    hold_out: bool = True,
+    delta: float = DELTA,
+) -> Law:
+    """Fit value = E + Σ_k A_k x_k^-a_k, a term for each variable; else as `fit_power_law`."""
+    names = tuple(variables)
+    if not names:
+        raise InputError("variables", "none", "at least one")
+    x = np.stack([_positive(name, values) for name, values in variables.items()], 1)
+    y = _positive("value", value)
+    images = None if per_image is None else np.asarray(per_image, np.float64)
+    _check(x, y, names, offset, images)
+    order = np.lexsort((y, *x.T[::-1]))
+    x, y = x[order], y[order]
+    images = None if images is None else images[order]
+
+    design = Design.of(x, offset)
+    log_y = np.log(y)
+    theta, _ = fit(design, log_y[None], delta, starts=8)
+    fitted = design.evaluate(theta)[0][0]
+    residuals = log_y - fitted
+    free = len(y) - design.unknowns
+    exact, *log_c = design.natural(theta)[0]
+    samples: tuple[tuple[float, ...], ...] = ()
+    if free > 0 and resamples > 0:
+        repeats = _again(fitted, residuals, free, images, resamples, seed)
+        again, _ = fit(design, repeats, delta, starts=2, finish=1, tolerance=1e-6)
+        samples = tuple(tuple(map(float, row)) for row in design.natural(again))
+    k, spread = len(names), ((log_y - log_y.mean()) ** 2).sum()
+    law = Law(
+        variables=names,
+        offset=float(exact),
+        log_coefficients=tuple(map(float, log_c[:k])),
+        exponents=tuple(map(float, log_c[k:])),
+        has_offset=offset,
+        points=len(y),
+        smallest=tuple(map(float, x.min(0))),
+        largest=tuple(map(float, x.max(0))),
+        r2=float(1 - (residuals**2).sum() / spread) if spread > 0 else 1.0,
+        scatter=float(np.sqrt((residuals**2).sum() / free)) if free > 0 else 0.0,
+        samples=samples,
+        residuals=tuple(map(float, residuals)),
+    )
+    if not hold_out:
+        return law
+    return replace(law, held_out=_hold_out(x, y, names, offset, images, resamples, seed, delta))
+
+
+def _again(
+    fitted: Float[np.ndarray, "n"],
+    residuals: Float[np.ndarray, "n"],
+    free: int,
+    images: Float[np.ndarray, "n I"] | None,
+    resamples: int,
+    seed: int,
+) -> Float[np.ndarray, "b n"]:
+    """Logarithms of the values that other runs on other images might have given."""
+    rng, n = numpy_generator(seed, "law"), len(fitted)
+    larger = np.sqrt(n / rng.chisquare(free, (resamples, 1)))  # sqrt(n / free) * sqrt(free / chi2)
+    repeats = fitted + larger * rng.choice(residuals, (resamples, n))
+    if images is not None:
+        share = rng.multinomial(
+            images.shape[1], np.full(images.shape[1], 1 / images.shape[1]), resamples
+        )
+        repeats += np.log(np.maximum(share @ images.T, 1e-300) / images.sum(1))
+    return repeats
+
+
+def _hold_out(
+    x: Float[np.ndarray, "n K"],
+    y: Float[np.ndarray, "n"],
+    names: tuple[str, ...],
+    offset: bool,
+    images: Float[np.ndarray, "n I"] | None,
+    resamples: int,
+    seed: int,
+    delta: float,
+) -> HeldOut | None:
+    """The largest point, by the product of its variables, and all that lie at the same place."""
+    size = np.log(x).sum(1)
+    last = x[size.argmax()]
+    held = (x == last).all(1)
+    rest, kept = x[~held], y[~held]
+    try:
+        _check(rest, kept, names, offset, None)
+    except InputError:
+        return None
+    law = fit_law(
+        dict(zip(names, rest.T, strict=True)),
+        kept,
+        offset,
+        per_image=None if images is None else images[~held],
+        resamples=min(resamples, 400),
+        seed=seed,
+        hold_out=False,
+        delta=delta,
+    )
+    at = tuple(map(float, last))
+    band = law.band(*at, measurement=True) if law.samples else None
+    before = rest[np.log(rest).sum(1).argmax()]
+    return HeldOut(
+        at=at,
+        measured=float(y[held].mean()),
+        predicted=float(law.predict(*at)),
+        low=None if band is None else float(band[0]),
+        high=None if band is None else float(band[1]),
+        baseline=float(kept[(rest == before).all(1)].mean()),
+    )
+
+
+def _positive(name: str, values: Values) -> Float[np.ndarray, "n"]:
+    array = np.asarray(values, np.float64)
+    if array.ndim != 1:
+        raise InputError(name, f"shape {array.shape}", "(n,) numbers")
+    bad = ~(np.isfinite(array) & (array > 0))
+    if bad.any():
+        raise InputError(name, f"{array[bad][0]} at {int(bad.argmax())}", "positive finite numbers")
+    return array
+
+
+def _check(
+    x: Float[np.ndarray, "n K"],
+    y: Float[np.ndarray, "m"],
+    names: tuple[str, ...],
+    offset: bool,
+    images: Float[np.ndarray, "..."] | None,
+) -> None:
+    """That there are numbers enough, at places enough, for every unknown to be told from the others."""
+    k, unknowns = len(names), 2 * len(names) + offset
+    if len(x) != len(y):
+        raise InputError("value", f"{len(y)} values", f"{len(x)}, one for each of {names[0]}")
+    if len(y) < unknowns:
+        raise InputError("value", f"{len(y)} points", f"{unknowns} or more, one for each unknown")
+    places = 2 if k == 1 and not offset else 3
+    for name, values in zip(names, x.T, strict=True):
+        if (found := len(np.unique(values))) < places:
+            raise InputError(name, f"{found} different values", f"{places} or more")
+    if images is not None and (
+        images.ndim != 2 or len(images) != len(y) or not (images >= 0).all() or not images.size
+    ):
+        raise InputError(
+            "per_image", f"shape {images.shape}", f"({len(y)}, images), 0 or more each"
+        )

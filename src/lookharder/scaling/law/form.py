@@ -1,0 +1,227 @@
+"""A law is a sum of terms that each fall with one thing, above what no amount of anything removes.
+
+    value = E + Σ_k A_k x_k^-a_k        offset E >= 0, coefficients A > 0, exponents a (positive: the value falls)
+
+One variable, e.g. training compute: E + A C^-a. Two, e.g. parameters N and training images D: E + A N^-a + B D^-b.
+An exponent means something only together with its offset: with E forced to 0, what cannot be removed hides in an
+exponent that looks small.
+
+A law knows how sure it is: `samples` are the laws of resampled measurements, and every interval is read from them.
+It knows where it was measured: beyond that range it extrapolates, `beyond` says by what factor, and `held_out` what
+happened when the largest measurement was foretold from the others.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from lookharder.errors import InputError
+
+Numbers = int | float | np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """What a law foretold of the largest measurement, not having seen it.
+
+    Attributes:
+        at: where it lies, one number a variable.
+        measured: its value; the mean where it was repeated.
+        predicted: what the law of the others says.
+        low: lower end of the 95 % interval for a measurement there; None where the others are too few for one.
+        high: upper end.
+        baseline: the value of the largest of the others, the answer of no law at all.
+    """
+
+    at: tuple[float, ...]
+    measured: float
+    predicted: float
+    low: float | None
+    high: float | None
+    baseline: float
+
+    @property
+    def error(self) -> float:
+        """Of the law, relative to what was measured; positive: foretold too much."""
+        return self.predicted / self.measured - 1
+
+    @property
+    def baseline_error(self) -> float:
+        """Of the baseline, likewise."""
+        return self.baseline / self.measured - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Law:
+    """A fitted law.
+
+    Attributes:
+        variables: what its terms fall with, in order.
+        offset: what remains, E; 0 in a law without one.
+        log_coefficients: natural logarithms of A, which themselves may be too large for a float.
+        exponents: a, positive where more is better.
+        has_offset: whether E was fitted.
+        points: how many measurements it was fitted to.
+        smallest: least measured value of each variable.
+        largest: greatest.
+        r2: share of the variance of log value that it explains.
+        scatter: standard deviation of log value around it; 0 where points are as many as unknowns.
+        samples: (offset, log coefficients, exponents) of each law fitted to resampled measurements.
+        residuals: log measured - log fitted, in the order of the variables.
+        held_out: how it foretells the largest measurement from the others; None where they are too few.
+    """
+
+    variables: tuple[str, ...]
+    offset: float
+    log_coefficients: tuple[float, ...]
+    exponents: tuple[float, ...]
+    has_offset: bool
+    points: int
+    smallest: tuple[float, ...]
+    largest: tuple[float, ...]
+    r2: float
+    scatter: float
+    samples: tuple[tuple[float, ...], ...] = ()
+    residuals: tuple[float, ...] = ()
+    held_out: HeldOut | None = None
+
+    @property
+    def exponent(self) -> float:
+        """Of a law of one variable: a in E + A x^-a."""
+        return self._only("exponent", self.exponents)
+
+    @property
+    def coefficient(self) -> float:
+        """Of a law of one variable: A in E + A x^-a."""
+        return float(np.exp(self._only("coefficient", self.log_coefficients)))
+
+    @property
+    def coefficients(self) -> tuple[float, ...]:
+        """A, in the order of the variables."""
+        return tuple(float(v) for v in np.exp(self.log_coefficients))
+
+    def __str__(self) -> str:
+        terms = [f"{self.offset:.4g}"] if self.has_offset else []
+        for name, a, c in zip(self.variables, self.exponents, self.coefficients, strict=True):
+            terms.append(f"{c:.4g} {name}^{-a:.4g}")
+        return " + ".join(terms)
+
+    def predict(self, *x: Numbers) -> Numbers:
+        """The value of the law, one number or array of equal shapes for each variable.
+
+        Raises:
+            InputError: for a number of variables that is not the law's, or a value that is not positive.
+        """
+        theta = np.array([[self.offset, *self.log_coefficients, *self.exponents]])
+        values = self._evaluate(theta, x)[0]
+        return float(values) if values.ndim == 0 else values
+
+    def band(
+        self, *x: Numbers, level: float = 0.95, measurement: bool = False, seed: int = 0
+    ) -> tuple[Numbers, Numbers]:
+        """Where the law lies with a confidence of `level`, pointwise.
+
+        Args:
+            x: as for `predict`.
+            level: of confidence.
+            measurement: where one more measurement would lie: its scatter counts too.
+            seed: of that scatter.
+
+        Raises:
+            InputError: the law has no samples.
+        """
+        values = self._evaluate(np.array(self._sampled(level)), x)
+        if measurement:
+            from lookharder.seeding import numpy_generator
+
+            noise = numpy_generator(seed, "scatter").choice(
+                np.array(self.residuals), (len(self.samples), *values.shape[1:])
+            )
+            unknowns = 2 * len(self.variables) + self.has_offset
+            values = values * np.exp(noise * (self.points / (self.points - unknowns)) ** 0.5)
+        low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        return (float(low), float(high)) if low.ndim == 0 else (low, high)
+
+    def interval(
+        self, name: str, level: float = 0.95, variable: str | None = None
+    ) -> tuple[float, float]:
+        """Where a parameter lies with a confidence of `level`.
+
+        Args:
+            name: "offset", "coefficient" or "exponent".
+            level: of confidence.
+            variable: whose, in a law of several.
+
+        Raises:
+            InputError: there is no such parameter, or the law has no samples.
+        """
+        if name == "offset":
+            if not self.has_offset:
+                raise InputError("name", "'offset'", "a parameter of a law without one")
+            column = 0
+        elif name in ("coefficient", "exponent"):
+            k = self._index(variable)
+            column = 1 + k + (len(self.variables) if name == "exponent" else 0)
+        else:
+            raise InputError("name", repr(name), "one of ['offset', 'coefficient', 'exponent']")
+        values = np.array(self._sampled(level))[:, column]
+        low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+        return (
+            (float(np.exp(low)), float(np.exp(high)))
+            if name == "coefficient"
+            else (float(low), float(high))
+        )
+
+    def beyond(self, *x: float) -> float:
+        """By what factor a place lies outside what was measured; 1 inside."""
+        self._check(x)
+        outside = [
+            max(v / most, least / v, 1.0)
+            for v, least, most in zip(x, self.smallest, self.largest, strict=True)
+        ]
+        return float(max(outside))
+
+    def _index(self, variable: str | None) -> int:
+        if variable is None and len(self.variables) == 1:
+            return 0
+        if variable not in self.variables:
+            raise InputError("variable", repr(variable), f"one of {list(self.variables)}")
+        return self.variables.index(variable)
+
+    def _only(self, name: str, values: tuple[float, ...]) -> float:
+        if len(values) != 1:
+            raise InputError(name, f"a law of {list(self.variables)}", "a law of one variable")
+        return values[0]
+
+    def _sampled(self, level: float) -> tuple[tuple[float, ...], ...]:
+        if not 0 < level < 1:
+            raise InputError("level", level, "a share in (0, 1)")
+        if not self.samples:
+            unknowns = 2 * len(self.variables) + self.has_offset
+            raise InputError(
+                "interval", f"a law of {self.points} points", f"one of more than {unknowns}"
+            )
+        return self.samples
+
+    def _check(self, x: tuple[Numbers, ...]) -> None:
+        if len(x) != len(self.variables):
+            raise InputError(
+                "x", f"{len(x)} variables", f"one value each of {list(self.variables)}"
+            )
+        for name, value in zip(self.variables, x, strict=True):
+            if not (np.isfinite(value) & (np.asarray(value) > 0)).all():
+                raise InputError(name, value, "positive finite numbers")
+
+    def _evaluate(
+        self, theta: Float[np.ndarray, "b Q"], x: tuple[Numbers, ...]
+    ) -> Float[np.ndarray, "b *s"]:
+        self._check(x)
+        k = len(self.variables)
+        logs = np.stack([np.log(np.asarray(v, np.float64)) for v in x])  # (K, *s)
+        shape = (-1, *[1] * (logs.ndim - 1))
+        total = theta[:, 0].reshape(shape) + np.zeros(logs.shape[1:])
+        for i in range(k):
+            power = theta[:, 1 + i].reshape(shape) - theta[:, 1 + k + i].reshape(shape) * logs[i]
+            total = total + np.exp(np.minimum(power, 700.0))
+        return total
