@@ -14,7 +14,7 @@ A block keeps, for a token of width D with H heads and MLPs of width M, in numbe
     4 D + 2 M     MLP, or in place of 2 M, for K picks of E experts, K (2 D + 2 M + E); SwiGLU K (2 D + 4 M)
 
 under bfloat16 also its matrices, rounded; with recompute the token alone, and one block's inside at a time.
-On a CPU this is within 15 % of what is measured (`tests/training/test_forecast.py`); `available` is what there is. What a GPU does otherwise (norms
+On a CPU this is within 15 % of what is measured (`tests/training/test_forecast.py`). What a GPU does otherwise (norms
 in float32, an optimiser without temporaries) and parts on several ranks are reckoned, not measured.
 """
 
