@@ -1,0 +1,125 @@
+"""Everything that may happen to a run, made to happen: what is lost must be nothing.
+
+    python benchmarks/faults.py --out docs/results               the whole: 200 kills and all the rest
+    python benchmarks/faults.py --out docs/results sites stops   these again, beside what the folder has of the others
+    python benchmarks/faults.py --short --out FOLDER             a few of each
+
+    kills        kill -9 at random moments, many of them inside a save
+    stops        SIGTERM and SIGUSR1: seconds until the run has saved and ended
+    sites        full, failing and read-only disk at every place of a run that writes
+    full-disk    the same of a real file system (root only)
+    damage       every file of a checkpoint truncated, and bits of it flipped
+    ranks-N-...  kill -9 of one of N processes, weights copied (ddp) or sharded (fsdp); then damage
+
+After each blow all checkpoints but the one being written are intact, the newest is the last that was said to be saved,
+and the run that is started again ends with weights, moments, average and model bit-identical to those of a run that
+nothing happened to. `lost` lists what was otherwise. A small network is trained, on scenes that are rendered before.
+"""
+
+import argparse
+import json
+import logging
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from fault_lab import share_data
+from fault_trials import Figures, damage, full_disk, kills, ranks, sites, stops, whole
+
+from lookharder.files import atomic, write_json
+
+Trial = Callable[[Path], Figures]
+WHOLE: dict[str, Trial] = {
+    "kills": lambda base: kills(base, 200, inside=60),
+    "stops": lambda base: stops(base, 50),
+    "sites": lambda base: sites(base),
+    "full-disk": full_disk,
+    "damage": lambda base: damage(whole(base), cuts=100, flips=1000),
+    "ranks-2-ddp": lambda base: ranks(base, 2, shard=1, count=8, flips=100),
+    "ranks-2-fsdp": lambda base: ranks(base, 2, shard=2, count=8, flips=100),
+    "ranks-4-ddp": lambda base: ranks(base, 4, shard=1, count=6, flips=100),
+    "ranks-4-fsdp": lambda base: ranks(base, 4, shard=4, count=6, flips=100),
+}
+SHORT: dict[str, Trial] = {
+    "kills": lambda base: kills(base, 6, inside=2),
+    "stops": lambda base: stops(base, 2),
+    "sites": lambda base: sites(base, step=21),
+    "damage": lambda base: damage(whole(base), cuts=4, flips=12),
+    "ranks-2-ddp": lambda base: ranks(base, 2, shard=1, count=1, flips=4),
+}
+
+
+def report(figures: dict[str, Figures]) -> str:
+    """The figures as a page."""
+    rows = []
+    for name, found in figures.items():
+        notes = {
+            "kills": "{inside_a_save} of them inside a save; {orphans} left a half-written folder, never read",
+            "stops": "saved and ended after {median_s} s (median), {max_s} s at most",
+            "sites": "{sites} places, each with ENOSPC and EROFS that last and EIO that does not",
+            "full-disk": "tmpfs of 1.1 to 3.9 MB, and one remounted read-only",
+            "damage": "{truncations} truncations, {flips} flipped bits: {detected} detected and named",
+        }
+        ranked = "the others ended by themselves after {survivors_ended_after_s} s at most"
+        times = next((found[key] for key in ("kills", "stops", "trials") if key in found), None)
+        note = notes.get(name, ranked).format(**found)
+        seconds = f"{found['seconds']:.0f}"
+        rows.append(
+            f"| `{name}` | {found['detected'] if times is None else times or 'not measured'} "
+            f"| {len(found['lost'])} | {note} | {seconds} |"
+        )
+        if name.startswith("ranks"):
+            harm = found["damage"]
+            of = harm["truncations"] + harm["flips"]
+            rows[-1] = rows[-1].replace(
+                ranked.format(**found),
+                f"{ranked.format(**found)}; of {of} damaged files {harm['detected']} detected",
+            )
+    lost = [f"- {name}: {what}" for name, found in figures.items() for what in found["lost"]]
+    return "\n".join(
+        [
+            "# Reliability: what happens to a run, and what it loses",
+            "",
+            "    python benchmarks/faults.py --out docs/results",
+            "",
+            "| trial | times | lost | | seconds |",
+            "| --- | ---: | ---: | --- | ---: |",
+            *rows,
+            "",
+            (__doc__ or "").partition("\n\n")[2].rstrip(),
+            "",
+            f"**Lost: {len(lost)}.**",
+            *lost,
+            "",
+        ]
+    )
+
+
+def main() -> int:
+    """Run the trials; exit with 1 if anything is lost."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder of the figures")
+    parser.add_argument("--short", action="store_true", help="a few of each trial, and no page")
+    parser.add_argument("names", nargs="*", metavar="TRIAL", help=f"of {', '.join(WHOLE)}; all")
+    args = parser.parse_args()
+    logging.getLogger("lookharder").setLevel(logging.ERROR)  # what it says of damage is asked for
+    share_data()
+    path, trials = args.out / "faults.json", SHORT if args.short else WHOLE
+    figures: dict[str, Figures] = json.loads(path.read_text()) if path.exists() else {}
+    for name in args.names or trials:
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory() as base:
+            found = trials[name](Path(base))
+        figures[name] = found | {"seconds": round(time.monotonic() - began, 1)}
+        print(f"{name}: {json.dumps(figures[name])}", flush=True)
+        write_json(path, {key: figures[key] for key in trials if key in figures})
+    if not args.short and set(WHOLE) <= figures.keys():
+        with atomic(args.out / "reliability.md") as aside:
+            aside.write_text(report({name: figures[name] for name in WHOLE}), encoding="utf-8")
+    return int(any(found["lost"] for found in figures.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
