@@ -30,7 +30,7 @@ FLAGS = {  # the command line grows on purpose
     "demo": "--count --device --help --model --out",
     "predict": "--antithetic --batch-size --budget --device --help --mask --members --model --noise-schedule --out "
     "--resolution --sampler --second --seed --spacing --steps --until",
-    "train": "--help --out --quiet --set",
+    "train": "--dry-run --help --out --quiet --set",
     "evaluate": "--data --device --help --members --model --out --seed --size --steps --task",
     "convert": "--autoencoder --from --heads --help --out",
     "upcycle": "--active --experts --help --no-renormalise --out --seed",
@@ -376,6 +376,16 @@ def test_train_runs_and_finds_itself_finished(capsys, place, short):
     assert (
         main(f"predict depth {place}/a.png --model {place}/run/model --out {place}/o".split()) == 0
     )
+
+
+def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(capsys, place):
+    before = sorted(place.rglob("*"))
+    with working_in(place):
+        assert main("train paper_table3_depth --set train.batch_size=512 --dry-run".split()) == 0
+    said = capsys.readouterr().out
+    for word in ("hypersim:", "4.83e+19", "one H100", "memory on cuda", "512 examples"):
+        assert word in said
+    assert sorted(place.rglob("*")) == before
 
 
 def test_train_of_another_recipe_is_refused(capsys, place, short):

@@ -166,8 +166,13 @@ def _train(parser: Parser) -> None:
         metavar="a.b=c",
         help="change a value of the recipe; may be repeated",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
+    parser.add_argument("--out", type=Path, metavar="RUN", help="folder of the run")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print what it costs and needs; run and write nothing",
+    )
 
 
 def _evaluate(parser: Parser) -> None:

@@ -16,6 +16,7 @@ from lookharder.budget import NO_TABLE
 from lookharder.chain import find
 from lookharder.cli.cache import run_cache
 from lookharder.cli.check import run_check
+from lookharder.cli.dry_run import dry_run
 from lookharder.cli.plot import run_plot
 from lookharder.cli.printing import show
 from lookharder.cli.study import run_study
@@ -106,6 +107,11 @@ def run_train(args: argparse.Namespace) -> int:
     if args.recipe not in RECIPES:
         raise InputError("RECIPE", repr(args.recipe), f"one of {sorted(RECIPES)}")
     config = override(RECIPES[args.recipe](), args.set)
+    if args.dry_run:
+        dry_run(config)
+        return 0
+    if args.out is None:
+        raise InputError("--out", "nothing", "a value, or --dry-run")
     prepare(args.out)
     level = logging.WARNING if args.quiet else logging.INFO
     logging.basicConfig(level=level, format="lookharder: %(message)s")

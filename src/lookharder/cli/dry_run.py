@@ -1,0 +1,67 @@
+"""`lookharder train RECIPE --dry-run`: what a run is, costs and needs, and nothing is written."""
+
+from lookharder.cli.printing import show
+from lookharder.gallery import Table
+from lookharder.training.cost import DEVICES, MFU, TrainingCost, cost
+from lookharder.training.forecast import Memory, forecast
+from lookharder.training.run import RunConfig
+
+NOTE = (
+    f"Hours are at {MFU:.0%} of the device's dense bfloat16 peak, which is an assumption: latents from a cache, and "
+    "with pictures encoded every time. Memory is of one process on one device."
+)
+
+
+def dry_run(config: RunConfig) -> None:
+    """Print it."""
+    priced = cost(config)
+    memories = {device: forecast(config, device=device) for device in ("cpu", "cuda")}
+    rows = [*_what(config), *_price(priced), *_memory(memories)]
+    show(f"{config.name}, not run", Table(columns=("part", "figure"), rows=rows), NOTE)
+
+
+def _what(config: RunConfig) -> list[tuple[str, str]]:
+    train, model, chain = config.train, config.chain.model, config.chain
+    data = [
+        (
+            f"data, {task}",
+            f"{config.data[task].spec}, {config.data[task].size} pixels, share {share:g}",
+        )
+        for task, share in train.mix.items()
+    ]
+    return [
+        ("starts from", config.init or "random weights"),
+        ("network", f"{model.depth} layers, width {model.hidden_size}, {model.num_heads} heads"),
+        ("process", f"{chain.schedule.name}, {chain.prediction}"),
+        *data,
+        ("updates", f"{train.iterations:,} of {train.batch_size:,} examples"),
+    ]
+
+
+def _price(priced: TrainingCost) -> list[tuple[str, str]]:
+    hours = [
+        (
+            f"hours on one {device}",
+            f"{priced.hours(device):.3g}, encoding {priced.hours(device, cached=False):.3g}",
+        )
+        for device in DEVICES
+    ]
+    return [
+        ("parameters", f"{priced.params:,}"),
+        ("active parameters", f"{priced.active_params:,}"),
+        ("MACs of a forward", f"{priced.macs:,}"),
+        ("FLOPs of the run", f"{priced.flops:.3g}"),
+        ("as 2411.08034 counts", f"{priced.paper_flops:.3g}"),
+        ("FLOPs to encode", f"{priced.encode_flops:.3g}"),
+        *hours,
+    ]
+
+
+def _memory(memories: dict[str, Memory]) -> list[tuple[str, str]]:
+    return [
+        (
+            f"memory on {device}",
+            f"{memory.peak / 1e9:.3g} GB, {memory.state / 1e9:.3g} of them weights and the optimiser's",
+        )
+        for device, memory in memories.items()
+    ] + [("examples read ahead", f"{memories['cpu'].examples / 1e9:.3g} GB of the host's memory")]
