@@ -89,6 +89,14 @@ def test_runs_differ_by_colour_and_units_are_told_where_they_agree(tmp_path):
     assert legend == ["a", "b", "restart", "excluded"]
 
 
+def test_a_run_that_ends_badly_is_on_the_figure(tmp_path):
+    folder = write(tmp_path / "a")
+    lines = [{"iteration": 100 * i, "flow.ratio": 30.0 / i} for i in range(1, 7)]
+    (folder / "validation.jsonl").write_text("".join(json.dumps(r) + "\n" for r in lines))
+    ends = panels(figure_of([read_history(folder)]))["Validation: flow"].get_ylim()
+    assert ends[0] == 0 and 5 < ends[1] < 30  # from 30 down to 5
+
+
 def test_bad_paths_and_no_matplotlib(tmp_path, monkeypatch):
     history = read_history(write(tmp_path / "a", count=3, validated=False))
     (tmp_path / "file").write_text("in the way")

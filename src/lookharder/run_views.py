@@ -103,14 +103,18 @@ def _unit(histories: Sequence[History]) -> str:
 
 
 def _draw_ratio(axis: Any, histories: Sequence[History], task: str) -> None:
+    least = (
+        2.0  # at most so far up, unless a run ends higher: the first validations may be very bad
+    )
     for i, history in enumerate(histories):
         known = [row for row in history.validations if f"{task}.ratio" in row]
         x = [row["iteration"] for row in known]
         y = [row[f"{task}.ratio"] for row in known]
         axis.plot(x, y, **_look(i), marker="o", markersize=3, label=_last(history, y))
+        least = max([least, *(1.3 * value for value in y[-1:])])
     axis.axhline(1, color=SOFT, linestyle=":", linewidth=1.2, label="best trivial answer")
     axis.set(title=f"Validation: {task}", ylabel="error / best trivial error")
-    axis.set_ylim(0, max(1.1, min(2.0, axis.get_ylim()[1])))
+    axis.set_ylim(0, max(1.1, min(least, axis.get_ylim()[1])))
 
 
 def _last(history: History, values: Sequence[float]) -> str:
