@@ -56,10 +56,11 @@ def run(ranks: int, cases: list[dict], out: Path) -> list[Found]:
         for rank in range(ranks)
     ]
     try:
-        errors = [process.communicate(timeout=300)[1] for process in processes]
+        errors = [process.communicate(timeout=600)[1] for process in processes]
     finally:
         for process in processes:
             process.kill()
+            process.communicate()
     assert all(process.returncode == 0 for process in processes), "\n".join(errors)
     return [
         (json.loads((out / f"{i}.json").read_text()), load_file(out / f"{i}.safetensors"))

@@ -138,13 +138,14 @@ def parameter_groups(
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019) over `parameter_groups`, or Muon over its share of them.
 
-    Build it when the model is on its device: a GPU gets the fused kernel, others the batched one.
-    Either gives the same bits run after run on one machine.
+    Build it when the model is on its device: CPU and GPU get the fused kernel, which reads and writes each number
+    once, others the batched one. Either gives the same bits run after run on one machine.
     """
     groups = parameter_groups(model, config.weight_decay, muon=config.optimizer == "muon")
     if not groups:
         raise InputError("model", "no trainable parameter", "a model with at least one")
-    fused = all(parameter.is_cuda for group in groups for parameter in group["params"])
+    kinds = {parameter.device.type for group in groups for parameter in group["params"]}
+    fused = kinds <= {"cpu", "cuda"}
     options: dict[str, Any] = {
         "lr": config.lr,
         "betas": config.betas,
