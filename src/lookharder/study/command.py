@@ -193,5 +193,4 @@ def laws(plan: Plan, records: Records, out: Path) -> list[Path]:
     found = Records.read(records.path) if records.path.exists() else []
     have = {(record.study, record.run) for record in found}
     whole = [s for s in plan.studies if {(s.name, p.job.hash) for p in s.points} <= have]
-    paths = [finish(study, found, out) for study in whole]
-    return [path for path in paths if path is not None]
+    return [finish(study, found, out) for study in whole]

@@ -86,7 +86,8 @@ def _price(job: Job, jobs: Mapping[str, Job]) -> Price:
 
 
 def _network(job: Job, jobs: Mapping[str, Job]) -> DiTConfig:
-    if job.kind == "train" and (not job.needs or job.config["adapt"]):
+    own = job.kind == "train" and (job.config["recipe"] != "nano" or job.config["adapt"])
+    if own or not job.needs:
         return recipe(job.config).chain.model
     network = network_of(jobs[job.needs[0]], jobs)
     if job.kind == "upcycle":

@@ -10,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lookharder.files import write_json
 from lookharder.scaling.record import Record, Records
+from lookharder.study.fits import laws_of
 from lookharder.study.grid import Point, Study
 from lookharder.study.ledger import Ledger
 
@@ -89,6 +91,9 @@ def carry(points: Iterable[Point], known: Iterable[Record], records: Records) ->
     return answered
 
 
-def finish(study: Study, records: Iterable[Record], out: Path) -> Path | None:
-    """Fit the laws of a study into OUT/STUDY/laws.json; None, and no file, where there is nothing to fit."""
-    return None
+def finish(study: Study, records: Iterable[Record], out: Path) -> Path:
+    """Fit the laws of a study and write OUT/STUDY/laws.json; its path."""
+    path = out / study.name / "laws.json"
+    laws = laws_of(study.name, list(records))
+    write_json(path, {"study": study.name, "question": study.question, "laws": laws})
+    return path
