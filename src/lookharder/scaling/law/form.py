@@ -131,7 +131,8 @@ class Law:
         Raises:
             InputError: the law has no samples.
         """
-        values = self._evaluate(np.array(self._sampled(level)), x)
+        self._sampled(level)
+        values = self.sampled(*x)
         if measurement:
             from lookharder.seeding import numpy_generator
 
@@ -142,6 +143,15 @@ class Law:
             values = values * np.exp(noise * (self.points / (self.points - unknowns)) ** 0.5)
         low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
         return (float(low), float(high)) if low.ndim == 0 else (low, high)
+
+    def sampled(self, *x: Numbers) -> Float[np.ndarray, "b *s"]:
+        """The value of each resampled law, b of them; of one x, (b,).
+
+        Raises:
+            InputError: as `predict`.
+        """
+        k = len(self.variables)
+        return self._evaluate(np.array(self.samples).reshape(-1, 1 + 2 * k), x)
 
     def interval(
         self, name: str, level: float = 0.95, variable: str | None = None

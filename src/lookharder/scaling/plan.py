@@ -1,0 +1,259 @@
+"""Laws inverted: a budget in, a recipe out.
+
+    training budget             size and iterations                     error(N, D), D = what the budget buys for N
+    budget of one answer        size, steps and draws                   error x effort(T, n) / effort(T0, n0)
+    both, for so many answers   total = training + answers x inference  the least error for a total, or the least
+                                                                        total for an error
+
+    training FLOPs = start + 6 MACs D       (3 forwards an image, 2 FLOPs a MAC)       inference FLOPs = 2 MACs T n
+
+Sizes are those of the table, so that a plan can be trained. A budget is a limit, not a wish to spend: among plans
+within 1 % of the least error, the one whose answers cost least is taken. Steps and draws stay in the range where they
+were measured; size and images may leave it, and then the plan says by how much. Encoding and decoding are not counted.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lookharder.errors import InputError
+from lookharder.scaling.law import Law
+from lookharder.scaling.laws import Family, Size
+
+WORTH = 0.01  # of the error: less than this is not worth dearer answers
+EFFORTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 50, 64, 100, 128, 200, 250, 500, 1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """What is given; FLOPs, each for what its name says.
+
+    Attributes:
+        training: for all of the training; None leaves the images at the most that were measured.
+        inference: for one answer; None leaves steps and draws as they were in the measurements.
+        total: for training and all answers.
+        error: to be reached for the least total.
+        answers: how many images will be served.
+    """
+
+    training: float | None = None
+    inference: float | None = None
+    total: float | None = None
+    error: float | None = None
+    answers: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value is not None and not (np.isfinite(value) and value > 0):
+                raise InputError(f"--{name}", value, "a positive finite number")
+        given = {name for name, value in vars(self).items() if value is not None}
+        if given not in GOALS:
+            said = [" and ".join(f"--{name}" for name in sorted(goal)) for goal in GOALS]
+            got = " and ".join(f"--{name}" for name in sorted(given)) or "none"
+            raise InputError("budget", got, ", or ".join(said))
+
+
+GOALS = (
+    {"training"},
+    {"inference"},
+    {"training", "inference"},
+    {"total", "answers"},
+    {"error", "answers"},
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A recipe and what the laws expect of it.
+
+    Attributes:
+        family: whose law it is, with its resolution and architecture.
+        size: the network.
+        images: seen in training.
+        steps: of denoising.
+        draws: that are merged.
+        error: expected.
+        low: lower end of its 95 % interval; None where the law has no samples.
+        high: upper end.
+        training: FLOPs, those of what it starts from included.
+        inference: FLOPs of one answer.
+        total: FLOPs of training and all answers; those of training where no answers are counted.
+        params_beyond: factor by which the size leaves what was measured; 1 inside.
+        images_beyond: likewise the images.
+        compute_beyond: training FLOPs over the most that were measured, 1 or more.
+    """
+
+    family: Family
+    size: Size
+    images: float
+    steps: int
+    draws: int
+    error: float
+    low: float | None
+    high: float | None
+    training: float
+    inference: float
+    total: float
+    params_beyond: float
+    images_beyond: float
+    compute_beyond: float
+
+    @property
+    def iterations(self) -> int:
+        """Of training."""
+        return round(self.images / self.family.batch)
+
+    @property
+    def extrapolates(self) -> bool:
+        """Whether anything lies outside what was measured, by more than rounding."""
+        return max(self.params_beyond, self.images_beyond, self.compute_beyond) > 1.001
+
+
+def plan(families: Sequence[Family], goal: Goal) -> tuple[Plan, tuple[Plan, ...]]:
+    """The best plan, and the best of each family and size by rising error.
+
+    Args:
+        families: of one task and metric.
+        goal: what is given.
+
+    Raises:
+        InputError: nothing fits, or the families are not of one metric.
+    """
+    if len(kinds := {(family.task, family.metric) for family in families}) != 1:
+        raise InputError("families", sorted(kinds), "those of one task and metric")
+    choices: list[Plan] = []
+    for family in families:
+        efforts = {(t, n): _effort(family, t, n) for t, n in _efforts(family, goal)}
+        options = (list(_options(family, size, goal, efforts)) for size in family.sizes)
+        choices += [_with_interval(_best(here, goal)) for here in options if here]
+    if not choices:
+        raise InputError("budget", _words(goal), _least(families, goal))
+    return _best(choices, goal), tuple(sorted(choices, key=lambda p: p.error))
+
+
+def _best(options: Sequence[Plan], goal: Goal) -> Plan:
+    if goal.error is not None:
+        return min(options, key=lambda p: p.total)
+    least = min(p.error for p in options)
+    if goal.total is not None:
+        return min(options, key=lambda p: p.error)
+    return min((p for p in options if p.error <= least * (1 + WORTH)), key=lambda p: p.inference)
+
+
+def _options(
+    family: Family, size: Size, goal: Goal, efforts: Mapping[tuple[int, int], float]
+) -> Iterator[Plan]:
+    """Each effort that the goal allows, where it leaves images to train on."""
+    for (steps, draws), factor in efforts.items():
+        inference, start = 2 * size.macs * steps * draws, 2 * size.start_macs
+        if goal.inference is not None and inference > goal.inference:
+            continue
+        served = (goal.answers or 0.0) * inference
+        image = 6 * size.macs
+        if goal.training is not None:
+            images = (goal.training - start) / image
+        elif goal.total is not None:
+            images = (goal.total - start - served) / image
+        elif goal.error is not None:
+            images = _images_for(family, size, goal.error / factor)
+        else:
+            images = family.training.largest[1]
+        if family.batch <= images < np.inf:
+            training = start + image * images
+            law, active = family.training, float(size.active_params)
+            (least_n, least_d), (most_n, most_d) = law.smallest, law.largest
+            yield Plan(
+                family=family,
+                size=size,
+                images=float(images),
+                steps=steps,
+                draws=draws,
+                error=float(law.predict(active, images)) * factor,
+                low=None,
+                high=None,
+                training=training,
+                inference=inference,
+                total=training + served,
+                params_beyond=max(active / most_n, least_n / active, 1.0),
+                images_beyond=max(images / most_d, least_d / images, 1.0),
+                compute_beyond=max(training / (2 * family.largest_train_macs), 1.0),
+            )
+
+
+def _with_interval(plan: Plan) -> Plan:
+    law = plan.family.training
+    if not law.samples:
+        return plan
+    factors = _factors(plan.family, plan.steps, plan.draws, len(law.samples))
+    errors = law.sampled(float(plan.size.active_params), plan.images) * factors
+    low, high = np.quantile(errors, [0.025, 0.975])
+    return replace(plan, low=float(low), high=float(high))
+
+
+def _efforts(family: Family, goal: Goal) -> list[tuple[int, int]]:
+    """Steps and draws to choose among: the measured ones where the goal says nothing of answers."""
+    law = family.effort
+    if law is None or (goal.inference is None and goal.answers is None):
+        return [(family.steps, family.draws)]
+    ranges = dict(zip(law.variables, zip(law.smallest, law.largest, strict=True), strict=True))
+
+    def among(name: str, fixed: int) -> list[int]:
+        if name not in ranges:
+            return [fixed]
+        low, high = ranges[name]
+        return sorted({e for e in (*EFFORTS, fixed) if low <= e <= high})
+
+    return [(t, n) for t in among("steps", family.steps) for n in among("draws", family.draws)]
+
+
+def _at(law: Law, steps: int, draws: int) -> tuple[float, ...]:
+    return tuple(float({"steps": steps, "draws": draws}[name]) for name in law.variables)
+
+
+def _effort(family: Family, steps: int, draws: int) -> float:
+    """By what factor this effort changes the error of the measurements."""
+    law = family.effort
+    if law is None:
+        return 1.0
+    here, there = _at(law, steps, draws), _at(law, family.steps, family.draws)
+    return float(law.predict(*here)) / float(law.predict(*there))
+
+
+def _factors(family: Family, steps: int, draws: int, count: int) -> np.ndarray:
+    """The same by each resampled law, `count` of them."""
+    law = family.effort
+    if law is None or not law.samples:
+        return np.full(count, _effort(family, steps, draws))
+    here = law.sampled(*_at(law, steps, draws))
+    return np.resize(here / law.sampled(*_at(law, family.steps, family.draws)), count)
+
+
+def _images_for(family: Family, size: Size, error: float) -> float:
+    """The images at which a size reaches an error, by B D^-b = error - E - A N^-a; infinite where it never does."""
+    law = family.training
+    (log_a, log_b), (a, b) = law.log_coefficients, law.exponents
+    left = error - law.offset - np.exp(log_a - a * np.log(size.active_params))
+    if left <= 0 or b <= 0:
+        return float("inf")
+    log_images = (log_b - np.log(left)) / b
+    return float(max(np.exp(min(log_images, 700.0)), family.batch))
+
+
+def _words(goal: Goal) -> str:
+    return ", ".join(f"{k} {v:.3g}" for k, v in vars(goal).items() if v is not None)
+
+
+def _least(families: Sequence[Family], goal: Goal) -> str:
+    """What would do, for the error's message."""
+    pairs = [(f, s) for f in families for s in f.sizes]
+    if goal.error is not None:
+        best = min(
+            float(f.training.offset) * _effort(f, t, n)
+            for f in families
+            for t, n in _efforts(f, goal)
+        )
+        return f"an error that some size reaches; the laws' offset is {best:.3g}"
+    train = min(2 * s.start_macs + 6 * s.macs * f.batch for f, s in pairs)
+    answer = min(2 * s.macs * t * n for f, s in pairs for t, n in _efforts(f, goal))
+    return f"{train:.2g} FLOPs of training and {answer:.2g} an answer, or more"

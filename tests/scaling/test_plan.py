@@ -1,0 +1,227 @@
+"""The planner against brute force and closed form on planted laws; budgets in words; the file of laws."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lookharder.errors import InputError
+from lookharder.scaling.budgets import DEVICES, Rates, flops_of
+from lookharder.scaling.law import Law, fit_law, fit_power_law, optimum
+from lookharder.scaling.laws import Family, Laws, Size, hash_of
+from lookharder.scaling.plan import Goal, plan
+
+
+def planted(samples: bool = False, offset: float = 0.05) -> Law:
+    n, d = (v.ravel() for v in np.meshgrid(np.geomspace(1e5, 1e7, 4), np.geomspace(1e4, 1e6, 4)))
+    y = offset + 30 * n**-0.5 + 8 * d**-0.35
+    if samples:
+        y = y * np.exp(0.02 * np.random.default_rng(0).standard_normal(16))
+    return fit_law({"params": n, "images": d}, y, resamples=40 if samples else 0, hold_out=False)
+
+
+def effort() -> Law:
+    t, n = (v.ravel() for v in np.meshgrid([1, 2, 4, 8], [1, 2, 4, 8]))
+    return fit_law(
+        {"steps": t, "draws": n}, 0.1 + 0.08 * t**-2.0 + 0.05 / n, resamples=0, hold_out=False
+    )
+
+
+LAW, EFFORT = planted(), effort()
+
+
+def family(**changes) -> Family:
+    sizes = tuple(
+        Size(name=f"w{i}", params=round(p), active_params=round(p), macs=64.0 * round(p))
+        for i, p in enumerate(np.geomspace(3e4, 3e8, 17))
+    )
+    values = {
+        "name": "depth-dense",
+        "task": "depth",
+        "metric": "abs_rel",
+        "resolution": 64,
+        "architecture": "dense",
+        "batch": 32,
+        "sizes": sizes,
+        "training": LAW,
+        "steps": 4,
+        "draws": 1,
+        "largest_train_macs": 3 * 64e7 * 1e6,
+    }
+    return Family(**{**values, **changes})
+
+
+@pytest.mark.parametrize("flops", [1e14, 1e16, 1e19])
+def test_a_training_budget_buys_the_size_of_the_closed_form(flops):
+    best, frontier = plan([family()], Goal(training=flops))
+    split = optimum(LAW, flops, per=6 * 64.0)
+    assert (
+        best.error <= split.value * 1.02
+    )  # the rule takes the cheapest within 1 %, the table is coarse
+    assert best.error >= split.value * (1 - 1e-9)
+    assert best.size.active_params <= split.params * 1.8
+    assert best.training == pytest.approx(flops)
+    assert 6 * best.size.macs * best.images == pytest.approx(flops)
+    assert best.iterations == round(best.images / 32)
+    assert [p.error for p in frontier] == sorted(p.error for p in frontier)
+    assert (best.steps, best.draws) == (4, 1)
+
+
+def test_what_lies_beyond_is_said():
+    inside, _ = plan([family()], Goal(training=1e14))
+    assert not inside.extrapolates
+    outside, _ = plan([family()], Goal(training=1e22))
+    assert outside.extrapolates
+    assert outside.compute_beyond == pytest.approx(1e22 / (2 * 3 * 64e7 * 1e6))
+    assert outside.images_beyond == pytest.approx(max(outside.images / 1e6, 1.0))
+    assert outside.params_beyond == pytest.approx(outside.size.active_params / 1e7)
+
+
+@pytest.mark.parametrize("flops", [2e8, 1e9, 1e11])
+def test_an_answers_budget_is_spent_as_a_search_would(flops):
+    where = family(effort=EFFORT, sizes=family().sizes[4:10])
+    best, _ = plan([where], Goal(inference=flops))
+    rows = []
+    for size in where.sizes:
+        for t in range(1, 9):
+            for n in range(1, 9):
+                if 2 * size.macs * t * n <= flops:
+                    ratio = EFFORT.predict(t, n) / EFFORT.predict(4, 1)
+                    rows.append(LAW.predict(size.active_params, 1e6) * ratio)
+    assert best.inference <= flops
+    assert min(rows) * (1 - 1e-9) <= best.error <= min(rows) * 1.03  # 7 is no effort of the table
+    assert best.images == pytest.approx(1e6)
+
+
+def test_more_budget_is_never_worse():
+    where = family(effort=EFFORT)
+    for name in ("training", "inference"):
+        errors = [plan([where], Goal(**{name: f}))[1][0].error for f in (1e11, 1e13, 1e15)]
+        assert errors == sorted(errors, reverse=True)
+
+
+def test_many_answers_ask_for_a_smaller_network_trained_longer():
+    where = family(effort=EFFORT)
+    few, _ = plan([where], Goal(error=0.15, answers=1.0))
+    many, _ = plan([where], Goal(error=0.15, answers=1e10))
+    assert many.inference < few.inference
+    assert many.training > few.training
+    for found, answers in ((few, 1.0), (many, 1e10)):
+        assert found.error == pytest.approx(0.15, rel=1e-6)
+        assert found.total == pytest.approx(found.training + answers * found.inference)
+
+
+def test_a_total_and_an_error_are_each_others_inverse():
+    where = family(effort=EFFORT)
+    cheap, _ = plan([where], Goal(error=0.15, answers=1e7))
+    best, _ = plan([where], Goal(total=cheap.total, answers=1e7))
+    assert best.error == pytest.approx(0.15, rel=1e-6)
+    assert best.size == cheap.size and (best.steps, best.draws) == (cheap.steps, cheap.draws)
+
+
+def test_the_better_of_dense_and_upcycled_is_taken_once_its_start_is_paid():
+    dense = family()
+    better = replace(
+        LAW, offset=0.9 * LAW.offset, log_coefficients=tuple(c - 0.1 for c in LAW.log_coefficients)
+    )
+    sizes = tuple(replace(s, params=3 * s.params, start_macs=1e13) for s in dense.sizes)
+    upcycled = family(name="depth-up", architecture="upcycled", training=better, sizes=sizes)
+    assert plan([dense, upcycled], Goal(training=3e13))[0].family.architecture == "dense"
+    assert plan([dense, upcycled], Goal(training=1e18))[0].family.architecture == "upcycled"
+
+
+def test_the_interval_holds_the_error_and_widens_beyond_the_range():
+    where = family(training=planted(samples=True), effort=EFFORT)
+    widths = []
+    for flops in (1e15, 1e21):
+        best, _ = plan([where], Goal(training=flops))
+        assert best.low < best.error < best.high
+        widths.append(np.log(best.high / best.low))
+    assert widths[1] > widths[0]
+
+
+@pytest.mark.parametrize(
+    ("goal", "message"),
+    [
+        ({}, "budget: got none"),
+        ({"answers": 3.0}, "budget: got --answers"),
+        ({"training": 1.0, "total": 2.0}, "--total and --training"),
+        ({"training": -1.0}, "--training: got -1.0"),
+        ({"error": float("inf"), "answers": 1.0}, "--error"),
+    ],
+)
+def test_a_goal_that_is_none_is_refused(goal, message):
+    with pytest.raises(InputError, match=message):
+        Goal(**goal)
+
+
+def test_what_does_not_fit_names_what_would():
+    with pytest.raises(InputError, match=r"FLOPs of training"):
+        plan([family()], Goal(training=10.0))
+    with pytest.raises(InputError, match=r"offset is 0\.05"):
+        plan([family()], Goal(error=0.01, answers=1.0))
+    with pytest.raises(InputError, match="one task and metric"):
+        plan([family(), family(task="flow")], Goal(training=1e15))
+
+
+def test_a_family_needs_laws_of_its_kind():
+    line = fit_power_law([1.0, 2.0, 4.0], [1.0, 0.7, 0.6], resamples=0)
+    for change in ({"training": line}, {"effort": line}, {"sizes": ()}):
+        with pytest.raises(InputError, match="depth-dense"):
+            family(**change)
+
+
+def test_laws_are_read_as_they_were_written(tmp_path: Path):
+    path, records = tmp_path / "laws.json", tmp_path / "records.jsonl"
+    records.write_text("one\n")
+    line = fit_power_law([1.0, 2.0, 4.0, 8.0, 16.0], [1.0, 0.7, 0.6, 0.55, 0.5], resamples=5)
+    laws = Laws(
+        study="sizes",
+        records=hash_of(records),
+        families=(family(training=planted(samples=True), effort=EFFORT),),
+        laws={"compute": line},
+    )
+    laws.write(path)
+    assert Laws.read(path) == laws
+    records.write_text("two\n")
+    assert hash_of(records) != laws.records
+
+    for text, message in (("{", "laws"), ('{"study": "s"}', "records"), ("[]", "Laws")):
+        path.write_text(text)
+        with pytest.raises(InputError, match=message):
+            Laws.read(path)
+    path.write_text(json.dumps({"study": "s", "records": "", "format": 2}))
+    with pytest.raises(InputError, match="format"):
+        Laws.read(path)
+    with pytest.raises(InputError, match="no file"):
+        Laws.read(tmp_path / "absent.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "flops"),
+    [
+        ("1e18", 1e18),
+        ("2.5 EFLOPs", 2.5e18),
+        ("5GMACs", 1e10),
+        ("20 GPU-hours", 20 * 3600 * 0.4 * 312e12),
+        ("1 GPU-second", 0.4 * 312e12),
+        ("$50", 50 / 2.0 * 3600 * 0.4 * 312e12),
+    ],
+)
+def test_budgets_in_words(text, flops):
+    rates = Rates(device="a100", share=0.4, price=2.0)
+    assert flops_of("--training", text, rates) == pytest.approx(flops)
+
+
+def test_budgets_that_are_not_understood():
+    for text in ("", "0", "-3", "1e18 apples", "nan", "1e999", "20 hours"):
+        with pytest.raises(InputError, match="--training"):
+            flops_of("--training", text, Rates())
+    with pytest.raises(InputError, match="--price"):
+        flops_of("--training", "$50", Rates())
+    for bad in ({"device": "abacus"}, {"share": 0.0}, {"share": 1.5}, {"price": -1.0}):
+        with pytest.raises(InputError):
+            Rates(**bad)
+    assert "35 % of 989 TFLOP/s" in str(Rates()) and "h100" in DEVICES
