@@ -29,7 +29,7 @@ SMALL = override(
         "chain.model.hidden_size=32",
         "train.batch_size=7",
         "train.iterations=1",
-        *[f"data.{task}.spec=procedural:4:1" for task in ("generation", "depth", "flow", "amodal")],
+        *[f"data.{task}.spec=procedural:1:1" for task in ("generation", "depth", "flow", "amodal")],
         "data.flow.size=48",
     ],
 )
