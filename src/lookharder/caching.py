@@ -134,8 +134,8 @@ def cache_latents(
         out: the folder.
         config: what it is and how it is laid out.
         task: which target and condition.
-        codec: the autoencoder, on `device`.
-        device: where it is; None for the CPU.
+        codec: the autoencoder; it is moved to `device`.
+        device: where to encode; None for the CPU.
         start: called with the examples that are already encoded.
         tick: called with the examples encoded since.
 
@@ -145,6 +145,8 @@ def cache_latents(
     if not len(dataset):
         raise InputError("--data", f"{config.spec}, which is empty", "at least one example")
     place = device or torch.device("cpu")
+    if isinstance(codec, nn.Module):
+        codec.to(place)
     facts = _facts(dataset, config, task, codec, place)
     digests = _resume(out, facts)
     kept = [n for n, found in enumerate(digests) if found]

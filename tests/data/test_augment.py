@@ -1,7 +1,9 @@
 """Augmentation keeps labels exact."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from lookharder.data.augment import (
 )
 from lookharder.data.example import Example, collate
 from lookharder.data.procedural import ProceduralWorld
+from lookharder.data.readers import open_data
 from lookharder.errors import InputError
 from lookharder.seeding import numpy_generator
 from lookharder.tasks.amodal import Amodal
@@ -328,3 +331,27 @@ def test_a_crop_shows_what_is_known():
     wide = replace(example, depth=None, depth_valid=None)
     areas = {crop_resize(wide, numpy_generator(seed), (9, 16)).image.shape for seed in range(5)}
     assert areas == {(3, 9, 16)}
+
+
+REAL = {"flying_chairs": "flying_chairs", "kitti_flow": "kitti_flow/training"}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_measured_flow_still_leads_to_the_second_frame(shared: Callable[[str], Path], name: str):
+    """On real files, of which KITTI's know the motion of one pixel in six; sides change by different factors."""
+    example = open_data(f"{name}:{shared('data/' + REAL[name])}")[0]
+    height, width = example.image.shape[1:]
+    crops = [crop_resize(example, numpy_generator(seed), (128, 192)) for seed in range(3)]
+    for changed in (
+        resize(example, height // 2, width * 2 // 3),
+        mirror(resize(example, height * 3 // 4, width // 3)),
+        *crops,
+    ):
+        everything = replace(changed, occluded=np.zeros_like(changed.flow_valid))
+        along, seen = mismatch(everything)
+        still = replace(everything, flow=np.zeros_like(changed.flow))
+        in_place = mismatch(still)[0][seen]
+        assert seen.mean() > 0.05
+        assert along[seen].mean() < 0.6 * in_place.mean()
+    share = example.flow_valid.mean()  # a new pixel knows what any of its sixteen old ones does
+    assert resize(example, height // 4, width // 4).flow_valid.mean() >= min(1.0, 1.5 * share)

@@ -1,5 +1,6 @@
 """Crops of photos of any size, and what is kept in memory."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -44,12 +45,34 @@ def test_photos_of_any_size_make_a_batch(photos: Path):
     assert len(open_spec(f"folder:{photos}?depth_unit=mm", 64)) == 3
 
 
-def test_crops_of_scenes_and_their_store(tmp_path: Path):
+def test_a_store_holds_whole_scenes_and_no_photos(photos: Path, tmp_path: Path):
     config = DataConfig(spec="procedural:1:1?crop=16&views=3", size=32)
-    stored = open_data(DataConfig(**vars(config) | {"store": str(tmp_path), "workers": 1}))
-    fresh = open_data(config)
+    kept = {"store": str(tmp_path / "store"), "workers": 1}
+    stored, fresh = open_data(DataConfig(**vars(config) | kept)), open_data(config)
     assert len(stored) == len(fresh) == 3
     np.testing.assert_array_equal(stored[2].flow, fresh[2].flow)
+    (image,) = tmp_path.glob("store/*/image.npy")
+    assert np.load(image).shape == (1, 3, 32, 32)
+    spec = f"folder:{photos}?depth_unit=mm&crop=16&views=2"
+    assert len(open_data(DataConfig(**vars(config) | kept | {"spec": spec}))) == 6
+    assert len(list(tmp_path.glob("store/*"))) == 1
+
+
+def test_fine_tuning_on_a_folder_is_one_command(photos: Path, tmp_path: Path):
+    out = tmp_path / "run"
+    line = ["train", "smoke", "--quiet", "--out", str(out)]
+    for value in (
+        f"data.depth.spec=folder:{photos}?depth_unit=mm&crop=32",
+        'train.mix={"depth": 1.0}',
+        "train.iterations=2",
+        "train.batch_size=4",
+    ):
+        line += ["--set", value]
+    assert main(line) == 0
+    rows = [json.loads(row) for row in (out / "metrics.jsonl").read_text().splitlines()]
+    losses = [row["losses"]["depth"] for row in rows if "losses" in row]
+    assert losses and all(0 < loss < 10 for loss in losses)
+    assert (out / "model" / "config.json").exists()
 
 
 @pytest.mark.parametrize("options", ["crop=7", "crop=big", "crop=16&views=0", "views=3", "crop="])

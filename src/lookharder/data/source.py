@@ -60,17 +60,19 @@ def open_spec(spec: str, size: int, textures: str | None = None) -> Dataset:
 def open_data(config: DataConfig) -> Dataset:
     """The data set of a recipe, each example made once: on disk where `store` says, else in memory as far as it goes.
 
-    Latents stay where they are. Crops are taken anew each time, of examples that are kept.
+    Latents stay where they are. Crops are taken anew each time, of examples that are kept: in memory where these are
+    files, which may be of any size.
     """
     plain, crops = _crops(config.spec)
     dataset = _open(plain, config.size, config.textures)
     if isinstance(dataset, LatentSet):
         return dataset
-    if config.store is None:
+    mixed = plain != config.spec and not isinstance(dataset, ProceduralWorld)
+    if config.store is None or mixed:  # a store holds examples of one size
         return crops(Remembered(dataset))
     textures = config.textures or ""
-    key = f"{config.size}-{keyed_seed(config.spec, config.size, textures, _code()):016x}"
-    return store(crops(dataset), Path(config.store), key, config.workers)
+    key = f"{config.size}-{keyed_seed(plain, config.size, textures, _code()):016x}"
+    return crops(store(dataset, Path(config.store), key, config.workers))
 
 
 def examine(
