@@ -14,8 +14,8 @@ A block keeps, for a token of width D with H heads and MLPs of width M, in numbe
     4 D + 2 M     MLP, or in place of 2 M, for K picks of E experts, K (2 D + 2 M + E); SwiGLU K (2 D + 4 M)
 
 under bfloat16 also its matrices, rounded; with recompute the token alone, and one block's inside at a time.
-On a CPU this is within 15 % of what is measured (`tests/training/test_forecast.py`). What a GPU does otherwise (norms
-in float32, an optimiser without temporaries) and parts on several ranks are reckoned, not measured.
+On a CPU this is within 15 % of what is measured (`tests/training/test_forecast.py`). That a GPU
+has norms in float32 under bfloat16, and parts on several ranks, are reckoned, not measured.
 """
 
 from dataclasses import dataclass
@@ -164,7 +164,7 @@ def forecast(config: Job, ranks: int = 1, device: str | None = None) -> Memory:
 
     parts = runtime.shard > 1
     own = FLOAT * -(-params // runtime.shard)
-    moments, update = _optimizer(network, train.optim, gpu, runtime.shard)
+    moments, update = _optimizer(network, train.optim, runtime.shard)
     return Memory(
         weights=own,
         gradients=own,
@@ -221,8 +221,8 @@ def _experts(moe: MoEConfig, d: int, hidden: int, half: bool) -> int:
     return number * ways[moe.backend] + routing + shared + router
 
 
-def _optimizer(network: DiT, optim: OptimConfig, gpu: bool, shard: int) -> tuple[int, int]:
-    """Bytes of moments, and of what an update makes on its way."""
+def _optimizer(network: DiT, optim: OptimConfig, shard: int) -> tuple[int, int]:
+    """Bytes of moments, and of what an update makes on its way: nothing, by AdamW's fused kernel."""
     moments = update = 0
     for group in parameter_groups(network, optim.weight_decay, muon=optim.optimizer == "muon"):
         sizes: dict[torch.Size, int] = {}
@@ -236,8 +236,6 @@ def _optimizer(network: DiT, optim: OptimConfig, gpu: bool, shard: int) -> tuple
                 update = max(update, FLOAT * (4 * n + squares))
         else:
             moments += 2 * FLOAT * sum(sizes.values()) // shard
-            if not gpu:  # the batched kernel's roots of second moments; the fused one has none
-                update = max(update, FLOAT * sum(sizes.values()) // shard)
     return moments, update
 
 
