@@ -37,6 +37,7 @@ FLAGS = {  # the command line grows on purpose
     "plot": "--help --out",
     "cache": "--autoencoder --batch-size --data --device --half --help --model --out --shard --size --task --workers",
     "check": "--data --help",
+    "plan": "--answers --device --error --explain --help --inference --mfu --price --task --total --training",
     "study": "--dry-run --executor --help --only --out --preset --records --retry --workers",
     "inspect": "--data --device --help --members --out --resolution --seed --size --steps --task",
 }
@@ -381,7 +382,9 @@ def test_train_runs_and_finds_itself_finished(capsys, place, short):
 def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(capsys, place):
     before = sorted(place.rglob("*"))
     with working_in(place):
-        assert main("train paper_table3_depth --set train.batch_size=512 --dry-run".split()) == 0
+        assert (
+            main(["train", "paper_table3_depth", "--set", "train.batch_size=512", "--dry-run"]) == 0
+        )
     said = capsys.readouterr().out
     for word in ("hypersim:", "4.83e+19", "one H100", "memory on cuda", "512 examples"):
         assert word in said
