@@ -147,7 +147,7 @@ def test_a_study_runs_once_and_its_records_are_enough_anywhere(tmp_path: Path, m
     again, *_ = go("all", tmp_path / "a")
     assert again.todo == () and given == []
     total = forecast(again, ledger, 2).rows[-1]
-    assert total[3:] == [str(len(plan.jobs)), "0", "0.000", "0.00", "0.00"]
+    assert total[3:] == [str(len(plan.jobs)), "0", "0.00e+00", "0.00", "0.00"]
     elsewhere, _, records, _, _ = go("all", tmp_path / "b", known=found)
     assert elsewhere.todo == () and given == []
     assert {r.key for r in Records.read(records.path)} == {r.key for r in found}
@@ -188,6 +188,29 @@ def test_a_failure_is_told_and_no_law_is_fitted(tmp_path: Path, monkeypatch):
     assert "fine-tune n2" in title and error == "ValueError: broken"
     assert "failed" in said[-1]
     assert laws(plan, records, tmp_path) == []
+
+
+def test_the_papers_size_in_its_own_words():
+    """Costs of its trainings are those that its recipes state; every study has points; nothing is trained twice."""
+    studies = studies_named("all", "paper")
+    jobs = {job.hash: job for study in studies for job in study.jobs}
+    cost = {job.title: job.cost for job in jobs.values() if job.kind == "train"}
+    stated = {
+        "paper_table1_a1": 1.74e18,
+        "paper_table1_a6": 1.99e20,
+        "paper_fig3_a4": 4.65e17,
+        "paper_fig5_l_8e2a_512": 5.35e18,
+        "paper_fig6_a4_8e2a": 3.81e17,
+        "paper_table5_amodal": 1.75e19,
+        "paper_generalist_8e2a": 2.72e19,
+    }
+    for name, flops in stated.items():
+        assert cost[name] == pytest.approx(flops, rel=0.01), name
+    assert len(cost) == sum(job.kind == "train" for job in jobs.values())
+    assert [study.name for study in studies] == list(STUDIES)
+    steps = next(study for study in studies if study.name == "steps")
+    assert len(steps.points) == 3 * 8
+    assert {point.job.config["spacing"] for point in steps.points} == {"leading"}
 
 
 def test_unknown_names(tmp_path: Path):

@@ -14,7 +14,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `lookharder study` takes."""
     parser.add_argument("name", metavar="NAME", help="which study, or all")
     parser.add_argument(
-        "--preset", default="laptop", metavar="P", help="how large: laptop or micro [%(default)s]"
+        "--preset",
+        default="laptop",
+        metavar="P",
+        help="how large: laptop, paper or micro [%(default)s]",
     )
     parser.add_argument(
         "--executor",

@@ -13,11 +13,12 @@ from pathlib import Path
 from lookharder.errors import InputError
 from lookharder.gallery import Table
 from lookharder.scaling.record import Record, Records
-from lookharder.study.executor import EXECUTORS, cores
+from lookharder.study.executor import EXECUTORS
 from lookharder.study.grid import Point, Study
 from lookharder.study.jobs import Graph
 from lookharder.study.laptop import preset
 from lookharder.study.ledger import Ledger, State
+from lookharder.study.paper import build_paper
 from lookharder.study.price import price
 from lookharder.study.results import carry, collect, finish
 from lookharder.study.studies import STUDIES, build
@@ -47,7 +48,11 @@ class Plan:
 
 def studies_named(name: str, size: str) -> tuple[Study, ...]:
     """One study, or with "all" the ten, at the size of a preset."""
-    return tuple(build(each, preset(size)) for each in (STUDIES if name == "all" else (name,)))
+    names = list(STUDIES) if name == "all" else [name]
+    if size != "paper":
+        return tuple(build(each, preset(size)) for each in names)
+    questions = {each: build(each, preset("micro")).question for each in names}
+    return tuple(build_paper(each, question) for each, question in questions.items())
 
 
 def plan(
@@ -80,7 +85,7 @@ def plan(
 
 def forecast(plan: Plan, ledger: Ledger, workers: int) -> Table:
     """Study by study: runs, those that an earlier study of the list has, what is left, and its cost."""
-    columns = ["study", "runs", "shared", "done", "left", "PFLOPs", "core-hours", "hours"]
+    columns = ["study", "runs", "shared", "done", "left", "FLOPs", "worker-hours", "hours"]
     rows: list[list[str]] = []
     seen: set[str] = set()
     totals: list[int | float] = [0] * 6
@@ -97,7 +102,7 @@ def forecast(plan: Plan, ledger: Ledger, workers: int) -> Table:
             len(shared),
             done,
             len(left),
-            flops / 1e15,
+            flops,
             seconds / 3600,
         ]
         totals = [a + b for a, b in zip(totals, figures, strict=True)]
@@ -110,12 +115,11 @@ def forecast(plan: Plan, ledger: Ledger, workers: int) -> Table:
 
 def _row(figures: Sequence[int | float], workers: int) -> list[str]:
     *counts, flops, hours = figures
-    parallel = min(workers, cores())
     return [
         *(f"{n:.0f}" for n in counts),
-        f"{flops:.3f}",
+        f"{flops:.2e}",
         f"{hours:.2f}",
-        f"{hours / parallel:.2f}",
+        f"{hours / workers:.2f}",
     ]
 
 

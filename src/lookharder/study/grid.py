@@ -174,7 +174,9 @@ class Bench:
         place = {**place, "steps": steps, "members": members}
         self._points.append(Point(study=self.name, claim=claim, job=job, place=place, seed=seed))
 
-    def loss(self, model: Job, claim: str, place: Place, seed: int, task: str) -> None:
+    def loss(
+        self, model: Job, claim: str, place: Place, seed: int, task: str, **others: Any
+    ) -> None:
         """A point: diffusion loss of a model on held-out scenes."""
         config = {
             "task": task,
@@ -182,6 +184,7 @@ class Bench:
             "size": 32,
             "levels": self.preset.levels,
             "seed": 0,
+            **others,
         }
         job = self._add("loss", config, (model,), f"{task} loss: {model.title}")
         self._points.append(Point(study=self.name, claim=claim, job=job, place=place, seed=seed))

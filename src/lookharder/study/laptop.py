@@ -52,5 +52,5 @@ def preset(name: str) -> Preset:
         InputError: there is none.
     """
     if name not in PRESETS:
-        raise InputError("--preset", repr(name), f"one of {sorted(PRESETS)}")
+        raise InputError("--preset", repr(name), f"one of {sorted([*PRESETS, 'paper'])}")
     return PRESETS[name]

@@ -128,7 +128,7 @@ def evaluate(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> 
         task,
         _opened(_held_out(config)),
         data=_held_out(config).spec,
-        rules=protocol(task, "procedural", chain),
+        rules=protocol(task, _held_out(config).spec.partition(":")[0], chain),
         steps=config["steps"],
         members=config["members"],
         seed=config["seed"],
@@ -230,7 +230,9 @@ def _fields(chain: Chain, made: RunConfig) -> float:
 
 
 def _held_out(config: Mapping[str, Any]) -> DataConfig:
-    """Scenes of a seed on which no recipe trains."""
+    """Scenes of a seed on which no recipe trains, or the data that are named."""
+    if "data" in config:
+        return DataConfig(spec=config["data"], size=config["size"])
     return world(config["scenes"], HELD_OUT_SEED, config["size"])
 
 
