@@ -9,15 +9,22 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from lookharder.chain import Chain
 from lookharder.config import override
+from lookharder.data.example import order
+from lookharder.data.source import open_data
 from lookharder.errors import InputError
 from lookharder.models.surgery import upcycle
 from lookharder.recipes import smoke
+from lookharder.seeding import keyed_seed, torch_generator
 from lookharder.training import checkpoint
+from lookharder.training import run as run_module
+from lookharder.training.loop import start, train
 from lookharder.training.run import run
 
 SETTINGS = [
@@ -95,6 +102,24 @@ def test_a_damaged_checkpoint_is_skipped_and_said_so(whole, tmp_path, caplog):
 def test_another_recipe_is_refused(whole):
     with pytest.raises(InputError, match=r"a run with other \['train'\]"):
         next(run(override(SMALL, ["train.seed=1"]), whole))
+
+
+def test_how_it_is_computed_may_change_and_what_is_learnt_may_not(whole, tmp_path):
+    for step in run(SMALL, tmp_path / "run"):
+        if step.iteration == 6:
+            break
+    config = tmp_path / "run" / "config.json"
+    old = json.loads(config.read_text())
+    del old["runtime"], old["patience"]  # as a run has it that began before there were such fields
+    config.write_text(json.dumps(old))
+    with pytest.raises(InputError, match=r"a run with other \['runtime'\]"):
+        next(run(override(SMALL, ["runtime.precision=bfloat16"]), tmp_path / "run"))
+    settings = ["device=cpu", "keep=1", "log_every=5", "runtime.recompute=true"]
+    for _ in run(override(SMALL, settings), tmp_path / "run"):
+        pass
+    assert json.loads(config.read_text())["runtime"]["recompute"] is True
+    assert state_of(tmp_path / "run") == state_of(whole)
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["00000010"]
 
 
 def test_a_run_starts_from_a_model_and_experts_start_as_the_dense_model_does(whole, tmp_path):
@@ -183,3 +208,110 @@ def test_sigterm_saves_and_says_so(tmp_path):
     assert process.wait(timeout=20) == 75
     saved = checkpoint.load_latest(tmp_path / "run" / "checkpoints").iteration
     assert saved == losses_of(tmp_path / "run")[-1][0]
+
+
+# Numbers that are not finite
+
+LENGTH = 1000
+PATIENT = override(SMALL, ["checkpoint_every=3", "log_every=5", "patience=3"])
+PATIENT = replace(
+    PATIENT,
+    data={"depth": PATIENT.data["depth"]},
+    train=replace(PATIENT.train, mix={"depth": 1.0}, batch_size=1),
+)
+
+
+class Spoilt:
+    """Four scenes over and over; those that the given iterations see have depths that are no numbers."""
+
+    def __init__(self, iterations: set[int]) -> None:
+        self.scenes = open_data(PATIENT.data["depth"])
+        seed = keyed_seed(PATIENT.train.seed, "data", "depth")
+        self.bad = {order(seed, iteration - 1, LENGTH) for iteration in iterations}
+
+    def __len__(self) -> int:
+        return LENGTH
+
+    def __getitem__(self, index: int):
+        example = self.scenes[index % 4]
+        return replace(example, depth=example.depth * np.nan) if index in self.bad else example
+
+
+def rows_of(folder: Path) -> list[dict]:
+    timed = ("seconds", "data_seconds", "save_seconds", "images_per_second", "time")
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k not in timed} for line in lines]
+
+
+@pytest.fixture
+def spoil(monkeypatch):
+    def iterations(*numbers: int) -> None:
+        data = Spoilt(set(numbers))
+        monkeypatch.setattr(run_module, "open_data", lambda config: data)
+
+    return iterations
+
+
+def test_a_streak_is_passed_over_and_the_rest_is_as_if_it_had_never_been(spoil, tmp_path, caplog):
+    spoil(5, 6, 7)
+    steps = list(run(PATIENT, tmp_path / "run"))
+    assert [step.iteration for step in steps] == [1, 2, 3, 4, 5, 6, 7, 4, 5, 6, 7, 8, 9, 10]
+    assert [step.iteration for step in steps if step.skipped] == [5, 6, 7]
+    assert [step.iteration for step in steps if step.excluded] == [5, 6, 7]
+    assert "iteration 5 left out" in caplog.text
+    assert "depth/procedural/1/" in caplog.text
+
+    chain = Chain.build(PATIENT.chain, torch_generator(PATIENT.train.seed, "weights"))
+    state = start(chain, PATIENT.train)
+    state.excluded = [(5, 7)]
+    list(train(PATIENT.train, state, chain, {"depth": Spoilt(set())}))
+    want = checkpoint.pack(chain.network, state.ema, state.optimizer)
+    found = checkpoint.load_latest(tmp_path / "run" / "checkpoints").tensors
+    assert all(torch.equal(found[name], want[name]) for name in want)
+
+    rows = rows_of(tmp_path / "run")
+    assert [row["iteration"] for row in rows] == [5, 10]
+    window = rows[0]["passed_over"]
+    assert (window["first"], window["last"], window["back_to"]) == (5, 7, 3)
+    assert window["examples"] == list(dict.fromkeys(n for s in steps for n in s.skipped))
+
+    for end in (6, 9, 12):  # killed inside the streak, on the way back, and after it
+        folder = tmp_path / f"killed{end}"
+        for _, step in zip(range(end), run(PATIENT, folder), strict=False):
+            assert step.iteration <= 10
+        list(run(PATIENT, folder))
+        assert state_of(folder) == state_of(tmp_path / "run")
+        assert rows_of(folder) == rows
+
+
+def test_fewer_in_a_row_are_left_out_and_noted(spoil, tmp_path):
+    spoil(6, 7, 9)
+    steps = list(run(PATIENT, tmp_path / "run"))
+    assert [step.iteration for step in steps] == list(range(1, 11))
+    skipped = {r["iteration"]: r["skipped"] for r in rows_of(tmp_path / "run") if r["skipped"]}
+    assert skipped.keys() == {6, 7, 9}
+    assert all(
+        name.startswith("depth/procedural/1/") for names in skipped.values() for name in names
+    )
+    assert checkpoint.intact(tmp_path / "run" / "checkpoints") == [10, 3]  # none inside a streak
+
+
+def test_what_no_going_back_mends_is_an_error(spoil, tmp_path):
+    spoil(*range(5, 15))
+    with pytest.raises(FloatingPointError, match=r"11 to 13.* after 2 times to go back"):
+        list(run(override(PATIENT, ["train.iterations=14"]), tmp_path / "run"))
+    found = checkpoint.load_latest(tmp_path / "run" / "checkpoints")
+    assert found.iteration == 3
+    assert all(tensor.isfinite().all() for tensor in found.tensors.values())
+
+
+def test_asked_to_stop_inside_a_streak_it_saves_what_was_before(spoil, tmp_path):
+    spoil(5, 6, 7)
+    for step in run(PATIENT, tmp_path / "run"):
+        if step.iteration == 5:
+            signal.raise_signal(signal.SIGTERM)
+    assert step.iteration == 6
+    assert checkpoint.load_latest(tmp_path / "run" / "checkpoints").iteration == 4
+    list(run(PATIENT, tmp_path / "run"))
+    list(run(PATIENT, tmp_path / "whole"))
+    assert state_of(tmp_path / "run") == state_of(tmp_path / "whole")
