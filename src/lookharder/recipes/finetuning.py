@@ -114,6 +114,7 @@ def _stage(
     return RunConfig(
         name=name,
         init=init,
+        surgery=True,
         chain=system(size, tasks, schedule, resolution),
         data=pictures(tasks, resolution),
         train=train,

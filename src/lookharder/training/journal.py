@@ -30,13 +30,14 @@ class Journal:
             aside.write_bytes(b"".join(line for line in lines if _until(line, iteration)))
         self._handle = self.path.open("a", encoding="utf-8")
 
-    def write(self, step: TrainStep, **more: object) -> None:
-        """Add the line of one step, with more keys if any."""
+    def write(self, step: TrainStep, **more: object) -> dict[str, object]:
+        """Add the line of one step, with more keys if any, and return it."""
         rate = step.images / step.seconds if step.seconds else 0.0
-        row = {**asdict(step), **more, "images_per_second": rate, "time": time.time()}
+        row = {**asdict(step), "images_per_second": rate, "time": time.time(), **more}
         row["losses"] = {name: _finite(loss) for name, loss in step.losses.items()}
         row = {key: _finite(value) for key, value in row.items()}
         print(json.dumps(row, allow_nan=False), file=self._handle, flush=True)
+        return row
 
     def __enter__(self) -> "Journal":
         return self

@@ -2,6 +2,7 @@
 
     RUN/config.json      the whole configuration; a run resumes only under one that learns the same
     RUN/metrics.jsonl    one line every `log_every` iterations, and one for each that was left out
+    RUN/validation/      scores and pictures of the averaged weights, where they are asked for
     RUN/checkpoints/     atomic, verified when read; a damaged one is skipped and said so
     RUN/model/           at the end: the averaged weights, as a model folder for `predict`
 
@@ -10,29 +11,30 @@ After a kill the metrics are cut back to the checkpoint, so the finished folder 
 they do next, they decide together.
 """
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from lookharder.chain import Chain, ChainConfig, find
-from lookharder.config import from_json, to_json
+from lookharder import autoencoder
+from lookharder.chain import Chain, find
 from lookharder.data.example import Dataset
-from lookharder.data.source import DataConfig, open_data
-from lookharder.errors import InputError
-from lookharder.files import write_json
+from lookharder.data.source import open_data
+from lookharder.models.transfer import transfer
 from lookharder.seeding import torch_generator
 from lookharder.training import checkpoint
-from lookharder.training.config import TrainConfig
-from lookharder.training.journal import Journal
+from lookharder.training.forecast import refuse_if_too_large
 from lookharder.training.loop import TrainState, TrainStep, averaged, start, train
+from lookharder.training.observer import Observer
 from lookharder.training.parallel import distributed
 from lookharder.training.ranks import Ranks
 from lookharder.training.recovery import Recovery
-from lookharder.training.runtime import RuntimeConfig, Stop, signals
+from lookharder.training.run_config import RunConfig, claim
+from lookharder.training.runtime import Stop, signals
 from lookharder.training.saver import Saver
+
+__all__ = ["RunConfig", "run"]
 
 NOTHING = {
     "rollbacks": 0,
@@ -40,49 +42,6 @@ NOTHING = {
 }  # what recovery has done in a run that began before it was kept
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """A recipe: one line of a table, complete.
-
-    Attributes:
-        name: what the recipe is called.
-        chain: the system that learns.
-        init: model folder or shipped model to start from: its system, weights included, takes the place of `chain`.
-        data: a data set for each task of the mix.
-        train: how it learns.
-        checkpoint_every: iterations between checkpoints.
-        keep: checkpoints kept.
-        log_every: iterations between lines of metrics.
-        device: "auto", "cpu" or "cuda".
-        runtime: how the work of an iteration is laid out over processes and memory.
-        patience: updates left out in a row, for loss or gradient that is not finite, at which the run goes back.
-    """
-
-    name: str
-    chain: ChainConfig
-    data: Mapping[str, DataConfig]
-    train: TrainConfig
-    init: str | None = None
-    checkpoint_every: int = 500
-    keep: int = 3
-    log_every: int = 10
-    device: str = "auto"
-    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
-    patience: int = 5
-
-    def __post_init__(self) -> None:
-        tasks = {task.name for task in self.chain.tasks}
-        if unknown := sorted(set(self.train.mix) - tasks):
-            raise InputError("train.mix", unknown, f"tasks of the model: {sorted(tasks)}")
-        if missing := sorted(set(self.train.mix) - set(self.data)):
-            raise InputError(
-                "data", f"nothing for {missing}", "a data set for each task of the mix"
-            )
-        for name in ("checkpoint_every", "keep", "log_every", "patience"):
-            if getattr(self, name) < 1:
-                raise InputError(name, getattr(self, name), "1 or more")
 
 
 def run(config: RunConfig, out: Path) -> Iterator[TrainStep]:
@@ -95,26 +54,20 @@ def run(config: RunConfig, out: Path) -> Iterator[TrainStep]:
     """
     with distributed(config.runtime, config.device) as team, ExitStack() as stack:
         ranks = Ranks.join()
-        if config.init is None:
-            chain = Chain.build(config.chain, torch_generator(config.train.seed, "weights"))
-        else:
-            chain = Chain.load(find(config.init, "init"))
-            config = replace(config, chain=chain.config)
-        ranks.first(lambda: _claim(config, out))
+        chain = _start(config)
+        config = replace(config, chain=chain.config)
+        refuse_if_too_large(config, team.size)
+        ranks.first(lambda: claim(config, out))
         folder = out / "checkpoints"
         ranks.first(lambda: checkpoint.clean(folder))
         chain.to(team.device)
         stop = stack.enter_context(signals())
-        work = _Work(
-            config,
-            chain,
-            start(chain, config.train, team),
-            stack.enter_context(Saver(folder, config.keep, Ranks.join())),
-            stack.enter_context(Journal(out / "metrics.jsonl")) if team.main else None,
-            ranks,
-        )
+        state, datasets = start(chain, config.train, team), _open_all(config)
+        saver = stack.enter_context(Saver(folder, config.keep, Ranks.join()))
+        observer = stack.enter_context(Observer(config, chain, state, datasets, out, ranks))
+        work = _Work(config, chain, state, saver, observer, ranks)
         work.resume()
-        yield from work.steps(_open_all(config), stop)
+        yield from work.steps(datasets, stop)
         if work.state.iteration == config.train.iterations:
             card = f"# {config.name}\n\nTrained by `lookharder train {config.name}`.\n"
             model = averaged(chain, work.state)
@@ -131,13 +84,12 @@ class _Work:
         chain: Chain,
         state: TrainState,
         saver: Saver,
-        journal: Journal | None,
+        observer: Observer,
         ranks: Ranks,
     ) -> None:
         self.config, self.chain, self.state = config, chain, state
-        self.saver, self.journal, self.ranks = saver, journal, ranks
+        self.saver, self.observer, self.ranks = saver, observer, ranks
         self.recovery = Recovery(config.patience)
-        self.logged = 0.0  # seconds of waiting for saves that the journal has
 
     def steps(self, datasets: Mapping[str, Dataset], stop: Stop) -> Iterator[TrainStep]:
         """Train, log and save, to the end or until asked to stop; what is saved by then is on the disk."""
@@ -148,6 +100,9 @@ class _Work:
                 last = step.iteration == config.train.iterations
                 stopping = self.state.team.any(stop.stop_requested)
                 trouble = self.recovery.watch(step)
+                self.observer.see(
+                    step, last, sound=not trouble
+                )  # before a checkpoint, which implies it
                 self._note(step, last)
                 self.saver.check()
                 if trouble:
@@ -176,7 +131,7 @@ class _Work:
             self.recovery.load(self._take(int(name)).meta.get("recovery", NOTHING))
             self.state.excluded = self.recovery.excluded
             log.info("resumed at iteration %s from %s", self.state.iteration, folder / name)
-        self._cut()
+        self.observer.cut(self.state.iteration)
 
     def _go_back(self, last: int) -> None:
         """Return to an older checkpoint and pass over what led to a streak of updates left out."""
@@ -187,7 +142,7 @@ class _Work:
         self._take(target)
         self.state.excluded = self.recovery.excluded
         self.ranks.first(lambda: checkpoint.forget(folder, target))
-        self._cut()
+        self.observer.cut(target)
         log.warning("back to iteration %d: %s", target, self.recovery.windows[-1])
 
     def _take(self, iteration: int) -> checkpoint.Checkpoint:
@@ -225,51 +180,21 @@ class _Work:
                 *(step.iteration, step.loss, step.grad_norm, ", ".join(step.skipped)),
             )
         begins = [w for w in self.recovery.windows if w.first == step.iteration and step.excluded]
-        if self.journal is None or not (
-            last or step.skipped or begins or step.iteration % self.config.log_every == 0
-        ):
-            return
-        more = {"passed_over": asdict(begins[0])} if begins else {}
-        waited = self.saver.waited
-        self.journal.write(step, save_seconds=waited - self.logged, **more)
-        self.logged = waited
-
-    def _cut(self) -> None:
-        if self.journal is not None:
-            self.journal.cut(self.state.iteration)
+        if last or step.skipped or begins or step.iteration % self.config.log_every == 0:
+            more = {"passed_over": asdict(begins[0])} if begins else {}
+            self.observer.note(step, self.saver.waited, **more)
 
 
-def _claim(config: RunConfig, out: Path) -> None:
-    """Make `out` the folder of this run, or check that what it holds learns the same."""
-    path = out / "config.json"
-    if not path.exists():
-        if out.exists() and any(out.iterdir()):
-            raise InputError(
-                "--out", f"{out}, which holds something else", "a new or empty folder, or a run"
-            )
-        write_json(path, to_json(config))
-        return
-    former = from_json(RunConfig, json.loads(path.read_text(encoding="utf-8")), str(path))
-    found, wanted = to_json(_essence(former)), to_json(_essence(config))
-    if found != wanted:
-        changed = sorted(key for key in wanted if found[key] != wanted[key])
-        raise InputError(
-            "--out", f"{out}, a run with other {changed}", "a new folder, or the run's own recipe"
-        )
-    if to_json(former) != to_json(config):  # from here on it runs in another way
-        write_json(path, to_json(config))
-
-
-def _essence(config: RunConfig) -> RunConfig:
-    """The configuration with all fields at their defaults that change when and where it is computed, not what."""
-    return replace(
-        config,
-        device="auto",
-        runtime=RuntimeConfig(precision=config.runtime.precision),
-        checkpoint_every=1,
-        keep=1,
-        log_every=1,
-    )
+def _start(config: RunConfig) -> Chain:
+    """The system before its first iteration, the same on every rank."""
+    seed = config.train.seed
+    if config.init is None:
+        return Chain.build(config.chain, torch_generator(seed, "weights"))
+    found = Chain.load(find(config.init, "init"))
+    if not config.surgery:
+        return found
+    network = transfer(found.network, config.chain.model, torch_generator(seed, "routers"))
+    return Chain(config.chain, network, autoencoder.build(dict(config.chain.autoencoder)))
 
 
 def _open_all(config: RunConfig) -> dict[str, Dataset]:

@@ -1,0 +1,105 @@
+"""What a run is told, and the folder that it holds to.
+
+A folder belongs to the configuration it began with. What changes when and where things are computed, saved or shown,
+but not what is learnt, may change when the run is resumed: its `essence` stays.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from lookharder.chain import ChainConfig
+from lookharder.config import from_json, to_json
+from lookharder.data.source import DataConfig
+from lookharder.errors import InputError
+from lookharder.files import write_json
+from lookharder.training.config import TrainConfig
+from lookharder.training.runtime import RuntimeConfig
+from lookharder.training.validation import ValidationConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """A recipe: one line of a table, complete.
+
+    Attributes:
+        name: what the recipe is called.
+        chain: the system that learns.
+        init: model folder or shipped model to start from: its system, weights included, takes the place of `chain`.
+        data: a data set for each task of the mix.
+        train: how it learns.
+        checkpoint_every: iterations between checkpoints.
+        keep: checkpoints kept.
+        log_every: iterations between lines of metrics.
+        device: "auto", "cpu" or "cuda".
+        runtime: how the work of an iteration is laid out over processes and memory.
+        patience: updates left out in a row, for loss or gradient that is not finite, at which the run goes back.
+        surgery: bring the weights of `init` to `chain` (`models.transfer`) instead of taking its system over.
+        validation: when and on what the averaged weights are scored.
+        tensorboard: write the metrics for TensorBoard too.
+    """
+
+    name: str
+    chain: ChainConfig
+    data: Mapping[str, DataConfig]
+    train: TrainConfig
+    init: str | None = None
+    checkpoint_every: int = 500
+    keep: int = 3
+    log_every: int = 10
+    device: str = "auto"
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+    patience: int = 5
+    surgery: bool = False
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        tasks = {task.name for task in self.chain.tasks}
+        if unknown := sorted(set(self.train.mix) - tasks):
+            raise InputError("train.mix", unknown, f"tasks of the model: {sorted(tasks)}")
+        if missing := sorted(set(self.train.mix) - set(self.data)):
+            raise InputError(
+                "data", f"nothing for {missing}", "a data set for each task of the mix"
+            )
+        for name in ("checkpoint_every", "keep", "log_every", "patience"):
+            if getattr(self, name) < 1:
+                raise InputError(name, getattr(self, name), "1 or more")
+        if self.surgery and self.init is None:
+            raise InputError("surgery", True, "false, or an `init` to operate on")
+
+
+def claim(config: RunConfig, out: Path) -> None:
+    """Make `out` the folder of this run, or check that what it holds learns the same."""
+    path = out / "config.json"
+    if not path.exists():
+        if out.exists() and any(out.iterdir()):
+            raise InputError(
+                "--out", f"{out}, which holds something else", "a new or empty folder, or a run"
+            )
+        write_json(path, to_json(config))
+        return
+    former = from_json(RunConfig, json.loads(path.read_text(encoding="utf-8")), str(path))
+    found, wanted = to_json(essence(former)), to_json(essence(config))
+    if found != wanted:
+        changed = sorted(key for key in wanted if found[key] != wanted[key])
+        raise InputError(
+            "--out", f"{out}, a run with other {changed}", "a new folder, or the run's own recipe"
+        )
+    if to_json(former) != to_json(config):  # from here on it runs in another way
+        write_json(path, to_json(config))
+
+
+def essence(config: RunConfig) -> RunConfig:
+    """The configuration with all fields at their defaults that change when and where it is computed, not what."""
+    return replace(
+        config,
+        device="auto",
+        runtime=RuntimeConfig(precision=config.runtime.precision),
+        checkpoint_every=1,
+        keep=1,
+        log_every=1,
+        validation=ValidationConfig(),
+        tensorboard=False,
+    )
