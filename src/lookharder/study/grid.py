@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lookharder.study.jobs import Graph, Job
+from lookharder.study.nano import rate
 from lookharder.study.price import price
 
 Place = Mapping[str, int | float | str]
@@ -212,6 +213,7 @@ class Bench:
             "mix": dict(mix),
             "iterations": iterations,
             "seed": seed,
+            "lr": rate(size),
             "scenes": self.preset.scenes,
             **others,
         }

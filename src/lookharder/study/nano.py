@@ -4,7 +4,11 @@
     n1 .. n7                         0.8 .. 134: more than two decades
 
 One recipe for all of them and for every stage: what differs between two points of a study is an argument here, and
-nothing else does. It lives on the embedded world.
+nothing else does. It lives on the embedded world. The name of a job is made of the arguments that are given, so what
+a default means must not change: a new meaning is a new argument.
+
+The learning rate falls as 1 / width, as matrices trained by AdamW need it (Yang et al., 2203.03466): at one rate for
+all sizes, a law of size would be one of how well the rate happened to fit.
 """
 
 from collections.abc import Mapping
@@ -51,15 +55,22 @@ def world(count: int, seed: int, size: int) -> DataConfig:
     return DataConfig(spec=f"procedural:{count}:{seed}", size=size, store=store)
 
 
+def rate(size: str) -> float:
+    """Learning rate of a size: 2e-3 at width 64."""
+    if size not in NANO:
+        raise InputError("size", repr(size), f"one of {list(NANO)}")
+    return 0.128 / NANO[size].width
+
+
 def nano(
     *,
     size: str,
     mix: Mapping[str, float],
     iterations: int,
     seed: int,
+    lr: float,
     resolution: int = 32,
     batch_size: int = 32,
-    lr: float = 1e-3,
     scenes: int = 6000,
     schedule: str = "scaled-linear",
     zero_terminal_snr: bool = True,
@@ -73,9 +84,9 @@ def nano(
         mix: share of each task, `generation` for pre-training.
         iterations: length; the learning rate falls to a fiftieth over it, whatever it is.
         seed: of weights and noise; the scenes are the same for all.
+        lr: AdamW's at its peak; see `rate`.
         resolution: side of the scenes, pixels.
         batch_size: examples an iteration.
-        lr: AdamW's at its peak.
         scenes: how many different ones.
         schedule: noise schedule.
         zero_terminal_snr: whether it ends in pure noise.

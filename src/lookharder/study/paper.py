@@ -85,7 +85,7 @@ def resolution(bench: PaperBench) -> None:
         dense = bench.named(f"paper_fig5_xl_{side}")
         sparse = bench.named(f"paper_fig5_l_8e2a_{side}", bench.named(start))
         for name, model in (("XL", dense), ("L-8E2A", sparse)):
-            place = {"size": name, "resolution": side}
+            place: Place = {"size": name, "resolution": side}
             bench.measure(model, "figure 5", place, **FULL, size=side)
 
 
@@ -102,7 +102,7 @@ def steps(bench: PaperBench) -> None:
     """Figure 8, whose models merge five draws."""
     for size in NOTHING.trio:
         for count in NOTHING.steps:
-            how = {"steps": count, "members": 5, "spacing": "leading"}
+            how: dict[str, Any] = {"steps": count, "members": 5, "spacing": "leading"}
             bench.measure(bench.figure3(size), "figure 8", {"size": size}, **how)
 
 
@@ -110,7 +110,7 @@ def draws(bench: PaperBench) -> None:
     """Figure 9, whose draws take 50 steps."""
     for size in NOTHING.trio:
         for count in NOTHING.draws:
-            how = {"steps": 50, "members": count}
+            how: dict[str, Any] = {"steps": 50, "members": count}
             bench.measure(bench.figure3(size), "figure 9", {"size": size}, **how)
 
 
@@ -126,7 +126,7 @@ def spacing(bench: PaperBench) -> None:
     """Figure 8 once more, with the first step where the noise is."""
     for where in ("leading", "trailing"):
         for count in NOTHING.steps:
-            how = {"steps": count, "members": 1, "spacing": where}
+            how: dict[str, Any] = {"steps": count, "members": 1, "spacing": where}
             bench.measure(bench.figure3("a4"), "spacing", {"spacing": where}, **how)
 
 
@@ -134,7 +134,7 @@ def trade(bench: PaperBench) -> None:
     """Sizes against efforts."""
     for size in SIZES:
         for count, members in ((1, 1), (5, 1), (20, 1), (20, 5), (50, 20)):
-            how = {"steps": count, "members": members}
+            how: dict[str, Any] = {"steps": count, "members": members}
             bench.measure(bench.figure3(size), "trade", {"size": size}, **how)
 
 

@@ -112,7 +112,7 @@ def main() -> None:
 
     data = open_data(world(64, 1, 32))
     for size in NANO:
-        arguments = {"size": size, "mix": {"depth": 1.0}, "iterations": 100, "seed": 0}
+        arguments = {"size": size, "mix": {"depth": 1.0}, "iterations": 100, "seed": 0, "lr": 1e-3}
         config = {"recipe": "nano", "arguments": arguments, "adapt": False}
         made, rule = recipe(config), price(Job(kind="train", config=config), {})
         chain = Chain.build(made.chain, torch_generator(0))
