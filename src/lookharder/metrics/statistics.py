@@ -18,6 +18,8 @@ from lookharder.errors import InputError
 from lookharder.metrics import ArrayLike, to_numpy
 from lookharder.seeding import numpy_generator
 
+CHUNK = 2**16  # numbers resampled at once
+
 
 class Interval(NamedTuple):
     """A mean and the ends of its interval."""
@@ -47,8 +49,10 @@ def bootstrap_mean(
     if resamples < 1:
         raise InputError("resamples", resamples, "at least 1")
     rng, n = numpy_generator(seed, "bootstrap"), len(sample)
-    means = [sample[rng.integers(n, size=n)].mean() for _ in range(resamples)]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    rows = max(1, CHUNK // n)  # at once; the numbers drawn are those of one row after another
+    counts = [min(rows, resamples - done) for done in range(0, resamples, rows)]
+    means = [sample[rng.integers(n, size=(count, n))].mean(1) for count in counts]
+    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(sample.mean()), float(low), float(high))
 
 
