@@ -218,6 +218,7 @@ def test_a_cut_shard_is_refused_when_it_is_opened(tmp_path: Path, whole: Path):
         LatentSet(out).item(4, False)
 
 
+@pytest.mark.slow  # processes that import torch
 def test_two_processes_write_what_one_does(tmp_path: Path, whole: Path):
     world = ProceduralWorld(32, 6, count=COUNT)
     config = replace(CONFIG, workers=2)

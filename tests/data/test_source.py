@@ -45,6 +45,7 @@ def test_photos_of_any_size_make_a_batch(photos: Path):
     assert len(open_spec(f"folder:{photos}?depth_unit=mm", 64)) == 3
 
 
+@pytest.mark.slow  # a process that imports torch
 def test_a_store_holds_whole_scenes_and_no_photos(photos: Path, tmp_path: Path):
     config = DataConfig(spec="procedural:1:1?crop=16&views=3", size=32)
     kept = {"store": str(tmp_path / "store"), "workers": 1}
