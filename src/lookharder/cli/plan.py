@@ -1,0 +1,107 @@
+"""The verb `plan`: its arguments, which import nothing heavy, and what it does with them."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lookharder.gallery import Table
+    from lookharder.scaling.plan import Plan
+
+EPILOG = """One of: --training, --inference, both; or, for --answers images to be served, --total or --error.
+A budget B is FLOPs (1e18, 3 EFLOPs, 5 GMACs), time ("20 GPU-hours") or money ("$50", with --price)."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `lookharder plan` takes."""
+    parser.add_argument("laws", type=Path, metavar="LAWS.json", help="the laws that a study found")
+    parser.add_argument("--task", metavar="TASK", help="what to plan for [the only one]")
+    parser.add_argument("--training", metavar="B", help="budget of the training")
+    parser.add_argument("--inference", metavar="B", help="budget of one image's answer")
+    parser.add_argument("--total", metavar="B", help="budget of the training and all answers")
+    parser.add_argument("--error", type=float, metavar="X", help="to be reached for the least")
+    parser.add_argument("--answers", type=float, metavar="N", help="images that will be served")
+    parser.add_argument("--device", default="h100", metavar="D", help="[%(default)s]")
+    parser.add_argument(
+        "--mfu",
+        type=float,
+        default=0.35,
+        metavar="S",
+        help="share of the device's peak that is reached [%(default)s]",
+    )
+    parser.add_argument("--price", type=float, metavar="P", help="of one device for an hour, $")
+    parser.add_argument("--explain", action="store_true", help="the best of every size, too")
+
+
+def run_plan(args: argparse.Namespace) -> int:
+    """`lookharder plan`."""
+    from lookharder.cli.printing import show
+    from lookharder.errors import InputError
+    from lookharder.scaling.budgets import Rates, flops_of
+    from lookharder.scaling.laws import Laws
+    from lookharder.scaling.plan import Goal, plan
+
+    rates = Rates(device=args.device, share=args.mfu, price=args.price)
+    budgets = {
+        name: flops_of(f"--{name}", text, rates)
+        for name in ("training", "inference", "total")
+        if (text := getattr(args, name)) is not None
+    }
+    goal = Goal(**budgets, error=args.error, answers=args.answers)
+    found = Laws.read(args.laws)
+    tasks = sorted({family.task for family in found.families})
+    if args.task not in (tasks if args.task or len(tasks) != 1 else [None]):
+        raise InputError("--task", args.task or "nothing", f"one of {tasks}")
+    families = [f for f in found.families if args.task in (None, f.task)]
+    best, frontier = plan(families, goal)
+
+    for line in _lines(best, goal.answers):
+        print(line)
+    given = [text for text in (args.training, args.inference, args.total) if text is not None]
+    if any("GPU" in text or "$" in text for text in given):
+        print(f"assumed    {rates}")
+    if args.explain:
+        note = "* outside what was measured. The best of each size, by error."
+        show(f"{best.family.task}, {best.family.metric}", _table(frontier, best), note)
+    return 0
+
+
+def _lines(plan: "Plan", answers: float | None) -> list[str]:
+    family, size = plan.family, plan.size
+    sure = "no interval" if plan.low is None else f"95 %: {plan.low:.4g} to {plan.high:.4g}"
+    lines = [
+        f"network    {size.name}, {family.architecture}: {size.params / 1e6:.3g} M parameters, "
+        f"{size.active_params / 1e6:.3g} M active, {family.resolution} px ({family.name})",
+        f"training   {plan.iterations} iterations of {family.batch} images, {plan.training:.3g} FLOPs",
+        f"answering  {plan.steps} steps, {plan.draws} draws, {plan.inference:.3g} FLOPs an image",
+    ]
+    if answers is not None:
+        lines.append(f"total      {plan.total:.3g} FLOPs with {answers:g} answers")
+    lines.append(f"expected   {family.metric} {plan.error:.4g} ({sure})")
+    if plan.extrapolates:
+        factors = {
+            "training compute": plan.compute_beyond,
+            "size": plan.params_beyond,
+            "images": plan.images_beyond,
+        }
+        said = ", ".join(f"{name} by {f:.3g} x" for name, f in factors.items() if f > 1.001)
+        lines.append(f"beyond     what was measured: {said}; this is extrapolation")
+    return lines
+
+
+def _table(plans: "tuple[Plan, ...]", best: "Plan") -> "Table":
+    from lookharder.gallery import Table
+
+    columns = ("", "network", "iterations", "steps x draws", "error", "95 %")
+    rows = [
+        (
+            ">" if plan == best else "",
+            f"{plan.size.name}, {plan.family.architecture}, {plan.family.resolution} px",
+            str(plan.iterations),
+            f"{plan.steps} x {plan.draws}",
+            f"{plan.error:.4g}" + "*" * plan.extrapolates,
+            "" if plan.low is None else f"{plan.low:.3g} to {plan.high:.3g}",
+        )
+        for plan in plans
+    ]
+    return Table(columns=columns, rows=rows)
