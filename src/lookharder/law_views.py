@@ -99,7 +99,7 @@ def draw_law(
     if law.has_offset and law.offset > 0.02 * y.min():
         upper.axhline(law.offset, color=SOFT, lw=0.8, ls=(0, (5, 3)))
         words = f"offset {law.offset:.3g}"
-        upper.text(at[-1], law.offset, words, ha="right", va="bottom", fontsize=7.5, color=SOFT)
+        upper.text(at[0] * 1.1, law.offset, words, va="bottom", fontsize=7.5, color=SOFT)
     if bare is not None:
         upper.plot(
             at, np.asarray(bare.predict(at)), color=ORANGE, lw=1.1, ls="--", label=_formula(bare)
@@ -112,8 +112,7 @@ def draw_law(
     _draw_points(upper, points, out, points.label)
     _draw_points(lower, _residuals(law, points), out, None)
     if held is not None:
-        ends = (held.predicted if e is None else e for e in (held.low, held.high))
-        low, high = ends
+        low, high = (held.predicted if e is None else e for e in (held.low, held.high))
         bars = [[max(held.predicted - low, 0.0)], [max(high - held.predicted, 0.0)]]
         upper.errorbar(
             [held.at[0] * 1.12],

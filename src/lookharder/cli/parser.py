@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lookharder import __version__
-from lookharder.cli import cache, check, plot, study
+from lookharder.cli import cache, check, plan, plot, study
 from lookharder.cli.arguments import rule, whole
 from lookharder.errors import InputError
 
@@ -91,6 +91,11 @@ def build() -> tuple[Parser, dict[str, Parser]]:
         ),
         "cache": (cache.add_arguments, "encode a data set once, for training", cache.EPILOG),
         "check": (check.add_arguments, "read all of a data set and list its faults", check.EPILOG),
+        "plan": (
+            plan.add_arguments,
+            "a budget in, a recipe out, by the laws of a study",
+            plan.EPILOG,
+        ),
         "study": (study.add_arguments, "run or resume a study of how errors scale", study.EPILOG),
     }
     parsers: dict[str, Parser] = {}

@@ -61,7 +61,7 @@ def run_plan(args: argparse.Namespace) -> int:
     if any("GPU" in text or "$" in text for text in given):
         print(f"assumed    {rates}")
     if args.explain:
-        note = "* outside what was measured. The best of each size, by error."
+        note = "* outside what was measured. The best of each size, by error; T steps x N draws."
         show(f"{best.family.task}, {best.family.metric}", _table(frontier, best), note)
     return 0
 
@@ -92,15 +92,15 @@ def _lines(plan: "Plan", answers: float | None) -> list[str]:
 def _table(plans: "tuple[Plan, ...]", best: "Plan") -> "Table":
     from lookharder.gallery import Table
 
-    columns = ("", "network", "iterations", "steps x draws", "error", "95 %")
+    columns = ("", "network", "iterations", "T x N", "error", "95 %")
     rows = [
         (
             ">" if plan == best else "",
-            f"{plan.size.name}, {plan.family.architecture}, {plan.family.resolution} px",
+            f"{plan.size.name} {plan.family.architecture} {plan.family.resolution}",
             str(plan.iterations),
             f"{plan.steps} x {plan.draws}",
             f"{plan.error:.4g}" + "*" * plan.extrapolates,
-            "" if plan.low is None else f"{plan.low:.3g} to {plan.high:.3g}",
+            "" if plan.low is None else f"{plan.low:.3g}..{plan.high:.3g}",
         )
         for plan in plans
     ]

@@ -17,6 +17,7 @@ from lookharder.chain import find
 from lookharder.cli.cache import run_cache
 from lookharder.cli.check import run_check
 from lookharder.cli.dry_run import dry_run
+from lookharder.cli.plan import run_plan
 from lookharder.cli.plot import run_plot
 from lookharder.cli.printing import show
 from lookharder.cli.study import run_study
@@ -269,6 +270,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "plot": run_plot,
     "cache": run_cache,
     "check": run_check,
+    "plan": run_plan,
     "study": run_study,
 }
 
