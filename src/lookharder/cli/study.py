@@ -74,5 +74,6 @@ def run_study(args: argparse.Namespace) -> int:
         print(f"failed: {title}: {error}")
     for path in command.laws(plan, records, args.out):
         print(f"laws: {path}")
-    print(f"{len(plan.points)} points: {args.out / 'records.jsonl'}")
+    measured = command.measured(plan, records)
+    print(f"{measured} of {len(plan.points)} points: {args.out / 'records.jsonl'}")
     return 1 if failed else 0

@@ -192,6 +192,13 @@ def prepared(
     return plan(studies, ledger, frozenset(answered), only), ledger, records
 
 
+def measured(plan: Plan, records: Records) -> int:
+    """How many points of a plan are recorded."""
+    found = Records.read(records.path) if records.path.exists() else []
+    have = {(record.study, record.run) for record in found}
+    return sum((point.study, point.job.hash) in have for point in plan.points)
+
+
 def laws(plan: Plan, records: Records, out: Path) -> list[Path]:
     """Fit the laws of every study all of whose points are recorded; the files written."""
     found = Records.read(records.path) if records.path.exists() else []
