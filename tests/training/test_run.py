@@ -144,6 +144,13 @@ def test_a_run_starts_from_a_model_and_experts_start_as_the_dense_model_does(who
         next(run(override(smoke(), [*SETTINGS, "init=absent"]), tmp_path / "none"))
 
 
+def test_half_a_config_left_by_a_kill_is_no_foreign_file(tmp_path):
+    half = tmp_path / ".config.0123abcd.json"
+    half.write_text('{"na')
+    for _ in run(override(SMALL, ["train.iterations=1"]), tmp_path):
+        assert not half.exists()
+
+
 def test_a_foreign_folder_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(InputError, match="holds something else"):
@@ -301,7 +308,8 @@ def test_what_no_going_back_mends_is_an_error(spoil, tmp_path):
     with pytest.raises(FloatingPointError, match=r"11 to 13.* after 2 times to go back"):
         list(run(override(PATIENT, ["train.iterations=14"]), tmp_path / "run"))
     found = checkpoint.load_latest(tmp_path / "run" / "checkpoints")
-    assert found.iteration == 3
+    assert found.meta["recovery"]["rollbacks"] == 2
+    assert found.meta["recovery"]["windows"][0]["first"] == 4
     assert all(tensor.isfinite().all() for tensor in found.tensors.values())
 
 

@@ -74,6 +74,10 @@ def claim(config: RunConfig, out: Path) -> None:
     """Make `out` the folder of this run, or check that what it holds learns the same."""
     path = out / "config.json"
     if not path.exists():
+        for half in out.glob(
+            ".config.*.json"
+        ):  # left where a kill or a full disk struck this very write
+            half.unlink()
         if out.exists() and any(out.iterdir()):
             raise InputError(
                 "--out", f"{out}, which holds something else", "a new or empty folder, or a run"
