@@ -25,6 +25,7 @@ from lookharder.models.dit import DiT, DiTConfig
 from lookharder.seeding import torch_generator
 from lookharder.tasks.base import SOURCES
 from lookharder.tasks.registry import GENERALIST, TASKS
+from lookharder.training.loop import TrainConfig, start, train
 
 COUNT = 7
 WORLD = [ProceduralWorld(32, 6)[i] for i in range(COUNT)]
@@ -352,3 +353,22 @@ def test_the_verbs(tmp_path: Path, random_model: Path, capsys: pytest.CaptureFix
         capsys.readouterr()
         assert main([*line.split(), *more]) == 2
         assert words in capsys.readouterr().err
+
+
+def test_training_on_latents_is_training_on_what_they_were_made_of(tmp_path: Path, monkeypatch):
+    """Mirrored alike; the one augmentation that latents cannot have is switched off."""
+    monkeypatch.setattr("lookharder.data.augment.recolour", lambda example, generator: example)
+    latents = {t: write(tmp_path / t, Pixel(factor=4), t) for t in ("generation", "depth")}
+    config = TrainConfig(iterations=3, batch_size=5, mix={"generation": 1.0, "depth": 1.5})
+    runs = []
+    for datasets in ({"generation": WORLD, "depth": WORLD}, latents):
+        chain = system(Pixel(factor=4))
+        state = start(chain, config)
+        steps = list(train(config, state, chain, datasets))
+        runs.append(([(s.losses, s.grad_norm) for s in steps], chain.network.state_dict()))
+    assert runs[0][0] == runs[1][0]
+    assert all(torch.equal(value, runs[1][1][name]) for name, value in runs[0][1].items())
+    assert runs[0][0][0] != runs[0][0][1]
+    wrong = {"generation": latents["depth"], "depth": latents["depth"]}
+    with pytest.raises(InputError, match="depth: task"):
+        next(train(config, start(chain, config), chain, wrong))

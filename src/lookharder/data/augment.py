@@ -59,11 +59,16 @@ def recolour(example: Example, generator: np.random.Generator) -> Example:
 
 def augment(example: Example, generator: np.random.Generator) -> Example:
     """The augmentation of training: mirrored half of the time, recoloured three times in four."""
-    if generator.random() < 0.5:
+    if mirrored(generator):
         example = mirror(example)
     if generator.random() < 0.75:
         example = recolour(example, generator)
     return example
+
+
+def mirrored(generator: np.random.Generator) -> bool:
+    """Whether `augment` mirrors the example whose fresh generator this is."""
+    return bool(generator.random() < 0.5)
 
 
 def cut(example: Example, top: int, left: int, height: int, width: int) -> Example:

@@ -7,7 +7,8 @@ Everything random about an item is keyed by (seed, task, position), so neither t
 micro-batches, which between them are the n shares, changes what the items of an iteration are.
 
 An item is one field of one example. `read` needs no device and runs in a thread, some iterations ahead; `encode` is
-the autoencoder's part.
+the autoencoder's part, and is already done where the data set is of latents: those are mirrored where the examples
+would have been, and cannot be recoloured.
 """
 
 import math
@@ -22,8 +23,10 @@ import torch
 from torch import Tensor
 
 from lookharder.chain import Chain
-from lookharder.data.augment import augment
+from lookharder.config import to_json
+from lookharder.data.augment import augment, mirrored
 from lookharder.data.example import Batch, Dataset, collate, order
+from lookharder.data.latents import LatentSet
 from lookharder.diffusion.loss import multi_resolution_noise
 from lookharder.seeding import keyed_seed, numpy_generator, torch_generator
 from lookharder.tasks.registry import AnyTask
@@ -65,12 +68,14 @@ class Examples:
         t: time of each, (B,).
         noise: (B, F, c, h, w).
         dropped: whose label becomes the null label, (B,).
+        latents: target, where it is known, and condition, if they were encoded beforehand; `batch` then has no picture.
     """
 
     batch: Batch
     t: Tensor
     noise: Tensor
     dropped: Tensor
+    latents: tuple[Tensor, Tensor, Tensor] | None = None
 
 
 def apportion(mix: Mapping[str, float], total: int) -> dict[str, int]:
@@ -106,24 +111,50 @@ def read(
     found = {}
     for name, positions in hand.items():
         data_seed, dataset = keyed_seed(config.seed, "data", name), datasets[name]
-        examples = [dataset[order(data_seed, p, len(dataset))] for p in positions]
-        if config.augment:
-            examples = [
-                augment(example, numpy_generator(data_seed, p))
-                for example, p in zip(examples, positions, strict=True)
-            ]
-        batch = collate(examples)
-        t, noise, dropped = _draw(config, chain, chain.task(name), batch, positions)
-        found[name] = Examples(batch=batch, t=t, noise=noise, dropped=dropped)
+        indices = [order(data_seed, p, len(dataset)) for p in positions]
+        generators = [numpy_generator(data_seed, p) for p in positions]
+        latents = None
+        if isinstance(dataset, LatentSet):
+            flips = [config.augment and mirrored(generator) for generator in generators]
+            *arrays, classes = dataset.group(indices, flips)
+            names = tuple(f"{dataset.folder.name}/{index}" for index in indices)
+            label = classes if bool((classes >= 0).all()) else None
+            batch = Batch(name=names, image=arrays[0], label=label)
+            latents = (arrays[0], arrays[1], arrays[2])
+        else:
+            examples = [dataset[index] for index in indices]
+            if config.augment:
+                examples = [augment(e, g) for e, g in zip(examples, generators, strict=True)]
+            batch = collate(examples)
+        factor = chain.autoencoder.factor if latents is None else 1
+        size = batch.image.shape[-2] // factor, batch.image.shape[-1] // factor
+        t, noise, dropped = _draw(config, chain, chain.task(name), size, positions)
+        found[name] = Examples(batch=batch, t=t, noise=noise, dropped=dropped, latents=latents)
     return found
 
 
+def size_of(chain: Chain, name: str, dataset: Dataset) -> tuple[int, int]:
+    """Height and width, in latents, of what a data set holds for a task; its first example tells.
+
+    Raises:
+        InputError: the latents of a data set are of another task or autoencoder than the system's.
+    """
+    if isinstance(dataset, LatentSet):
+        dataset.require(to_json(chain.task(name)), chain.autoencoder.config())
+        return dataset.facts.target[-2], dataset.facts.target[-1]
+    height, width = dataset[0].image.shape[-2:]
+    return height // chain.autoencoder.factor, width // chain.autoencoder.factor
+
+
 def _draw(
-    config: TrainConfig, chain: Chain, task: AnyTask, batch: Batch, positions: Sequence[int]
+    config: TrainConfig,
+    chain: Chain,
+    task: AnyTask,
+    size: tuple[int, int],
+    positions: Sequence[int],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Time, noise and whether the label is dropped, for each example; drawn on the CPU, in this order."""
-    codec, steps = chain.autoencoder, chain.config.schedule.steps
-    height, width = (side // codec.factor for side in batch.image.shape[-2:])
+    steps = chain.config.schedule.steps
     times, noises, dropped = [], [], []
     for position in positions:
         generator = torch_generator(config.seed, "noise", task.name, position)
@@ -135,7 +166,7 @@ def _draw(
             and bool(torch.rand((), generator=generator) < task.label_dropout)
         )
         strength = config.multi_resolution_noise * (t + 1) / steps  # annealed, as Marigold does
-        shape = (task.fields, codec.channels, height, width)
+        shape = (task.fields, chain.autoencoder.channels, *size)
         noises.append(multi_resolution_noise(generator, shape, strength))
         times.append(t)
     return torch.tensor(times), torch.stack(noises), torch.tensor(dropped)
@@ -145,9 +176,12 @@ def encode(chain: Chain, name: str, examples: Examples) -> Items:
     """The items of the examples of one task, on the device of the network."""
     task, device = chain.task(name), next(chain.network.parameters()).device
     batch = examples.batch.to(device)
-    with torch.no_grad():
-        target, known = chain.target(task, batch)  # (B, F, c, h, w), (B, 1, h, w)
-        condition = chain.condition(task, batch)  # (B, S c, h, w)
+    if examples.latents is not None:
+        target, known, condition = (part.to(device) for part in examples.latents)
+    else:
+        with torch.no_grad():
+            target, known = chain.target(task, batch)  # (B, F, c, h, w), (B, 1, h, w)
+            condition = chain.condition(task, batch)  # (B, S c, h, w)
     labels = chain.labels(task, batch)  # (B, F)
     labels = labels.masked_fill(examples.dropped.to(device)[:, None], chain.config.model.null_label)
     fields = target.shape[1]

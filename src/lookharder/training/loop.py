@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,16 @@ from lookharder.diffusion.loss import training_loss
 from lookharder.errors import InputError
 from lookharder.models.dit import DiT
 from lookharder.models.moe import Routing
-from lookharder.training.batches import Examples, Items, ahead, apportion, deal, encode, read
+from lookharder.training.batches import (
+    Examples,
+    Items,
+    ahead,
+    apportion,
+    deal,
+    encode,
+    read,
+    size_of,
+)
 from lookharder.training.config import TrainConfig
 from lookharder.training.optim import Ema, build_optimizer, clip, learning_rate
 from lookharder.training.parallel import Team, routing_loss
@@ -123,7 +133,7 @@ def train(
         InputError: the batch is smaller than the team's shares of it, or cannot be dealt.
     """
     team, counts = state.team, apportion(config.mix, config.batch_size)
-    _check_deal(counts, team, datasets)
+    _check_deal(counts, team, {name: size_of(chain, name, datasets[name]) for name in counts})
     chain.network.train()
 
     def job(iteration: int) -> list[dict[str, Examples]]:
@@ -264,22 +274,20 @@ def _culprits(
 
 def _passed_over(iteration: int, lr: float) -> TrainStep:
     """The step of an excluded iteration."""
-    return TrainStep(
-        iteration=iteration,
-        loss=0.0,
-        losses={},
-        routing_loss=0.0,
-        grad_norm=0.0,
-        lr=lr,
-        images=0,
-        seconds=0.0,
-        data_seconds=0.0,
-        excluded=True,
-    )
+    zero: dict[str, Any] = {
+        "loss": 0.0,
+        "routing_loss": 0.0,
+        "grad_norm": 0.0,
+        "seconds": 0.0,
+        "data_seconds": 0.0,
+    }
+    return TrainStep(iteration=iteration, lr=lr, losses={}, images=0, excluded=True, **zero)
 
 
-def _check_deal(counts: Mapping[str, int], team: Team, datasets: Mapping[str, Dataset]) -> None:
-    """Every share has an example, and all ranks call the network equally often, once for each size of image."""
+def _check_deal(
+    counts: Mapping[str, int], team: Team, sizes: Mapping[str, tuple[int, int]]
+) -> None:
+    """Every share has an example, and all ranks call the network equally often, once for each size of latent."""
     if sum(counts.values()) < team.shares:
         allowed = (
             f"{team.size} ranks x {team.config.accumulate} micro-batches = {team.shares} or more"
@@ -287,7 +295,6 @@ def _check_deal(counts: Mapping[str, int], team: Team, datasets: Mapping[str, Da
         raise InputError("train.batch_size", sum(counts.values()), allowed)
     if team.size == 1 or min(counts.values()) >= team.shares:
         return
-    sizes = {name: datasets[name][0].image.shape for name in counts}
     if len(set(sizes.values())) > 1:
-        got = f"{min(counts.values())} examples of a task, and images of sizes {sizes}"
+        got = f"{min(counts.values())} examples of a task, and latents of sizes {sizes}"
         raise InputError("train.mix", got, f"{team.shares} examples or more of each, or one size")

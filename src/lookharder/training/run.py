@@ -62,6 +62,7 @@ def run(config: RunConfig, out: Path) -> Iterator[TrainStep]:
         ranks.first(lambda: checkpoint.clean(folder))
         chain.to(team.device)
         stop = stack.enter_context(signals())
+        ranks.first(lambda: len(_open_all(config)))  # what has to be rendered is rendered by one
         state, datasets = start(chain, config.train, team), _open_all(config)
         saver = stack.enter_context(Saver(folder, config.keep, Ranks.join()))
         observer = stack.enter_context(Observer(config, chain, state, datasets, out, ranks))

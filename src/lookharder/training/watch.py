@@ -31,7 +31,7 @@ from lookharder.chain import Chain
 from lookharder.data.example import Dataset
 from lookharder.errors import InputError
 from lookharder.models import flops
-from lookharder.training.batches import apportion
+from lookharder.training.batches import apportion, size_of
 from lookharder.training.config import TrainConfig
 from lookharder.training.loop import TrainStep
 
@@ -70,9 +70,9 @@ def peak_flops(device: torch.device, precision: str, count: int = 1) -> float | 
 
 def iteration_macs(chain: Chain, config: TrainConfig, datasets: Mapping[str, Dataset]) -> int:
     """Multiply-adds of one iteration: 3 forwards for each item; the first example of a set tells its size."""
-    total, factor = 0, chain.autoencoder.factor
+    total = 0
     for name, count in apportion(config.mix, config.batch_size).items():
-        height, width = (side // factor for side in datasets[name][0].image.shape[-2:])
+        height, width = size_of(chain, name, datasets[name])
         forward = flops.count(chain.config.model, height, width).macs
         total += 3 * count * chain.task(name).fields * forward
     return total
