@@ -257,3 +257,12 @@ def test_what_cannot_be_fitted_is_named(call, message):
 def test_flat_values_are_a_law_too():
     law = fit_power_law(np.logspace(0, 3, 8), [0.5] * 8, resamples=20)
     assert law.predict(1e4) == pytest.approx(0.5, rel=1e-3)
+
+
+def test_a_coefficient_too_large_for_a_float_is_finite_and_the_law_is_right():
+    """A step in far units: 0.2 + (x / 1e30)^-12, whose coefficient is 1e360."""
+    x = 1e30 * np.array([1.0, 1.5, 2.0, 3.0, 4.0])
+    law = fit_power_law(x, 0.2 + (x / 1e30) ** -12.0, resamples=5)
+    assert law.exponent == pytest.approx(12, rel=1e-3)
+    assert law.predict(2e30) == pytest.approx(0.2 + 2**-12, rel=1e-4)
+    assert np.isfinite([law.coefficient, *law.interval("coefficient")]).all()

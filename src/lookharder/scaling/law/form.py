@@ -19,6 +19,7 @@ from jaxtyping import Float
 from lookharder.errors import InputError
 
 Numbers = int | float | np.ndarray
+LARGEST = 700.0  # logarithm of a number that a float holds; a steep law's coefficient may be larger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,12 +95,12 @@ class Law:
     @property
     def coefficient(self) -> float:
         """Of a law of one variable: A in E + A x^-a."""
-        return float(np.exp(self._only("coefficient", self.log_coefficients)))
+        return _exp(self._only("coefficient", self.log_coefficients))
 
     @property
     def coefficients(self) -> tuple[float, ...]:
         """A, in the order of the variables."""
-        return tuple(float(v) for v in np.exp(self.log_coefficients))
+        return tuple(map(_exp, self.log_coefficients))
 
     def __str__(self) -> str:
         terms = [f"{self.offset:.4g}"] if self.has_offset else []
@@ -177,11 +178,7 @@ class Law:
             raise InputError("name", repr(name), "one of ['offset', 'coefficient', 'exponent']")
         values = np.array(self._sampled(level))[:, column]
         low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-        return (
-            (float(np.exp(low)), float(np.exp(high)))
-            if name == "coefficient"
-            else (float(low), float(high))
-        )
+        return (_exp(low), _exp(high)) if name == "coefficient" else (float(low), float(high))
 
     def beyond(self, *x: float) -> float:
         """By what factor a place lies outside what was measured; 1 inside."""
@@ -233,5 +230,9 @@ class Law:
         total = theta[:, 0].reshape(shape) + np.zeros(logs.shape[1:])
         for i in range(k):
             power = theta[:, 1 + i].reshape(shape) - theta[:, 1 + k + i].reshape(shape) * logs[i]
-            total = total + np.exp(np.minimum(power, 700.0))
+            total = total + np.exp(np.minimum(power, LARGEST))
         return total
+
+
+def _exp(log: float) -> float:
+    return float(np.exp(min(log, LARGEST)))
