@@ -104,7 +104,10 @@ def run_predict(args: argparse.Namespace) -> int:
 
 
 def run_train(args: argparse.Namespace) -> int:
-    """`lookharder train`: a stop that was asked for exits with 75, and the same command resumes."""
+    """`lookharder train`: a stop that was asked for exits with 75, and the same command resumes.
+
+    Of several processes that torchrun has started, the first alone speaks.
+    """
     if args.recipe not in RECIPES:
         raise InputError("RECIPE", repr(args.recipe), f"one of {sorted(RECIPES)}")
     config = override(RECIPES[args.recipe](), args.set)
@@ -114,12 +117,14 @@ def run_train(args: argparse.Namespace) -> int:
     if args.out is None:
         raise InputError("--out", "nothing", "a value, or --dry-run")
     prepare(args.out)
-    level = logging.WARNING if args.quiet else logging.INFO
+    mute = os.environ.get("RANK", "0") != "0"
+    say = (lambda words: None) if mute else print
+    level = logging.ERROR if mute else logging.WARNING if args.quiet else logging.INFO
     logging.basicConfig(level=level, format="lookharder: %(message)s")
     steps, total = run(config, args.out), config.train.iterations
     first = next(steps, None)
     if first is None:
-        print(f"already finished: {total} iterations, {args.out / 'model'}")
+        say(f"already finished: {total} iterations, {args.out / 'model'}")
         return 0
     speed = Throughput()
     with (
@@ -128,7 +133,7 @@ def run_train(args: argparse.Namespace) -> int:
             total=total,
             initial=first.iteration - 1,
             desc=config.name,
-            disable=args.quiet,
+            disable=args.quiet or mute,
             mininterval=0.2 if sys.stderr.isatty() else 10.0,
         ) as bar,
     ):
@@ -138,9 +143,9 @@ def run_train(args: argparse.Namespace) -> int:
             bar.set_postfix_str(f"loss {step.loss:.4f}, {rate:.1f} images/s", refresh=False)
             bar.update()
     if not (args.out / "model" / "config.json").exists():
-        print(f"stopped at iteration {step.iteration} of {total}, saved; the same command resumes")
+        say(f"stopped at iteration {step.iteration} of {total}, saved; the same command resumes")
         return STOPPED
-    print(f"finished: {total} iterations, loss {step.loss:.4f}, {args.out / 'model'}")
+    say(f"finished: {total} iterations, loss {step.loss:.4f}, {args.out / 'model'}")
     return 0
 
 

@@ -72,8 +72,12 @@ def run(config: RunConfig, out: Path) -> Iterator[TrainStep]:
         if work.state.iteration == config.train.iterations:
             card = f"# {config.name}\n\nTrained by `lookharder train {config.name}`.\n"
             model = averaged(chain, work.state)
-            if model is not None:
-                model.save(out / "model", card)
+
+            def publish() -> None:
+                if model is not None:
+                    model.save(out / "model", card)
+
+            ranks.together(publish)  # the run has ended for none before its model is there
 
 
 class _Work:
