@@ -26,6 +26,7 @@ from lookharder.training import checkpoint
 from lookharder.training import run as run_module
 from lookharder.training.loop import start, train
 from lookharder.training.run import run
+from lookharder.training.watch import Meter
 
 SETTINGS = [
     "chain.model.depth=1",
@@ -245,7 +246,7 @@ class Spoilt:
 
 
 def rows_of(folder: Path) -> list[dict]:
-    timed = ("seconds", "data_seconds", "save_seconds", "images_per_second", "time")
+    timed = {"seconds", "data_seconds", "time", *Meter(1).row()}
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     return [{k: v for k, v in json.loads(line).items() if k not in timed} for line in lines]
 

@@ -16,7 +16,19 @@ from lookharder.training.loop import TrainState, TrainStep, averaged
 from lookharder.training.ranks import Ranks
 from lookharder.training.run_config import RunConfig
 from lookharder.training.validation import cut_back, held_out, validate
-from lookharder.training.watch import Board, Meter, iteration_macs, peak_flops
+from lookharder.training.watch import Board, Meter, iteration_macs, peak_flops, summary_writer
+
+
+def check(config: RunConfig, chain: Chain) -> None:
+    """Find what an observer would trip over, before anything is written.
+
+    Raises:
+        InputError: nothing to validate on, or no TensorBoard.
+    """
+    if config.validation.every:
+        held_out(chain, config.validation, [*config.train.mix])
+    if config.tensorboard:
+        summary_writer()
 
 
 class Observer:
@@ -31,16 +43,10 @@ class Observer:
         out: Path,
         ranks: Ranks,
     ) -> None:
-        """Open the files of the run's folder `out`; `chain` and `state` are those that train.
-
-        Raises:
-            InputError: nothing to validate on, or no TensorBoard.
-        """
+        """Open the files of the run's folder `out`; `chain` and `state` are those that train."""
         self.config, self.chain, self.state = config, chain, state
         self.out, self.ranks, self.team = out, ranks, state.team
         self.tasks = [*config.train.mix]
-        if config.validation.every:
-            self.ranks.first(lambda: bool(held_out(chain, config.validation, self.tasks)))
         peak = peak_flops(self.team.device, config.runtime.precision, self.team.size)
         self.meter = Meter(iteration_macs(chain, config.train, datasets), peak)
         self.waited = 0.0  # seconds of waiting for saves that the journal has

@@ -26,7 +26,7 @@ from lookharder.seeding import torch_generator
 from lookharder.training import checkpoint
 from lookharder.training.forecast import refuse_if_too_large
 from lookharder.training.loop import TrainState, TrainStep, averaged, start, train
-from lookharder.training.observer import Observer
+from lookharder.training.observer import Observer, check
 from lookharder.training.parallel import distributed
 from lookharder.training.ranks import Ranks
 from lookharder.training.recovery import Recovery
@@ -57,6 +57,7 @@ def run(config: RunConfig, out: Path) -> Iterator[TrainStep]:
         chain = _start(config)
         config = replace(config, chain=chain.config)
         refuse_if_too_large(config, team.size)
+        ranks.first(lambda: check(config, chain))
         ranks.first(lambda: claim(config, out))
         folder = out / "checkpoints"
         ranks.first(lambda: checkpoint.clean(folder))

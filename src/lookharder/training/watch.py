@@ -180,21 +180,26 @@ def _tag(key: str) -> str:
     return f"speed/{key}" if speed else key
 
 
+def summary_writer() -> Callable[..., Any]:
+    """TensorBoard's.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        allowed = "false, or the extra: pip install 'lookharder[tensorboard]'"
+        raise InputError("tensorboard", f"true, but {error}", allowed) from error
+    return SummaryWriter
+
+
 class Board:
     """Scalars for TensorBoard, beside the JSONL that is always written: `tensorboard --logdir RUN`."""
 
     def __init__(self, folder: Path, iteration: int = 0) -> None:
-        """Open a folder of events; those after `iteration` are hidden, as the lines of metrics are cut off.
-
-        Raises:
-            InputError: TensorBoard is not installed.
-        """
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            allowed = "false, or the extra: pip install 'lookharder[tensorboard]'"
-            raise InputError("tensorboard", f"true, but {error}", allowed) from error
-        self.writer: Any = SummaryWriter(str(folder), purge_step=iteration + 1)
+        """Open a folder of events; those after `iteration` are hidden, as the lines of metrics are cut off."""
+        self.writer: Any = summary_writer()(str(folder), purge_step=iteration + 1)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Add the numbers of a row at its iteration."""
