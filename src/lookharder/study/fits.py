@@ -1,77 +1,38 @@
-"""The laws of a study, fitted to its records: with an offset and without, and what they foretell of the largest point.
-
-A study has one axis. Records that agree in all else, seeds apart, are one series; each series of enough places gets
-its laws. Studies that compare kinds of things (schedules, one network against three) have no axis and no law.
-"""
+"""The laws of a study as JSON values: with an offset and without, and what they foretell of the largest point."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from lookharder.errors import InputError
-from lookharder.scaling.law import Law, fit_power_law
+from lookharder.scaling.law import Law
 from lookharder.scaling.record import Record
-
-# study -> what its laws fall with, and the names of its axes that vary along with it
-AXES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "model-size": ("train_macs", ("size",)),
-    "pretraining": ("train_macs", ("pretrain_iterations",)),
-    "resolution": ("train_macs", ("resolution",)),
-    "upcycling": ("train_macs", ("size",)),
-    "steps": ("steps", ("steps",)),
-    "draws": ("members", ("members",)),
-    "spacing": ("steps", ("steps",)),
-}
+from lookharder.scaling.series import Series, series_of
 
 
 def laws_of(study: str, records: Sequence[Record]) -> list[dict[str, Any]]:
-    """The laws of a study as JSON values, series by series; none where it has no axis.
+    """The laws of a study, series by series; none where it has no axis.
 
     Args:
         study: its name.
         records: of any studies.
     """
-    if study not in AXES:
-        return []
-    variable, along = AXES[study]
-    series: dict[tuple[Any, ...], list[Record]] = {}
-    for record in records:
-        if record.study == study:
-            fixed = sorted((k, v) for k, v in record.point.items() if k not in along)
-            series.setdefault((record.task, record.metric, *fixed), []).append(record)
-    found = []
-    for (task, metric, *fixed), members in series.items():
-        x = [_at(record, variable) for record in members]
-        fits = {name: _fit(variable, x, members, offset) for name, offset in FORMS.items()}
-        if any(fits.values()):
-            said = {"task": task, "metric": metric, "where": dict(fixed), "variable": variable}
-            found.append({**said, "points": len(x), **fits})
-    return found
+    return laws_told(series_of(study, records))
 
 
-FORMS = {"with_offset": True, "without_offset": False}
+def laws_told(found: Sequence[Series]) -> list[dict[str, Any]]:
+    """Those of some series that have laws."""
+    return [_told_series(series) for series in found if series.law or series.bare]
 
 
-def _at(record: Record, variable: str) -> float:
-    return record.train_macs if variable == "train_macs" else float(record.point[variable])
-
-
-def _fit(
-    variable: str, x: Sequence[float], records: Sequence[Record], offset: bool
-) -> dict[str, Any] | None:
-    images = [record.per_image for record in records]
-    shared = [i for i in images if i is not None]
-    whole = len(shared) == len(images) and len({len(i) for i in shared}) == 1
-    try:
-        law = fit_power_law(
-            x,
-            [record.value for record in records],
-            offset,
-            variable=variable,
-            per_image=shared if whole else None,
-        )
-    except InputError:  # too few places for so many unknowns
-        return None
-    return _told(law)
+def _told_series(series: Series) -> dict[str, Any]:
+    return {
+        "task": series.task,
+        "metric": series.metric,
+        "where": series.where,
+        "variable": series.variable,
+        "points": len(series.records),
+        "with_offset": series.law and _told(series.law),
+        "without_offset": series.bare and _told(series.bare),
+    }
 
 
 def _told(law: Law) -> dict[str, Any]:

@@ -1,0 +1,106 @@
+"""A series is measurements that differ in one thing and in seeds; its laws are fitted with an offset and without.
+
+    records of a study ─► series ─► law (E + A x^-a) and bare (A x^-a)
+
+A study has one axis. Records that agree in all else are one series; each series of enough places gets its laws.
+Studies that compare kinds of things (schedules, one network against three) have no axis and no series.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lookharder.errors import InputError
+from lookharder.scaling.law import Law, fit_power_law
+from lookharder.scaling.record import Record
+
+# study -> what its laws fall with, and the names of its axes that vary along with it
+AXES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "model-size": ("train_macs", ("size",)),
+    "pretraining": ("train_macs", ("pretrain_iterations",)),
+    "resolution": ("train_macs", ("resolution",)),
+    "upcycling": ("train_macs", ("size",)),
+    "steps": ("steps", ("steps",)),
+    "draws": ("members", ("members",)),
+    "spacing": ("steps", ("steps",)),
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Series:
+    """Measurements along one axis, and their laws.
+
+    Attributes:
+        study: that they belong to.
+        task: what was asked.
+        metric: what was measured.
+        where: what they have in common, e.g. {"members": 1, "steps": 1}.
+        variable: what varies: "train_macs", "steps" or "members".
+        records: the measurements.
+        law: with an offset; None where there are too few places for one.
+        bare: without.
+    """
+
+    study: str
+    task: str
+    metric: str
+    where: dict[str, Any]
+    variable: str
+    records: tuple[Record, ...]
+    law: Law | None
+    bare: Law | None
+
+    @property
+    def x(self) -> list[float]:
+        """Where each measurement lies."""
+        return [_at(record, self.variable) for record in self.records]
+
+
+def series_of(study: str, records: Sequence[Record]) -> list[Series]:
+    """The series of a study, fitted; none where it has no axis.
+
+    Args:
+        study: its name.
+        records: of any studies.
+    """
+    if study not in AXES:
+        return []
+    variable, along = AXES[study]
+    groups: dict[tuple[Any, ...], list[Record]] = {}
+    for record in records:
+        if record.study == study:
+            fixed = sorted((k, v) for k, v in record.point.items() if k not in along)
+            groups.setdefault((record.task, record.metric, *fixed), []).append(record)
+    return [
+        Series(
+            study=study,
+            task=task,
+            metric=metric,
+            where=dict(fixed),
+            variable=variable,
+            records=tuple(members),
+            law=_fit(variable, members, True),
+            bare=_fit(variable, members, False),
+        )
+        for (task, metric, *fixed), members in groups.items()
+    ]
+
+
+def _at(record: Record, variable: str) -> float:
+    return record.train_macs if variable == "train_macs" else float(record.point[variable])
+
+
+def _fit(variable: str, records: Sequence[Record], offset: bool) -> Law | None:
+    images = [record.per_image for record in records]
+    shared = [i for i in images if i is not None]
+    whole = len(shared) == len(images) and len({len(i) for i in shared}) == 1
+    try:
+        return fit_power_law(
+            [_at(record, variable) for record in records],
+            [record.value for record in records],
+            offset,
+            variable=variable,
+            per_image=shared if whole else None,
+        )
+    except InputError:  # too few places for so many unknowns
+        return None
