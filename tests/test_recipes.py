@@ -11,13 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from lookharder.chain import Chain, write_model
+from lookharder.chain import Chain
 from lookharder.config import override, to_json
 from lookharder.errors import InputError
 from lookharder.models.dit import DiT
-from lookharder.models.transfer import transfer
 from lookharder.recipes import RECIPES, differences, improved, shrink
-from lookharder.seeding import torch_generator
 from lookharder.training import run as run_module
 from lookharder.training.cost import DEVICES, cost
 from lookharder.training.forecast import forecast
@@ -120,12 +118,7 @@ def trained(tmp_path_factory) -> Iterator[Callable[[str], Path]]:
             config = shrink(PAPER[name]())
         if config.init is not None:
             source = Path(config.init).parts
-            start = model(source[1])
-            network = transfer(
-                Chain.load(start).network, config.chain.model, torch_generator(0, "routers")
-            )
-            write_model(home / f"{name}-start", config.chain, network, f"# {name}\n")
-            config = replace(config, init=str(home / f"{name}-start"))
+            config = replace(config, init=str(model(source[1])))
         for _ in run(config, home / name):
             pass
         return home / name / "model"
@@ -180,7 +173,7 @@ def test_the_improved_variant_differs_in_its_fields_and_no_other(name):
 
 
 def test_the_improved_generalist_runs(tmp_path):
-    config = replace(improved(shrink(PAPER["paper_generalist_8e2a"]())), init=None)
+    config = replace(improved(shrink(PAPER["paper_generalist_8e2a"]())), init=None, surgery=False)
     assert [step.iteration for step in run(config, tmp_path / "run")] == [1, 2]
 
 

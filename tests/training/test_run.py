@@ -200,10 +200,10 @@ def _done(folder: Path) -> int:
     return len(path.read_bytes().splitlines()) if path.exists() else 0
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(5, marks=pytest.mark.slow)])
-def test_killed_runs_end_bit_identical(kills, tmp_path):
+@pytest.mark.slow  # of the command; `test_faults` has the kills of a run in the fast suite
+def test_killed_runs_end_bit_identical(tmp_path):
     subprocess.run(command(tmp_path / "whole"), check=True)
-    assert kill_and_finish(tmp_path / "killed", kills) == kills
+    assert kill_and_finish(tmp_path / "killed", 5) == 5
     assert state_of(tmp_path / "killed") == state_of(tmp_path / "whole")
     assert losses_of(tmp_path / "killed") == losses_of(tmp_path / "whole")
 
