@@ -4,6 +4,7 @@ The parent imports everything once and trains nothing, so a child is a fork of i
 tells through a pipe when it has finished an iteration (`i`), and when a save begins (`b`) and has ended (`e`).
 """
 
+import importlib
 import os
 import select
 import signal
@@ -51,6 +52,8 @@ def share_data() -> None:
     """Render the scenes and import what a run needs, once: children find it in memory."""
     torch.set_num_threads(1)
     build_optimizer(torch.nn.Linear(1, 1), OptimConfig())  # the first one imports 800 modules
+    for name in ("torch.distributed.fsdp", "torch.distributed.tensor"):
+        importlib.import_module(name)
     dataset = open_data(DATA)
     for index in range(len(dataset)):
         dataset[index]
@@ -84,7 +87,7 @@ class Child:
                 self.events.append((chr(data[0]), struct.unpack("<I", data[1:])[0]))
             seconds = 0
 
-    def until(self, kind: str, count: int, limit: float = 120.0) -> bool:
+    def until(self, kind: str, count: int, limit: float = 300.0) -> bool:
         """Wait until it has told `kind` so often; False if it ended before."""
         end = time.monotonic() + limit
         while sum(k == kind for k, _ in self.events) < count and self.pipe >= 0:

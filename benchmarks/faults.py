@@ -9,6 +9,7 @@
     sites        full, failing and read-only disk at every place of a run that writes
     full-disk    the same of a real file system (root only)
     damage       every file of a checkpoint truncated, and bits of it flipped
+    stall        share of its time that the recipe `smoke` waits for saves, by a thread and without one
     ranks-N-...  kill -9 of one of N processes, weights copied (ddp) or sharded (fsdp); then damage
 
 After each blow all checkpoints but the one being written are intact, the newest is the last that was said to be saved,
@@ -23,12 +24,41 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from fault_lab import share_data
+from fault_lab import share_data, spawn
 from fault_trials import Figures, damage, full_disk, kills, ranks, sites, stops, whole
 
 from lookharder.files import atomic, write_json
+from lookharder.recipes import smoke
+from lookharder.training.saver import Saver
+
+
+def stall(base: Path, iterations: int = 61) -> Figures:
+    """What the recipe `smoke`, at its own interval, waits for saves: with the thread, and where each is waited for."""
+    config = replace(smoke(), log_every=1, device="cpu")
+    config = replace(config, train=replace(config.train, iterations=iterations))
+
+    def wait() -> None:
+        own = Saver.save
+
+        def save(self: Saver, *args: object) -> None:
+            own(self, *args)
+            self.settle()
+
+        Saver.save = save
+
+    shares = {}
+    for name, prepare in (("thread", lambda: None), ("without", wait)):
+        assert spawn(config, base / name, prepare).end() == 0
+        lines = (base / name / "metrics.jsonl").read_text().splitlines()
+        rows = [json.loads(line) for line in lines]
+        waited = sum(row["save_seconds"] for row in rows[1:])
+        shares[f"{name}_percent"] = round(100 * waited / (rows[-1]["time"] - rows[0]["time"]), 3)
+    saves = (iterations - 1) // config.checkpoint_every
+    return {"trials": saves, **shares, "lost": []}
+
 
 Trial = Callable[[Path], Figures]
 WHOLE: dict[str, Trial] = {
@@ -37,6 +67,7 @@ WHOLE: dict[str, Trial] = {
     "sites": lambda base: sites(base),
     "full-disk": full_disk,
     "damage": lambda base: damage(whole(base), cuts=100, flips=1000),
+    "stall": stall,
     "ranks-2-ddp": lambda base: ranks(base, 2, shard=1, count=8, flips=100),
     "ranks-2-fsdp": lambda base: ranks(base, 2, shard=2, count=8, flips=100),
     "ranks-4-ddp": lambda base: ranks(base, 4, shard=1, count=6, flips=100),
@@ -60,6 +91,7 @@ def report(figures: dict[str, Figures]) -> str:
             "stops": "saved and ended after {median_s} s (median), {max_s} s at most",
             "sites": "{sites} places, each with ENOSPC and EROFS that last and EIO that does not",
             "full-disk": "tmpfs of 1.1 to 3.9 MB, and one remounted read-only",
+            "stall": "of its time `smoke` waits {thread_percent} %; were each save waited for, {without_percent} %",
             "damage": "{truncations} truncations, {flips} flipped bits: {detected} detected and named",
         }
         ranked = "the others ended by themselves after {survivors_ended_after_s} s at most"
