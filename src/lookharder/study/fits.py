@@ -19,7 +19,7 @@ def laws_of(study: str, records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def laws_told(found: Sequence[Series]) -> list[dict[str, Any]]:
-    """Those of some series that have laws."""
+    """The laws of some series, those that have any."""
     return [_told_series(series) for series in found if series.law or series.bare]
 
 

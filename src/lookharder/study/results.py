@@ -5,16 +5,22 @@ has the same job on its bench, on any machine. Committed records are given with 
 only they needed, is not run again.
 """
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lookharder.errors import InputError
 from lookharder.files import write_json
+from lookharder.report import findings, report
 from lookharder.scaling.record import Record, Records
-from lookharder.study.fits import laws_of
+from lookharder.scaling.series import Series, series_of
+from lookharder.study.fits import laws_told
 from lookharder.study.grid import Point, Study
 from lookharder.study.ledger import Ledger
+
+log = logging.getLogger(__name__)
 
 METRICS = {  # what a measurement of a task reports; less is better
     "depth": ("abs_rel", "delta1_error"),
@@ -91,9 +97,57 @@ def carry(points: Iterable[Point], known: Iterable[Record], records: Records) ->
     return answered
 
 
-def finish(study: Study, records: Iterable[Record], out: Path) -> Path:
-    """Fit the laws of a study and write OUT/STUDY/laws.json; its path."""
-    path = out / study.name / "laws.json"
-    laws = laws_of(study.name, list(records))
-    write_json(path, {"study": study.name, "question": study.question, "laws": laws})
+def finish(
+    study: Study, records: Iterable[Record], out: Path, preset: str | None = None
+) -> Path:
+    """Fit the laws of a study, judge its claims, and write OUT/STUDY/laws.json and report.html; the path of the laws.
+
+    Args:
+        study: all of whose points are measured.
+        records: of any studies.
+        out: the folder of results.
+        preset: of the commands that the report prints.
+    """
+    found, path = list(records), out / study.name / "laws.json"
+    series = series_of(study.name, found)
+    claims = [each.to_json() for each in findings(found, series, [study.name])]
+    laws = laws_told(series)
+    write_json(
+        path, {"study": study.name, "question": study.question, "laws": laws, "claims": claims}
+    )
+    try:
+        publish([study], found, series, path.with_name("report.html"), root=out, preset=preset)
+    except InputError as error:  # no matplotlib: the laws are there all the same
+        log.warning("no report of %s: %s", study.name, error)
     return path
+
+
+def publish(
+    studies: Sequence[Study],
+    records: Sequence[Record],
+    series: Sequence[Series],
+    path: Path,
+    *,
+    root: Path,
+    preset: str | None = None,
+) -> Path:
+    """Write the report of some studies, whole or not; its path.
+
+    Args:
+        studies: that are shown.
+        records: of any studies.
+        series: of theirs.
+        path: of the file.
+        root: the folder of results, whose models predict the pictures.
+        preset: of the commands that the report prints.
+    """
+    return report(
+        records,
+        series,
+        path,
+        studies=[study.name for study in studies],
+        questions={study.name: study.question for study in studies},
+        planned={study.name: len(study.points) for study in studies},
+        root=root,
+        preset=preset,
+    )

@@ -1,0 +1,118 @@
+"""The claims of the paper as a table: what is compared with what, in which study, by which rule.
+
+A row is one claim of arXiv 2411.08034, or one of ours that tests the explanation of one of its. What the rules say of
+it is in `findings`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lookharder.report.compare import LEAST, MOST, Choice
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One claim.
+
+    Attributes:
+        says: what is claimed.
+        source: where in the paper.
+        printed: what the paper measured; empty where it prints no number.
+        study: that answers it.
+        task: of the records.
+        metric: of the records.
+        rule: "law", "better", "as good" or "trade".
+        before: of a difference.
+        after: of a difference.
+    """
+
+    says: str
+    source: str
+    printed: str = ""
+    study: str
+    task: str = "depth"
+    metric: str = "abs_rel"
+    rule: Literal["law", "better", "as good", "trade"] = "better"
+    before: Choice
+    after: Choice
+
+
+def _law(says: str, source: str, metric: str, printed: str, task: str = "depth") -> Claim:
+    return Claim(
+        says=says,
+        source=source,
+        printed=printed,
+        study="model-size",
+        task=task,
+        metric=metric,
+        rule="law",
+        before={},
+        after={},
+    )
+
+
+def _pair(
+    says: str,
+    source: str,
+    study: str,
+    before: Choice,
+    after: Choice,
+    printed: str = "",
+    metric: str = "abs_rel",
+    rule: Literal["better", "as good", "trade"] = "better",
+    task: str = "depth",
+) -> Claim:
+    return Claim(
+        says=says,
+        source=source,
+        printed=printed,
+        study=study,
+        task=task,
+        metric=metric,
+        rule=rule,
+        before=before,
+        after=after,
+    )
+
+
+DENSE: Choice = {"experts": 1, "more_iterations": MOST}
+SPARSE: Choice = {"experts": 8, "active": 2}
+ALONE, ONE = {"model": "specialist"}, {"model": "generalist"}
+PRETRAIN = "pretrain_iterations"
+TRAIN, TEST = "train_schedule", "test_schedule"
+ROOT = "scaled-linear"
+COSINE: Choice = {TRAIN: "cosine", TEST: "cosine"}
+
+# fmt: off
+CLAIMS: tuple[Claim, ...] = (
+    _law("Pre-training loss is a power law of compute", "figure 2", "loss", "0.23 C^-0.0098", "generation"),
+    _law("Fine-tuning loss is one", "figure 3", "loss", "37.14 C^-0.1382"),
+    _law("AbsRel is one", "figure 3", "abs_rel", "85.81 C^-0.1511"),
+    _law("1 - δ1 is one", "figure 3", "delta1_error", "118.53 C^-0.1572"),
+    _pair("More pre-training helps fine-tuning", "figure 4", "pretraining", {PRETRAIN: LEAST}, {PRETRAIN: MOST}),
+    _pair("Pre-training helps at all", "ours", "pretraining", {PRETRAIN: 0}, {PRETRAIN: MOST}),
+    _pair("Resolution helps", "figure 5", "resolution", {"resolution": LEAST}, {"resolution": MOST}),
+    _pair("Upcycling improves AbsRel", "figure 6", "upcycling", DENSE, SPARSE, "5.3 %"),
+    _pair("Upcycling improves 1 - δ1", "figure 6", "upcycling", DENSE, SPARSE, "8.6 %", "delta1_error"),
+    _pair("Denoising steps help", "figure 8", "steps", {"steps": 1}, {"steps": MOST}),
+    _pair("Draws help", "figure 9", "draws", {"members": 1}, {"members": MOST}),
+    _pair("Cosine beats linear", "figure 10", "schedule", {TRAIN: "linear", TEST: "linear"}, COSINE),
+    _pair("Cosine beats scaled-linear", "figure 10", "schedule", {TRAIN: ROOT, TEST: ROOT}, COSINE),
+    _pair("Trailing spacing beats leading at one step, eps-prediction", "ours", "spacing",
+          {"prediction": "eps", "spacing": "leading", "steps": 1},
+          {"prediction": "eps", "spacing": "trailing", "steps": 1}),
+    _pair("Steps help where spacing is leading, eps-prediction", "figure 8", "spacing",
+          {"prediction": "eps", "spacing": "leading", "steps": 1},
+          {"prediction": "eps", "spacing": "leading", "steps": MOST}),
+    _pair("Steps help where spacing is trailing, x0-prediction", "ours", "spacing",
+          {"prediction": "x0", "spacing": "trailing", "steps": 1},
+          {"prediction": "x0", "spacing": "trailing", "steps": MOST}),
+    _pair("A small network asked more often is as good as the next larger one", "section 5", "trade", {}, {},
+          rule="trade"),
+    _pair("One network is as good as three: depth", "section 6.4", "generalist", ALONE, ONE, rule="as good"),
+    _pair("One network is as good as three: flow", "section 6.4", "generalist", ALONE, ONE, "", "epe",
+          "as good", "flow"),
+    _pair("One network is as good as three: amodal", "section 6.4", "generalist", ALONE, ONE, "", "iou_error",
+          "as good", "amodal"),
+)
+# fmt: on

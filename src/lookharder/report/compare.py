@@ -1,0 +1,166 @@
+"""By how much one thing is better than another, with an interval over seeds and pictures.
+
+    gain = mean over strata of 100 (1 - after / before)        percent of the error that is gone; negative: it grew
+
+Two measurements are a pair where they agree in everything but what is compared: size, effort, seed. All seeds of what
+else they share (a size, say) are a stratum. The bootstrap resamples pictures, the same for all, as they are, and within
+each stratum seeds; deviations of seeds are widened by sqrt(n / (n - 1)), without which two or three would look surer
+than they are.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lookharder.scaling.record import Record
+from lookharder.seeding import numpy_generator
+
+MOST, LEAST = "most", "least"  # the largest measured value of an axis, and the smallest above 0
+RESAMPLES = 2000
+
+# what a point must say to be chosen; an axis that it does not have does not exclude it
+Choice = Mapping[str, int | float | str]
+Pair = tuple[Record, Record]
+Strata = dict[tuple[Any, ...], list[Pair]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gain:
+    """How much less error, in percent.
+
+    Attributes:
+        value: the mean.
+        low: lower end of its 95 % interval.
+        high: upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+def settled(choice: Choice, records: Sequence[Record]) -> dict[str, int | float | str]:
+    """A choice with `MOST` and `LEAST` replaced by what was measured; axes that nothing has are left out."""
+    found: dict[str, int | float | str] = {}
+    for axis, wanted in choice.items():
+        values = [record.point[axis] for record in records if axis in record.point]
+        if not values:
+            continue
+        numbers = [v for v in values if not isinstance(v, str) and v > 0]
+        if wanted in (MOST, LEAST):
+            if numbers:
+                found[axis] = max(numbers) if wanted == MOST else min(numbers)
+        else:
+            found[axis] = wanted
+    return found
+
+
+def pairs(records: Sequence[Record], before: Choice, after: Choice) -> Strata:
+    """Pairs of measurements of one metric, by what they share apart from their seeds.
+
+    Args:
+        records: of one study, task and metric.
+        before: settled.
+        after: settled.
+    """
+    ours = {*before, *after}
+    first: dict[tuple[Any, ...], Record] = {}
+    second: dict[tuple[Any, ...], Record] = {}
+    for record in records:
+        rest = tuple(sorted((k, v) for k, v in record.point.items() if k not in ours))
+        for choice, side in ((before, first), (after, second)):
+            if all(record.point.get(axis, value) == value for axis, value in choice.items()):
+                side[(*rest, record.seed)] = record
+    strata: Strata = {}
+    for key, record in first.items():
+        other = second.get(key)
+        if other is not None and other.run != record.run:
+            strata.setdefault(key[:-1], []).append((record, other))
+    return strata
+
+
+def traded(records: Sequence[Record]) -> Strata:
+    """A larger network asked once, against the next smaller one at the dearest effort that costs no more."""
+    sizes = sorted({(r.params, str(r.point["size"])) for r in records if "size" in r.point})
+    strata: Strata = {}
+    for (_, small), (_, large) in zip(sizes, sizes[1:], strict=False):
+        for once in records:
+            if once.point.get("size") != large or (_effort(once)) != (1, 1):
+                continue
+            fits = [
+                other
+                for other in records
+                if other.point.get("size") == small
+                and other.seed == once.seed
+                and other.inference_macs <= once.inference_macs
+                and _effort(other) != (1, 1)
+            ]
+            if fits:
+                often = max(fits, key=lambda r: (r.inference_macs, _effort(r)))
+                strata.setdefault((small, large), []).append((once, often))
+    return strata
+
+
+def _effort(record: Record) -> tuple[Any, Any]:
+    return record.point.get("steps", 1), record.point.get("members", 1)
+
+
+def seeds_of(strata: Strata) -> tuple[int, int]:
+    """Fewest and most seeds of a stratum; 0 where there is none."""
+    counts = [len(found) for found in strata.values()] or [0]
+    return min(counts), max(counts)
+
+
+def gain(strata: Strata, seed: int = 0) -> Gain | None:
+    """The gain of all strata; None where there are none, or values of single pictures are not kept."""
+    rng = numpy_generator(seed, "gain")
+    weights: dict[int, np.ndarray] = {}
+    means, draws = [], []
+    for found in strata.values():
+        sides = [_values(records) for records in zip(*found, strict=True)]
+        if any(side is None for side in sides):
+            return None
+        a, b = (side for side in sides if side is not None)  # (seeds, pictures)
+        if a.shape != b.shape:
+            return None
+        count, images = a.shape
+        if images not in weights:
+            even = np.full(images, 1 / images)
+            weights[images] = rng.multinomial(images, even, RESAMPLES) / images  # (R, pictures)
+        chosen = rng.integers(count, size=(RESAMPLES, count))  # (R, seeds)
+        before, after = (_resampled(side, weights[images], chosen) for side in (a, b))
+        means.append(100 * (1 - b.mean() / a.mean()))
+        draws.append(100 * (1 - after / before))
+    if not means:
+        return None
+    low, high = np.quantile(np.mean(draws, axis=0), [0.025, 0.975])
+    value = float(np.mean(means))
+    return Gain(value=value, low=min(float(low), value), high=max(float(high), value))
+
+
+def _values(records: Sequence[Record]) -> np.ndarray | None:
+    rows = [record.per_image for record in records]
+    kept = [row for row in rows if row is not None]
+    if len(kept) < len(rows) or len({len(row) for row in kept}) != 1:
+        return None
+    return np.array(kept, np.float64)
+
+
+def _resampled(values: np.ndarray, weights: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Means (R,) of values (seeds, pictures)."""
+    by_seed = weights @ values.T  # (R, seeds)
+    centre, count = by_seed.mean(1), values.shape[0]
+    widened = (count / (count - 1)) ** 0.5 if count > 1 else 1.0
+    deviation = np.take_along_axis(by_seed, chosen, 1).mean(1) - centre
+    return np.asarray(centre + widened * deviation)
+
+
+def described(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """What changes from one to the other, e.g. "steps 1 -> 50"."""
+    for axis in dict.fromkeys((*before, *after)):
+        a, b = before.get(axis), after.get(axis)
+        if a != b and a is not None and b is not None:
+            name = axis.replace("_", " ")
+            yield f"{name} {a:g} → {b:g}" if not isinstance(a, str) else f"{name} {a} → {b}"

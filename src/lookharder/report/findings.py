@@ -1,0 +1,186 @@
+"""The claims of the paper, as rules over records: what was measured, and whether the claim holds here.
+
+    verdict          a difference (gain in percent)             a law E + A C^-a
+    holds            interval above what is needed              a > 0, and it foretells the largest point better
+                                                                than the point before it does
+    does not hold    interval below                             a < 0, or it foretells worse and misses its interval
+    undecided        what is needed lies inside                 0 lies inside, or it foretells worse but not surely
+    not enough data  no pair of two seeds                       no interval, or nothing held out
+
+"Better" needs a gain of more than 0. "As good" needs one of more than -5 %: no interval is wholly at 0.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from lookharder.report.claims import CLAIMS, Claim
+from lookharder.report.compare import Strata, described, gain, pairs, seeds_of, settled, traded
+from lookharder.scaling.record import Record
+from lookharder.scaling.series import Series
+
+Verdict = Literal["holds", "does not hold", "undecided", "not enough data"]
+MARGIN = 5.0  # percent: what counts as equally good
+LEAST_SEEDS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What became of a claim.
+
+    Attributes:
+        says: what is claimed.
+        source: where.
+        printed: what the paper measured.
+        study: that answers it.
+        task: of the records.
+        metric: of the records.
+        compared: what was held against what, or the series of a law.
+        quantity: "gain, %" or "exponent".
+        value: of the quantity; None where there is not enough data.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        needed: the gain or exponent above which the claim holds.
+        seeds: fewest and most of what was compared.
+        verdict: whether the claim holds here.
+        why: one clause, where the verdict needs one.
+    """
+
+    says: str
+    source: str
+    printed: str
+    study: str
+    task: str
+    metric: str
+    compared: str = ""
+    quantity: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    needed: float = 0.0
+    seeds: tuple[int, int] = (0, 0)
+    verdict: Verdict = "not enough data"
+    why: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**asdict(self), "seeds": list(self.seeds)}
+
+
+def findings(
+    records: Sequence[Record],
+    series: Sequence[Series],
+    studies: Sequence[str],
+    claims: Sequence[Claim] = CLAIMS,
+) -> list[Finding]:
+    """What became of the claims that some studies answer, in the paper's order.
+
+    Args:
+        records: of any studies.
+        series: of theirs, fitted.
+        studies: whose claims.
+        claims: to judge.
+    """
+    found: list[Finding] = []
+    for claim in claims:
+        if claim.study in studies:
+            if claim.rule == "law":
+                found += _laws(claim, series)
+            else:
+                found.append(_difference(claim, records))
+    return found
+
+
+def decided(low: float, high: float, needed: float = 0.0) -> Verdict:
+    """By the side of `needed` on which an interval lies."""
+    if low > needed:
+        return "holds"
+    return "does not hold" if high < needed else "undecided"
+
+
+def _difference(claim: Claim, records: Sequence[Record]) -> Finding:
+    ours = [
+        record
+        for record in records
+        if (record.study, record.task, record.metric) == (claim.study, claim.task, claim.metric)
+    ]
+    if claim.rule == "trade":
+        strata = traded(ours)
+        compared = ", ".join(_traded_word(*key, found[0][1]) for key, found in strata.items())
+    else:
+        before, after = settled(claim.before, ours), settled(claim.after, ours)
+        strata = pairs(ours, before, after) if before and after else {}
+        compared = ", ".join(described(before, after)) if strata else ""
+        compared += _strata_words(strata)
+    told, (fewest, most) = gain(strata), seeds_of(strata)
+    base = _base(claim, "gain, %", compared, (fewest, most))
+    needed = 0.0 if claim.rule == "better" else -MARGIN
+    if told is None:
+        return Finding(**base, needed=needed, why=_lack(ours, strata))
+    verdict: Verdict = decided(told.low, told.high, needed)
+    why = ""
+    if most < LEAST_SEEDS:
+        verdict, why = "not enough data", "one seed: the interval is over pictures alone"
+    return Finding(**base, **vars(told), needed=needed, verdict=verdict, why=why)
+
+
+def _laws(claim: Claim, series: Sequence[Series]) -> list[Finding]:
+    mine = [
+        s for s in series if (s.study, s.task, s.metric) == (claim.study, claim.task, claim.metric)
+    ]
+    if not mine:
+        return [Finding(**_base(claim, "exponent", "", (0, 0)), why="no records")]
+    return [_followed(claim, each) for each in mine]
+
+
+def _followed(claim: Claim, series: Series) -> Finding:
+    """Does a series follow its law: does the value fall, and does the law know where to?"""
+    counts = [series.x.count(x) for x in set(series.x)]
+    base = _base(claim, "exponent", where(series.where), (min(counts), max(counts)))
+    law = series.law
+    if law is None or not law.samples or law.held_out is None:
+        return Finding(**base, why=f"{len(counts)} places are too few for a law that is tested")
+    low, high = law.interval("exponent")
+    held = law.held_out
+    verdict, why = decided(low, high), ""
+    if verdict == "holds" and abs(held.error) >= abs(held.baseline_error):
+        inside = held.low is not None and held.high is not None
+        if inside and held.low <= held.measured <= held.high:  # type: ignore[operator]
+            verdict, why = "undecided", "foretells the largest point no better than no law does"
+        else:
+            verdict, why = "does not hold", "foretells the largest point worse than no law does"
+    return Finding(**base, value=law.exponent, low=low, high=high, verdict=verdict, why=why)
+
+
+def _base(claim: Claim, quantity: str, compared: str, seeds: tuple[int, int]) -> dict[str, Any]:
+    names = ("says", "source", "printed", "study", "task", "metric")
+    same = {name: getattr(claim, name) for name in names}
+    return {**same, "quantity": quantity, "compared": compared, "seeds": seeds}
+
+
+def _lack(records: Sequence[Record], strata: Strata) -> str:
+    if not records:
+        return "no records"
+    return "values of single pictures are not kept" if strata else "no two records to compare"
+
+
+def _strata_words(strata: Strata) -> str:
+    """What the mean is over, where it is over more than one thing."""
+    axes: dict[str, list[Any]] = {}
+    for key in strata:
+        for axis, value in key:
+            axes.setdefault(axis, [])
+            if value not in axes[axis]:
+                axes[axis].append(value)
+    many = [f"{axis} {', '.join(map(str, v))}" for axis, v in axes.items() if len(v) > 1]
+    return f"; mean over {' x '.join(many)}" if many else ""
+
+
+def _traded_word(small: str, large: str, often: Record) -> str:
+    steps, members = often.point.get("steps", 1), often.point.get("members", 1)
+    return f"{small} at {steps} x {members} for {large}"
+
+
+def where(place: dict[str, Any]) -> str:
+    """A place in words: "size n4, steps 10"."""
+    return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in place.items())

@@ -1,0 +1,94 @@
+"""How a study is shown: its title, the axis of its curves, and what the lines are.
+
+A study that is not in the table is shown too, over its training compute.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lookharder.scaling.record import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One study on the page.
+
+    Attributes:
+        title: of its section.
+        source: what of the paper it repeats.
+        x: "train" or "inference" compute, or the name of an axis of its points.
+        xlabel: what that is, and its unit.
+        lines: axes of its points by which measurements are joined to lines.
+    """
+
+    title: str
+    source: str
+    x: str
+    xlabel: str
+    lines: tuple[str, ...]
+
+
+TRAIN = "training compute, multiply-adds (3 forwards an image)"
+INFERENCE = "compute of one answer, multiply-adds"
+STEPS = "denoising steps T"
+
+# fmt: off
+PARTS = {
+    "model-size": Part(title="Model size", source="figures 2 and 3", x="train", xlabel=TRAIN,
+                       lines=("steps", "members")),
+    "pretraining": Part(title="Pre-training", source="figure 4", x="train", xlabel=TRAIN, lines=("size",)),
+    "resolution": Part(title="Resolution", source="figure 5", x="resolution", xlabel="pixels a side",
+                       lines=("size",)),
+    "upcycling": Part(title="Upcycling", source="figure 6", x="train", xlabel=TRAIN,
+                      lines=("experts", "active", "more_iterations")),
+    "steps": Part(title="Denoising steps", source="figure 8", x="steps", xlabel=STEPS, lines=("size",)),
+    "draws": Part(title="Draws", source="figure 9", x="members", xlabel="draws n", lines=("size", "steps")),
+    "schedule": Part(title="Noise schedule", source="figure 10", x="steps", xlabel=STEPS,
+                     lines=("train_schedule", "test_schedule")),
+    "spacing": Part(title="Spacing of steps", source="ours, on figure 8", x="steps", xlabel=STEPS,
+                    lines=("prediction", "spacing")),
+    "trade": Part(title="Size against effort", source="section 5", x="inference", xlabel=INFERENCE,
+                  lines=("size",)),
+    "generalist": Part(title="One network for all tasks", source="section 6.4", x="model", xlabel="",
+                       lines=("size",)),
+}
+METRICS = {
+    "abs_rel": "AbsRel", "delta1_error": "1 - δ1", "loss": "diffusion loss", "epe": "end-point error, px",
+    "iou_error": "1 - IoU", "iou_invisible_error": "1 - IoU of the hidden part",
+}
+WORDS = {
+    "steps": "T", "members": "n", "train_macs": "C", "train_schedule": "trained on",
+    "test_schedule": "asked by", "more_iterations": "iterations after",
+}
+# fmt: on
+
+
+def part(study: str) -> Part:
+    """How a study is shown."""
+    default = Part(title=study, source="", x="train", xlabel=TRAIN, lines=("size",))
+    return PARTS.get(study, default)
+
+
+def place_words(place: dict[str, int | float | str], axes: Sequence[str] | None = None) -> str:
+    """Where a measurement lies, in words: "size n4, T = 10, n = 5"."""
+    said = []
+    for axis, value in place.items():
+        if axes is None or axis in axes:
+            word = WORDS.get(axis, axis.replace("_", " "))
+            said.append(f"{word} = {value}" if word in ("T", "n") else f"{word} {value}")
+    return ", ".join(said)
+
+
+def metric_word(task: str, metric: str) -> str:
+    """What is measured, as axis and heading."""
+    return f"{METRICS.get(metric, metric)}, {task}"
+
+
+def at(record: Record, x: str) -> float | str:
+    """Where a measurement lies on an axis of `Part.x`."""
+    if x == "train":
+        return record.train_macs
+    if x == "inference":
+        return record.inference_macs
+    value = record.point.get(x, record.train_macs)
+    return value if isinstance(value, str) else float(value)

@@ -1,0 +1,122 @@
+"""What the networks of a study see: the same held-out scenes, predicted once more by each, in order of compute.
+
+    OUT/runs/RUN/job.json names the job that RUN measures ─► OUT/runs/JOB/model ─► predictions
+
+A record alone cannot be looked at, a model can; where the folder of models is gone, there are no pictures.
+"""
+
+import base64
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from lookharder.data.procedural import ProceduralWorld
+from lookharder.data.source import HELD_OUT_SEED
+from lookharder.panels import PANELS
+from lookharder.predict import Predictor
+from lookharder.report.parts import METRICS, Part, at, place_words
+from lookharder.scaling.record import Record
+
+SCENES, COLUMNS = 3, 7  # shown at most
+MAIN = {"depth": "abs_rel", "flow": "epe", "amodal": "iou_error"}
+CELLS = {"depth": (0, 1, 2), "flow": (0, 2, 3), "amodal": (0, 1, 2)}  # input, truth, prediction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strip:
+    """Pictures in rows, a row a scene.
+
+    Attributes:
+        titles: of the columns: input, truth, then where each prediction lies.
+        notes: under the titles: the error that was measured there on all scenes.
+        rows: PNG files as data URIs.
+    """
+
+    titles: tuple[str, ...]
+    notes: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def strip(records: Sequence[Record], part: Part, root: Path) -> Strip | None:
+    """Predictions along the axis of one study; None where fewer than two of its models are there.
+
+    Args:
+        records: of one study.
+        part: how it is shown.
+        root: the folder that holds `runs`.
+    """
+    titles, notes, columns = ["input", "truth"], ["", ""], []
+    for record, job, model in _chosen(records, part, root):
+        task = record.task
+        world = ProceduralWorld(job["size"], HELD_OUT_SEED, count=min(SCENES, job["scenes"]))
+        examples = [world[i] for i in range(len(world))]
+        predictor = Predictor.from_pretrained(str(model))
+        more = {k: job[k] for k in ("sampler", "spacing", "noise_schedule") if k in job}
+        result = predictor(
+            [example.image for example in examples],
+            task=task,
+            second=[example.second for example in examples] if task == "flow" else None,
+            mask=[example.visible for example in examples] if task == "amodal" else None,
+            num_inference_steps=job["steps"],
+            ensemble_size=job["members"],
+            seed=job["seed"],
+            **more,
+        )
+        panels = [
+            PANELS[task](example, np.moveaxis(result.prediction[i], -1, 0), result.painting[i])
+            for i, example in enumerate(examples)
+        ]
+        if not columns:
+            columns += [[panel[cell][1] for panel in panels] for cell in CELLS[task][:2]]
+        columns.append([panel[CELLS[task][2]][1] for panel in panels])
+        titles.append(place_words(record.point))
+        notes.append(f"{METRICS[record.metric]} {record.value:.3g}")
+    if len(columns) < 4:
+        return None
+    rows = tuple(tuple(map(data_uri, row)) for row in zip(*columns, strict=True))
+    return Strip(titles=tuple(titles), notes=tuple(notes), rows=rows)
+
+
+def data_uri(picture: np.ndarray) -> str:
+    """A picture (H, W, 3) uint8 as a PNG inside a link."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _chosen(
+    records: Sequence[Record], part: Part, root: Path
+) -> list[tuple[Record, dict[str, Any], Path]]:
+    """The longest line of the study whose models are there, its first seed, thinned to what fits."""
+    lines: dict[tuple[Any, ...], dict[Any, tuple[Record, dict[str, Any], Path]]] = {}
+    for record in sorted(records, key=lambda r: r.seed):
+        if MAIN.get(record.task) != record.metric:
+            continue
+        found = _model(record, root)
+        if found is not None:
+            line = (record.task, *(str(record.point.get(axis)) for axis in part.lines))
+            lines.setdefault(line, {}).setdefault(at(record, part.x), (record, *found))
+    if not lines:
+        return []
+    longest = max(lines.values(), key=len)
+    ordered = sorted(longest.values(), key=lambda row: (row[0].train_macs, row[0].inference_macs))
+    keep = sorted({round(i) for i in np.linspace(0, len(ordered) - 1, COLUMNS)})
+    return [ordered[i] for i in keep]
+
+
+def _model(record: Record, root: Path) -> tuple[dict[str, Any], Path] | None:
+    """What a run was told, and the model that it measured."""
+    path = root / "runs" / record.run / "job.json"
+    if not path.is_file():
+        return None
+    job = json.loads(path.read_text(encoding="utf-8"))
+    if "data" in job["config"] or not job["needs"]:  # files of the user's: scenes are ours to show
+        return None
+    model = root / "runs" / job["needs"][0] / "model"
+    return (job["config"], model) if (model / "config.json").is_file() else None
