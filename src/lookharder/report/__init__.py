@@ -23,19 +23,21 @@ from lookharder.scaling.series import Series, series_of
 __all__ = ["CLAIMS", "Claim", "Finding", "findings", "report", "series_of"]
 
 CONVENTIONS = (
-    "Intervals are 95 %. Those of single measurements are bootstraps over pictures; those of laws resample measurements "
-    "and pictures; those of gains resample pictures, and seeds within whatever else two measurements share.",
-    "A gain is the share of the error that is gone, 100 (1 - after / before). A claim of “better” holds where the interval "
-    "of the gain is above 0, one of “as good” where it is above "
-    f"-{MARGIN:g} %; it does not hold where the interval is below, and is undecided where that value lies inside. With one "
-    "seed there is not enough data. What is compared, the largest effort against the least, was fixed before anything was "
-    "measured; no best setting was chosen afterwards.",
-    "A law is E + A x^-a, fitted to logarithms with Huber's loss. It holds where a is surely above 0 and the law of all "
-    "other points foretells the largest point better than the largest of the others does (“no law”). R² and scatter are "
-    "those of logarithms. An exponent means something only beside its offset: the paper's laws have none, so they are to be "
-    "compared with the column E = 0, and its compute is counted otherwise, by a factor that moves A and not a.",
-    "Compute is counted in multiply-adds, those of attention between tokens among them, 3 forwards for an image of training; "
-    "FLOPs are twice that. All errors are so defined that less is better.",
+    "Intervals are 95 %. Those of single measurements are bootstraps over pictures; those of laws resample "
+    "measurements and pictures; those of gains resample pictures, and seeds within whatever else two "
+    "measurements share.",
+    "A gain is the share of the error that is gone, 100 (1 - after / before). A claim of “better” holds where"
+    f" the interval of the gain is above 0, one of “as good” where it is above -{MARGIN:g} %; it does not hold"
+    " where the interval is below, and is undecided where that value lies inside. With one seed there is not "
+    "enough data. What is compared, the largest effort against the least, is fixed by the rules; no best "
+    "setting is chosen after the fact.",
+    "A law is E + A x^-a, fitted to logarithms with Huber's loss. It holds where a is surely above 0 and the "
+    "law of all other points foretells the largest point better than the largest of the others does (“no "
+    "law”). R² and scatter are those of logarithms. An exponent means something only beside its offset: the "
+    "paper's laws have none, so they are to be compared with the column E = 0, and its compute is counted "
+    "otherwise.",
+    "Compute is counted in multiply-adds, those of attention between tokens among them, 3 forwards for an "
+    "image of training; FLOPs are twice that. All errors are so defined that less is better.",
 )
 
 
@@ -76,8 +78,8 @@ def report(
     every = _command("all" if len(names) > 1 else names[0], preset)
     forest = None
     if drawn is not None:
-        said = "Claims of a difference: gain and 95 % interval; green holds, orange does not, grey is open. A black tick "
-        said += "marks the gain that is needed where it is not 0."
+        said = "Claims of a difference: gain and 95 % interval; green holds, orange does not, grey is open. "
+        said += "A black tick marks the gain that is needed where it is not 0."
         forest = numbers.figure(drawn, "gains of the claims", said, every)
     sections = [
         section(
@@ -96,8 +98,8 @@ def report(
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(PAGE).render(
         title=title,
-        lead="Scaling properties of diffusion models for perception (arXiv 2411.08034), measured again. Each study asks "
-        "one question; each answer says how sure it is.",
+        lead="Scaling properties of diffusion models for perception (arXiv 2411.08034), measured again. Each "
+        "study asks one question; each answer says how sure it is.",
         facts=_facts([record for record in records if record.study in names]),
         style=STYLE,
         claims=[row(each) for each in found],

@@ -10,6 +10,7 @@ than they are.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ def traded(records: Sequence[Record]) -> Strata:
     """A larger network asked once, against the next smaller one at the dearest effort that costs no more."""
     sizes = sorted({(r.params, str(r.point["size"])) for r in records if "size" in r.point})
     strata: Strata = {}
-    for (_, small), (_, large) in zip(sizes, sizes[1:], strict=False):
+    for (_, small), (_, large) in pairwise(sizes):
         for once in records:
             if once.point.get("size") != large or (_effort(once)) != (1, 1):
                 continue

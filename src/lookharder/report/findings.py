@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from lookharder.report.claims import CLAIMS, Claim
 from lookharder.report.compare import Strata, described, gain, pairs, seeds_of, settled, traded
+from lookharder.report.parts import WORDS, place_words
 from lookharder.scaling.record import Record
 from lookharder.scaling.series import Series
 
@@ -106,7 +107,7 @@ def _difference(claim: Claim, records: Sequence[Record]) -> Finding:
     ]
     if claim.rule == "trade":
         strata = traded(ours)
-        compared = ", ".join(_traded_word(*key, found[0][1]) for key, found in strata.items())
+        compared = ", ".join(_traded_word(key, found[0][1]) for key, found in strata.items())
     else:
         before, after = settled(claim.before, ours), settled(claim.after, ours)
         strata = pairs(ours, before, after) if before and after else {}
@@ -136,7 +137,7 @@ def _laws(claim: Claim, series: Sequence[Series]) -> list[Finding]:
 def _followed(claim: Claim, series: Series) -> Finding:
     """Does a series follow its law: does the value fall, and does the law know where to?"""
     counts = [series.x.count(x) for x in set(series.x)]
-    base = _base(claim, "exponent", where(series.where), (min(counts), max(counts)))
+    base = _base(claim, "exponent", place_words(series.where), (min(counts), max(counts)))
     law = series.law
     if law is None or not law.samples or law.held_out is None:
         return Finding(**base, why=f"{len(counts)} places are too few for a law that is tested")
@@ -172,15 +173,15 @@ def _strata_words(strata: Strata) -> str:
             axes.setdefault(axis, [])
             if value not in axes[axis]:
                 axes[axis].append(value)
-    many = [f"{axis} {', '.join(map(str, v))}" for axis, v in axes.items() if len(v) > 1]
+    many = [
+        f"{WORDS.get(axis, axis)} {', '.join(map(str, v))}"
+        for axis, v in axes.items()
+        if len(v) > 1
+    ]
     return f"; mean over {' x '.join(many)}" if many else ""
 
 
-def _traded_word(small: str, large: str, often: Record) -> str:
+def _traded_word(sizes: tuple[Any, ...], often: Record) -> str:
+    small, large = sizes
     steps, members = often.point.get("steps", 1), often.point.get("members", 1)
-    return f"{small} at {steps} x {members} for {large}"
-
-
-def where(place: dict[str, Any]) -> str:
-    """A place in words: "size n4, steps 10"."""
-    return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in place.items())
+    return f"{small} at T = {steps}, n = {members} for {large}"

@@ -17,7 +17,7 @@ from lookharder.scaling.published import PAPER, Published
 from lookharder.scaling.record import Record
 from lookharder.scaling.series import Series
 
-MARKS = {"holds": "✓", "does not hold": "✗", "undecided": "?", "not enough data": "–"}
+MARKS = {"holds": "✓", "does not hold": "✗", "undecided": "?", "not enough data": "…"}
 PRINTED = {
     "model-size": "finetune",
     "steps": "steps",
@@ -137,23 +137,26 @@ def section(
     drawn, budgets = [], []
     for (task, metric), members in by_metric.items():
         words, seeds = metric_word(task, metric), len({r.seed for r in members})
-        said = f"{words}: {len(members)} measurements of {seeds} seed{'s' * (seeds > 1)}. Dots are seeds, marks their "
-        said += "mean, bars the mean of their 95 % intervals over pictures."
+        said = f"{capital(words)}: {len(members)} measurements of {seeds} seed{'s' * (seeds > 1)}. "
+        said += (
+            "Dots are seeds, marks their mean, bars the mean of their 95 % intervals over pictures."
+        )
         drawn.append(numbers.figure(plots.curves(members, shown), f"{words}, {study}", said, how))
         if (svg := plots.isoflop(members)) is not None:
-            said = f"{words} of networks of different size at equal training compute."
+            said = f"{capital(words)} of networks of different size at equal training compute."
             budgets.append(numbers.figure(svg, f"isoFLOP curves, {words}", said, how))
     law_figures = []
     for each in series:
         if (svg := plots.law_figure(each, shown)) is not None:
-            said = f"{_series_words(each)}, with its law and residuals. Hollow: held out, and foretold (diamond) from the "
-            said += "others."
+            said = f"{capital(_series_words(each))}, with its law and residuals. "
+            said += "Hollow: held out, and foretold (diamond) from the others."
             law_figures.append(numbers.figure(svg, f"law of {_series_words(each)}", said, how))
     if records and series and not law_figures:
         notes.append("No law yet: too few places on the axis.")
     if study == "model-size" and records and not budgets:
         notes.append(
-            "No isoFLOP curves: no training budget was spent on three sizes or more, for all sizes see the same pictures."
+            "No isoFLOP curves: no training budget was spent on three sizes or more; "
+            "all sizes see the same pictures."
         )
     pictures = strip(records, shown, root) if root is not None and records else None
     if records and pictures is None:
@@ -169,7 +172,7 @@ def section(
         law_figures=law_figures,
         isoflop=budgets,
         strip=pictures,
-        strip_caption="Scenes that no network was trained on, each predicted by networks and efforts of rising compute.",
+        strip_caption="Scenes that no network was trained on, predicted with rising compute.",
         notes=notes,
         how=how,
         runs=run_table(records) if records else None,
@@ -221,6 +224,11 @@ def run_table(records: Sequence[Record]) -> Table:
         rows.append([run[:8], place, f"{first.seed}", task, *facts, *cells, seconds])
     names = ["run", "where", "seed", "task", "parameters", "images", "training MACs", "answer MACs"]
     return Table(columns=[*names, *metrics, "seconds"], rows=rows)
+
+
+def capital(text: str) -> str:
+    """With a capital first."""
+    return text[:1].upper() + text[1:]
 
 
 def number(value: float) -> str:

@@ -26,7 +26,11 @@ from lookharder.scaling.series import Series
 CYCLE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#1d1f24", "#7f7f7f")
 MARKS = "osD^vPX*"
 VERDICTS = {"holds": "#009e73", "does not hold": "#d55e00", "undecided": "#8a93a1"}
-SVG = {"svg.hashsalt": "lookharder", "svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans", "Verdana"]}
+SVG: Any = {
+    "svg.hashsalt": "lookharder",
+    "svg.fonttype": "none",
+    "font.sans-serif": ["DejaVu Sans", "Verdana"],
+}
 SAME_BUDGET = 0.02  # relative: trainings whose compute differs by less count as one budget
 
 
@@ -49,11 +53,9 @@ def curves(records: Sequence[Record], part: Part) -> str:
                 by_x.setdefault(float(places[value] if kinds else value), []).append(record)
             xs = sorted(by_x)
             mean = [float(np.mean([r.value for r in by_x[x]])) for x in xs]
-            low = [min(np.mean([r.low for r in by_x[x]]), m) for x, m in zip(xs, mean, strict=True)]
-            high = [
-                max(np.mean([r.high for r in by_x[x]]), m) for x, m in zip(xs, mean, strict=True)
-            ]
-            bars = [np.subtract(mean, low), np.subtract(high, mean)]
+            low = [float(np.mean([r.low for r in by_x[x]])) for x in xs]
+            high = [float(np.mean([r.high for r in by_x[x]])) for x in xs]
+            bars = np.maximum([np.subtract(mean, low), np.subtract(high, mean)], 0)
             axis.errorbar(
                 xs,
                 mean,
@@ -137,7 +139,7 @@ def law_figure(series: Series, part: Part) -> str | None:
 
 
 def isoflop(records: Sequence[Record]) -> str | None:
-    """isoFLOP curves of one metric; None where no budget was spent on three sizes."""
+    """Curves of equal FLOPs of one metric; None where no budget was spent on three sizes."""
     budgets: list[list[Record]] = []
     for record in sorted(records, key=lambda r: r.train_macs):
         if budgets and record.train_macs <= budgets[-1][0].train_macs * (1 + SAME_BUDGET):

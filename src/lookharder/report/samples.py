@@ -51,7 +51,8 @@ def strip(records: Sequence[Record], part: Part, root: Path) -> Strip | None:
         part: how it is shown.
         root: the folder that holds `runs`.
     """
-    titles, notes, columns = ["input", "truth"], ["", ""], []
+    titles, notes = ["input", "truth"], ["", ""]
+    columns: list[list[np.ndarray]] = []
     for record, job, model in _chosen(records, part, root):
         task = record.task
         world = ProceduralWorld(job["size"], HELD_OUT_SEED, count=min(SCENES, job["scenes"]))

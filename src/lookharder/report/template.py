@@ -47,7 +47,7 @@ thead th { color: var(--soft); vertical-align: bottom; border-bottom-color: var(
 .claims tbody th { min-width: 12rem; font-weight: 600; }
 .claims .num { white-space: nowrap; }
 .claims .how { max-width: 19rem; color: var(--soft); }
-.verdict { white-space: nowrap; font-weight: 600; color: var(--open); }
+.verdict { min-width: 8.5rem; font-weight: 600; color: var(--open); }
 .holds { color: var(--yes); } .does-not-hold { color: var(--no); }
 td small, th small { display: block; font-weight: 400; font-size: .92em; color: var(--soft); white-space: normal; }
 .strip th, .strip td { padding: .2rem .3rem .2rem 0; border: 0; vertical-align: bottom; }
@@ -122,11 +122,12 @@ PAGE = """{% macro figures(items) %}
 <tbody>
 {% for row in claims %}
 <tr><th scope="row">{{ row.says }}<small>{{ row.source }}</small></th>
-<td data-label="paper">{{ row.printed }}</td>
+<td data-label="paper" class="num">{{ row.printed }}</td>
 <td data-label="measured" class="num">{{ row.measured }}</td>
 <td data-label="compared" class="how">{{ row.compared }}</td>
 <td data-label="seeds">{{ row.seeds }}</td>
-<td class="verdict {{ row.verdict | replace(' ', '-') }}">{{ row.mark }} {{ row.verdict }}{% if row.why %}<small>{{ row.why }}</small>{% endif %}</td></tr>
+<td class="verdict {{ row.verdict | replace(' ', '-') }}">{{ row.mark }} {{ row.verdict }}
+{% if row.why %}<small>{{ row.why }}</small>{% endif %}</td></tr>
 {% endfor %}
 </tbody></table>
 {% endif %}
@@ -148,7 +149,9 @@ PAGE = """{% macro figures(items) %}
 {% endfor %}
 {% if section.strip %}<h3>What the networks see</h3>
 <div class="scroll" tabindex="0"><table class="strip">
-<thead><tr>{% for name in section.strip.titles %}<th scope="col">{{ name }}<small>{{ section.strip.notes[loop.index0] }}</small></th>{% endfor %}</tr></thead>
+<thead><tr>{% for name in section.strip.titles %}
+<th scope="col">{{ name }}<small>{{ section.strip.notes[loop.index0] }}</small></th>
+{% endfor %}</tr></thead>
 <tbody>
 {% for row in section.strip.rows %}
 <tr>{% for picture in row %}<td><img src="{{ picture }}" alt="scene {{ loop.index }}"></td>{% endfor %}</tr>

@@ -97,9 +97,7 @@ def carry(points: Iterable[Point], known: Iterable[Record], records: Records) ->
     return answered
 
 
-def finish(
-    study: Study, records: Iterable[Record], out: Path, preset: str | None = None
-) -> Path:
+def finish(study: Study, records: Iterable[Record], out: Path, preset: str | None = None) -> Path:
     """Fit the laws of a study, judge its claims, and write OUT/STUDY/laws.json and report.html; the path of the laws.
 
     Args:
