@@ -29,6 +29,7 @@ dl { display: flex; flex-wrap: wrap; gap: .15rem 1.6rem; margin: .8rem 0 0; font
 dl div { display: flex; gap: .45rem; }
 dt { color: var(--soft); }
 dd { margin: 0; overflow-wrap: anywhere; }
+.grid + .grid, .scroll + .grid, .grid + p { margin-top: 1.4rem; }
 .grid { display: grid; gap: 1.4rem; grid-template-columns: repeat(auto-fill, minmax(min(27rem, 100%), 1fr)); }
 figure { margin: 0; }
 .plot { display: block; width: 100%; max-width: 38rem; height: auto; padding: .5rem; background: #fff;
@@ -125,7 +126,7 @@ PAGE = """{% macro figures(items) %}
 <td data-label="paper" class="num">{{ row.printed }}</td>
 <td data-label="measured" class="num">{{ row.measured }}</td>
 <td data-label="compared" class="how">{{ row.compared }}</td>
-<td data-label="seeds">{{ row.seeds }}</td>
+<td data-label="seeds" class="num">{{ row.seeds }}</td>
 <td class="verdict {{ row.verdict | replace(' ', '-') }}">{{ row.mark }} {{ row.verdict }}
 {% if row.why %}<small>{{ row.why }}</small>{% endif %}</td></tr>
 {% endfor %}
