@@ -35,7 +35,9 @@ CONVENTIONS = (
     "law of all other points foretells the largest point better than the largest of the others does (“no "
     "law”). R² and scatter are those of logarithms. An exponent means something only beside its offset: the "
     "paper's laws have none, so they are to be compared with the column E = 0, and its compute is counted "
-    "otherwise.",
+    "otherwise. "
+    "With fewer than 5 places there is not enough data; an exponent whose interval spans more than a factor "
+    "of 10 leaves the claim undecided.",
     "Compute is counted in multiply-adds, those of attention between tokens among them, 3 forwards for an "
     "image of training; FLOPs are twice that. All errors are so defined that less is better.",
 )

@@ -4,8 +4,9 @@
     holds            interval above what is needed              a > 0, and it foretells the largest point better
                                                                 than the point before it does
     does not hold    interval below                             a < 0, or it foretells worse and misses its interval
-    undecided        what is needed lies inside                 0 lies inside, or it foretells worse but not surely
-    not enough data  no pair of two seeds                       no interval, or nothing held out
+    undecided        what is needed lies inside                 0 lies inside, or it foretells worse but not surely,
+                                                                or a is not known to within a factor of 10
+    not enough data  no pair of two seeds                       fewer than 5 places, or nothing held out
 
 "Better" needs a gain of more than 0. "As good" needs one of more than -5 %: no interval is wholly at 0.
 """
@@ -23,6 +24,8 @@ from lookharder.scaling.series import Series
 Verdict = Literal["holds", "does not hold", "undecided", "not enough data"]
 MARGIN = 5.0  # percent: what counts as equally good
 LEAST_SEEDS = 2
+LEAST_PLACES = 5  # of a law with three unknowns
+VAGUE = 10.0  # an exponent known to no better than such a factor says little
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +142,7 @@ def _followed(claim: Claim, series: Series) -> Finding:
     counts = [series.x.count(x) for x in set(series.x)]
     base = _base(claim, "exponent", place_words(series.where), (min(counts), max(counts)))
     law = series.law
-    if law is None or not law.samples or law.held_out is None:
+    if len(counts) < LEAST_PLACES or law is None or not law.samples or law.held_out is None:
         return Finding(**base, why=f"{len(counts)} places are too few for a law that is tested")
     low, high = law.interval("exponent")
     held = law.held_out
@@ -150,6 +153,8 @@ def _followed(claim: Claim, series: Series) -> Finding:
             verdict, why = "undecided", "foretells the largest point no better than no law does"
         else:
             verdict, why = "does not hold", "foretells the largest point worse than no law does"
+    if verdict == "holds" and high > VAGUE * low:
+        verdict, why = "undecided", f"the exponent is not known to within a factor of {VAGUE:g}"
     return Finding(**base, value=law.exponent, low=low, high=high, verdict=verdict, why=why)
 
 
