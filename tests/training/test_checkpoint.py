@@ -513,3 +513,9 @@ def test_killed_at_random_moments_it_loses_at_most_the_save_in_progress(tmp_path
     result = json.loads(done.stdout)
     assert result["saved"] >= 16
     assert result["orphans"] >= 1  # so some kills did fall inside a save
+
+
+def test_checkpoints_of_stopped_runs_do_not_push_regular_ones_out(tmp_path):
+    for iteration in (10, 20, 21, 22, 30, 33):
+        save(tmp_path, iteration, {"w": torch.zeros(3)}, {}, keep=2, every=10)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["00000020", "00000030", "00000033"]

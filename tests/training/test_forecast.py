@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from lookharder.autoencoder import Tiny
 from lookharder.chain import Chain
 from lookharder.config import override
 from lookharder.data.example import Example
@@ -146,9 +147,12 @@ def test_parts_and_micro_batches_need_less():
 def test_a_run_that_does_not_fit_is_refused_before_it_starts(monkeypatch):
     config = small(64, 2, 6)
     needed = forecast(config)
-    monkeypatch.setattr(module, "available", lambda device: needed.peak + needed.examples)
+    copied = needed.weights + needed.moments + needed.average  # of which a save is made
+    built = needed.weights + needed.autoencoder  # no longer free
+    least = needed.peak + needed.examples + copied - built
+    monkeypatch.setattr(module, "available", lambda device: least)
     assert refuse_if_too_large(config) == needed
-    monkeypatch.setattr(module, "available", lambda device: needed.peak)
+    monkeypatch.setattr(module, "available", lambda device: least - 1)
     with pytest.raises(InputError, match=r"memory: got .* GB needed on cpu for 6 examples"):
         refuse_if_too_large(config)
     monkeypatch.setattr(module, "available", lambda device: None)
@@ -179,3 +183,14 @@ def test_stable_diffusion_s_encoder_in_numbers():
     with torch.no_grad(), Living() as living:
         codec.encode(pictures)
     assert living.most / (2 * 256**2) == pytest.approx(found.live, rel=0.01)
+
+
+def test_crops_are_as_large_as_they_say_and_latents_are_not_encoded_again():
+    config = small(64, 2, 6)
+    task = next(iter(config.data))
+    spec = override(config, [f"data.{task}.spec=folder:photos?depth_unit=mm&crop=32"])
+    size = override(config, [f"data.{task}.spec=folder:photos", f"data.{task}.size=32"])
+    assert forecast(spec) == forecast(size)
+    coded = replace(config, chain=replace(config.chain, autoencoder=Tiny.load().config()))
+    kept = override(coded, [f"data.{name}.spec=latents:folder" for name in config.data])
+    assert forecast(kept).encode < forecast(coded).encode

@@ -324,3 +324,21 @@ def test_asked_to_stop_inside_a_streak_it_saves_what_was_before(spoil, tmp_path)
     list(run(PATIENT, tmp_path / "run"))
     list(run(PATIENT, tmp_path / "whole"))
     assert state_of(tmp_path / "run") == state_of(tmp_path / "whole")
+
+
+def test_a_mistake_leaves_no_folder_that_belongs_to_it(tmp_path):
+    wrong = override(SMALL, ["data.depth.spec=folder:" + str(tmp_path / "nowhere")])
+    with pytest.raises(InputError, match="nowhere"):
+        next(run(wrong, tmp_path / "run"))
+    with pytest.raises(InputError, match=r"train\.batch_size"):
+        next(run(override(SMALL, ["runtime.accumulate=1000"]), tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_is_held_by_one_run_at_a_time(tmp_path):
+    first = run(SMALL, tmp_path / "run")
+    next(first)
+    with pytest.raises(InputError, match="going on in another process"):
+        next(run(SMALL, tmp_path / "run"))
+    first.close()
+    assert next(run(SMALL, tmp_path / "run")).iteration >= 1

@@ -1,7 +1,7 @@
 """The command `lookharder`: read the line, do the verb, say how it went.
 
     exit code 0     done
-    exit code 1     the system refused: disk full, a file that vanished
+    exit code 1     the system refused: disk full, a file that vanished; or a training whose numbers stay not finite
     exit code 2     bad input: one line on stderr names the argument, what came and what is allowed
     exit code 75    training was asked to stop and has saved; the same command resumes it
     exit code 130   Ctrl-C
@@ -46,6 +46,8 @@ def main(line: Sequence[str] | None = None) -> int:
         return _fail(str(error), 2)
     except OSError as error:
         return _fail(f"{error.filename or 'system'}: {error.strerror or error}", 1)
+    except FloatingPointError as error:
+        return _fail(str(error), 1)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
 

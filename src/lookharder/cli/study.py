@@ -72,7 +72,7 @@ def run_study(args: argparse.Namespace) -> int:
         return STOPPED
     for title, error in failed.items():
         print(f"failed: {title}: {error}")
-    for path in command.laws(plan, records, args.out):
+    for path in command.laws(plan, records, args.out, args.preset):
         print(f"laws: {path}")
     measured = command.measured(plan, records)
     print(f"{measured} of {len(plan.points)} points: {args.out / 'records.jsonl'}")

@@ -6,7 +6,7 @@
 An autoencoder is frozen, so its answer for a picture never changes; asking again in every epoch is waste. Both flips
 are encoded, because the latent of a mirrored picture is not the mirrored latent. A record is read at (index, flip) in
 O(1), by the pages it lies on. Where the autoencoder has a posterior the target holds its moments, mean then logarithm
-of the variance, so that draws stay fresh.
+of the variance, so that a draw can be fresh; training takes the mean, as it does where it encodes.
 
 The manifest names only shards that are finished, and is replaced after each; so whatever is killed, what it names is
 whole, and the rest is written again. Who encodes is `lookharder.caching`; here is the format.

@@ -7,6 +7,7 @@ each a function of (example, view), so that an epoch sees every example in N win
 """
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -55,6 +56,12 @@ def open_spec(spec: str, size: int, textures: str | None = None) -> Dataset:
     """
     plain, crops = _crops(spec)
     return crops(_open(plain, size, textures))
+
+
+def side_of(config: DataConfig) -> int:
+    """The side of the pictures of a recipe's data set, as far as its configuration says: of its crops, if any."""
+    found = re.search(r"[?&]crop=(\d+)", config.spec)
+    return int(found[1]) if found else config.size
 
 
 def open_data(config: DataConfig) -> Dataset:

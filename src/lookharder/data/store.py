@@ -4,10 +4,14 @@
 the folder's name is a key of what was stored, which the caller makes so that a changed data set has another.
 """
 
+import fcntl
 import json
+import os
 import shutil
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import fields
 from itertools import pairwise
 from multiprocessing import get_context
@@ -44,16 +48,35 @@ class Stored:
 def store(dataset: Dataset, root: Path, key: str, workers: int = 1) -> Stored:
     """The first `len(dataset)` examples of a data set of one size, stored under `root/key` or read from there."""
     folder = root / key
-    if not folder.exists():
-        aside = root / f".{key}-{uuid.uuid4().hex[:8]}"
-        aside.mkdir(parents=True)
-        try:
-            _write(dataset, aside, workers)
-            aside.rename(folder)
-            sync_folder(root)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+    root.mkdir(parents=True, exist_ok=True)
+    with _alone(root):  # of two runs that need it one makes it, and the other waits
+        if not folder.exists():
+            _make(dataset, root, key, workers)
     return Stored(folder)
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    handle = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _make(dataset: Dataset, root: Path, key: str, workers: int) -> None:
+    folder = root / key
+    for half in root.glob(f".{key}-*"):  # of one that was killed
+        shutil.rmtree(half, ignore_errors=True)
+    aside = root / f".{key}-{uuid.uuid4().hex[:8]}"
+    aside.mkdir(parents=True)
+    try:
+        _write(dataset, aside, workers)
+        aside.rename(folder)
+        sync_folder(root)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _write(dataset: Dataset, folder: Path, workers: int) -> None:

@@ -199,9 +199,9 @@ def measured(plan: Plan, records: Records) -> int:
     return sum((point.study, point.job.hash) in have for point in plan.points)
 
 
-def laws(plan: Plan, records: Records, out: Path) -> list[Path]:
+def laws(plan: Plan, records: Records, out: Path, preset: str) -> list[Path]:
     """Fit the laws of every study all of whose points are recorded; the files written."""
     found = Records.read(records.path) if records.path.exists() else []
     have = {(record.study, record.run) for record in found}
     whole = [s for s in plan.studies if {(s.name, p.job.hash) for p in s.points} <= have]
-    return [finish(study, found, out) for study in whole]
+    return [finish(study, found, out, preset) for study in whole]

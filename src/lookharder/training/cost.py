@@ -17,7 +17,7 @@ from torch import nn
 
 from lookharder import autoencoder
 from lookharder.chain import ChainConfig
-from lookharder.data.source import DataConfig
+from lookharder.data.source import DataConfig, side_of
 from lookharder.errors import InputError
 from lookharder.models.flops import breakdown
 from lookharder.tasks.base import SOURCES
@@ -138,13 +138,13 @@ class TrainingCost:
 
 
 def cost(config: Job) -> TrainingCost:
-    """The cost of a run, by its configuration alone: pictures are squares of `data.TASK.size` pixels."""
+    """The cost of a run, by its configuration alone: pictures are squares of `side_of` pixels."""
     chain, train, model = config.chain, config.train, config.chain.model
     codec = codec_of(chain)
     tasks: dict[str, AnyTask] = {task.name: task for task in chain.tasks}
     items = macs = linear = encode = 0
     for name, count in apportion(train.mix, train.batch_size).items():
-        side, task = config.data[name].size, tasks[name]
+        side, task = side_of(config.data[name]), tasks[name]
         groups = breakdown(model, side // codec.factor, side // codec.factor)
         every = sum(group.macs for group in groups.values())
         items += count * task.fields

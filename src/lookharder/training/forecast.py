@@ -18,12 +18,14 @@ On a CPU this is within 15 % of what is measured (`tests/training/test_forecast.
 has norms in float32 under bfloat16, and parts on several ranks, are reckoned, not measured.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from lookharder.data.source import side_of
 from lookharder.errors import InputError
 from lookharder.models.config import DiTConfig
 from lookharder.models.dit import DiT
@@ -128,12 +130,13 @@ def forecast(config: Job, ranks: int = 1, device: str | None = None) -> Memory:
 
     items = tokens = latents = pictures = examples = 0
     for name, positions in hand.items():
-        task, side, count = tasks[name], config.data[name].size, len(positions)
+        task, side, count = tasks[name], side_of(config.data[name]), len(positions)
         cells = (side // codec.factor) ** 2
         items += count * task.fields
         tokens += count * task.fields * cells // model.patch_size**2
         latents += count * task.fields * cells * codec.channels
-        pictures = max(pictures, count * max(task.fields, sources(task)) * side**2)
+        if not config.data[name].spec.startswith("latents:"):  # those are encoded already
+            pictures = max(pictures, count * max(task.fields, sources(task)) * side**2)
         examples += count * side**2 * _example(config.data[name].spec, name)
 
     with torch.device("meta"):
@@ -243,7 +246,7 @@ def _example(spec: str, task: str) -> int:
     """Bytes of a pixel of an example that was read: images as floats, labels as they are."""
     if spec.startswith("procedural"):
         return 53
-    return {"generation": 12, "depth": 17, "flow": 33, "amodal": 26}[task]
+    return {"generation": 12, "depth": 17, "flow": 33, "amodal": 26}.get(task, 33)
 
 
 def available(device: str) -> int | None:
@@ -259,14 +262,20 @@ def available(device: str) -> int | None:
 
 
 def refuse_if_too_large(config: Job, ranks: int = 1) -> Memory:
-    """The forecast of a run on this machine, before it starts; call it before the network is built.
+    """The forecast of a run on this machine, before it starts; call it when the network is built, in the host's memory.
+
+    On a CPU what is built is no longer free, the copy that is being saved lies there too, and all local ranks share.
 
     Raises:
         InputError: it needs more than is free.
     """
     device = pick_device(config.device).type
     memory, free = forecast(config, ranks, device), available(device)
-    needed = memory.peak + (memory.examples if device == "cpu" else 0)
+    needed = memory.peak
+    if device == "cpu":
+        copy = memory.weights + memory.moments + memory.average
+        needed += memory.examples + copy - memory.weights - memory.autoencoder
+        needed *= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if free is not None and needed > free:
         got = f"{needed / 1e9:.1f} GB needed on {device} for {config.train.batch_size} examples an update"
         ways = "runtime.accumulate, runtime.recompute or runtime.shard make it less"

@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from lookharder.chain import Chain
 from lookharder.data.example import Dataset
 from lookharder.diffusion.loss import training_loss
-from lookharder.errors import InputError
 from lookharder.models.dit import DiT
 from lookharder.models.moe import Routing
 from lookharder.training.batches import (
@@ -36,13 +35,22 @@ from lookharder.training.batches import (
     deal,
     encode,
     read,
-    size_of,
 )
 from lookharder.training.config import TrainConfig
+from lookharder.training.dealing import check_deal
 from lookharder.training.optim import Ema, build_optimizer, clip, learning_rate
 from lookharder.training.parallel import Team, routing_loss
 
-__all__ = ["TrainConfig", "TrainState", "TrainStep", "apportion", "averaged", "start", "train"]
+__all__ = [
+    "TrainConfig",
+    "TrainState",
+    "TrainStep",
+    "apportion",
+    "averaged",
+    "check_deal",
+    "start",
+    "train",
+]
 
 
 @dataclass(kw_only=True)
@@ -133,7 +141,7 @@ def train(
         InputError: the batch is smaller than the team's shares of it, or cannot be dealt.
     """
     team, counts = state.team, apportion(config.mix, config.batch_size)
-    _check_deal(counts, team, {name: size_of(chain, name, datasets[name]) for name in counts})
+    check_deal(config, chain, team, datasets)
     chain.network.train()
 
     def job(iteration: int) -> list[dict[str, Examples]]:
@@ -231,6 +239,7 @@ def averaged(chain: Chain, state: TrainState) -> Chain | None:
     with torch.device("meta"):
         network = DiT(chain.config.model)
     network.load_state_dict(weights, assign=True)
+    network.to(state.team.device)  # what was in parts comes by way of the CPU
     return Chain(chain.config, network.eval(), chain.autoencoder)
 
 
@@ -282,19 +291,3 @@ def _passed_over(iteration: int, lr: float) -> TrainStep:
         "data_seconds": 0.0,
     }
     return TrainStep(iteration=iteration, lr=lr, losses={}, images=0, excluded=True, **zero)
-
-
-def _check_deal(
-    counts: Mapping[str, int], team: Team, sizes: Mapping[str, tuple[int, int]]
-) -> None:
-    """Every share has an example, and all ranks call the network equally often, once for each size of latent."""
-    if sum(counts.values()) < team.shares:
-        allowed = (
-            f"{team.size} ranks x {team.config.accumulate} micro-batches = {team.shares} or more"
-        )
-        raise InputError("train.batch_size", sum(counts.values()), allowed)
-    if team.size == 1 or min(counts.values()) >= team.shares:
-        return
-    if len(set(sizes.values())) > 1:
-        got = f"{min(counts.values())} examples of a task, and latents of sizes {sizes}"
-        raise InputError("train.mix", got, f"{team.shares} examples or more of each, or one size")

@@ -65,7 +65,9 @@ class Observer:
 
             def score() -> None:
                 if shown is not None:
-                    validate(shown, config, step.iteration, self.out, self.tasks)
+                    found = validate(shown, config, step.iteration, self.out, self.tasks)
+                    if self.board is not None:
+                        self.board.write({"iteration": step.iteration, **found})
 
             with self.meter.validating():
                 self.ranks.first(score)
@@ -85,6 +87,8 @@ class Observer:
         if self.journal is not None:
             self.journal.cut(iteration)
             cut_back(self.out, iteration)
+            if self.board is not None:
+                self.board.close()
             if self.config.tensorboard:
                 self.board = Board(self.out / "tensorboard", iteration)
 

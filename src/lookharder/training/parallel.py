@@ -19,7 +19,7 @@ one row FSDP2, between them HSDP.
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -34,6 +34,8 @@ from lookharder.models.dit import DiT, DiTBlock
 from lookharder.models.moe import MoEConfig, Routing
 from lookharder.training.runtime import RuntimeConfig, pick_device
 from lookharder.training.sharding import is_parted, whole
+
+BUCKET = 2**25  # gradients that are sent at once, about: numbers
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,12 +75,8 @@ class Team:
         for block in network.blocks:
             assert isinstance(block, DiTBlock)
             _dress(block, self.config)
-        if self.mesh is None:
+        if self.mesh is None or self.config.shard == 1:
             return network
-        if self.config.shard == 1:
-            from torch.nn.parallel import DistributedDataParallel
-
-            return DistributedDataParallel(network, gradient_as_bucket_view=True)
         from torch.distributed.fsdp import fully_shard
 
         # it is the image of the last tokens, which nobody writes on
@@ -91,14 +89,12 @@ class Team:
 
     @contextmanager
     def micro_batch(self, network: nn.Module, last: bool) -> Iterator[None]:
-        """Around forward and backward of one micro-batch: gradients are summed over ranks in the last only."""
-        waits: AbstractContextManager[Any] = nullcontext()
-        if self.mesh is not None and self.config.shard == 1:
-            waits = waits if last else network.no_sync()  # type: ignore[operator]
-        elif self.mesh is not None:
+        """Around forward and backward of one micro-batch: gradients are averaged over ranks in the last only."""
+        if self.mesh is not None and self.config.shard > 1:
             network.set_requires_gradient_sync(last)  # type: ignore[operator]
-        with waits:
-            yield
+        yield
+        if self.mesh is not None and self.config.shard == 1 and last:
+            average_gradients(network, self.size)
 
     def autocast(self) -> torch.autocast:
         """Matrix products in bfloat16, where that is asked for."""
@@ -175,6 +171,28 @@ def distributed(config: RuntimeConfig, device: str = "auto") -> Iterator[Team]:
     finally:
         if joins:
             dist.destroy_process_group()
+
+
+@torch.no_grad()
+def average_gradients(network: nn.Module, size: int) -> None:
+    """Replace each gradient by its mean over `size` ranks, in buckets that are always the same.
+
+    torch's DistributedDataParallel lays its buckets out anew after the first backward of a process, and the order in
+    which more than two ranks are added depends on the layout: a run that resumes would end with other last bits.
+    """
+    bucket: list[Tensor] = []
+    parameters = list(network.parameters())
+    for parameter in parameters:
+        if parameter.grad is None:  # nothing reached it here; elsewhere something may have
+            parameter.grad = torch.zeros_like(parameter)
+        bucket.append(parameter.grad)
+        if parameter is parameters[-1] or sum(grad.numel() for grad in bucket) >= BUCKET:
+            flat = torch.cat([grad.flatten() for grad in bucket])
+            dist.all_reduce(flat)
+            parts = (flat / size).split([grad.numel() for grad in bucket])
+            for grad, part in zip(bucket, parts, strict=True):
+                grad.copy_(part.view_as(grad))
+            bucket = []
 
 
 def routing_loss(tape: Sequence[Routing], moe: MoEConfig | None, team: Team) -> Tensor:

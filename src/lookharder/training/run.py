@@ -24,13 +24,14 @@ from lookharder.data.source import open_data
 from lookharder.models.transfer import transfer
 from lookharder.seeding import torch_generator
 from lookharder.training import checkpoint
+from lookharder.training.dealing import check_deal
 from lookharder.training.forecast import refuse_if_too_large
 from lookharder.training.loop import TrainState, TrainStep, averaged, start, train
 from lookharder.training.observer import Observer, check
 from lookharder.training.parallel import distributed
 from lookharder.training.ranks import Ranks
 from lookharder.training.recovery import Recovery
-from lookharder.training.run_config import RunConfig, claim
+from lookharder.training.run_config import RunConfig, alone, claim, compare
 from lookharder.training.runtime import Stop, signals
 from lookharder.training.saver import Saver
 
@@ -56,16 +57,22 @@ def run(config: RunConfig, out: Path) -> Iterator[TrainStep]:
         ranks = Ranks.join()
         chain = _start(config)
         config = replace(config, chain=chain.config)
+        # whatever may be wrong is found before anything is written
         refuse_if_too_large(config, team.size)
+        ranks.first(lambda: compare(config, out))
         ranks.first(lambda: check(config, chain))
+        ranks.first(lambda: len(_open_all(config)))  # what has to be rendered is rendered by one
+        datasets = _open_all(config)
+        check_deal(config.train, chain, team, datasets)
         ranks.first(lambda: claim(config, out))
+        ranks.first(lambda: stack.enter_context(alone(out)))
         folder = out / "checkpoints"
         ranks.first(lambda: checkpoint.clean(folder))
         chain.to(team.device)
         stop = stack.enter_context(signals())
-        ranks.first(lambda: len(_open_all(config)))  # what has to be rendered is rendered by one
-        state, datasets = start(chain, config.train, team), _open_all(config)
-        saver = stack.enter_context(Saver(folder, config.keep, Ranks.join()))
+        state = start(chain, config.train, team)
+        every = config.checkpoint_every
+        saver = stack.enter_context(Saver(folder, config.keep, Ranks.join(), every))
         observer = stack.enter_context(Observer(config, chain, state, datasets, out, ranks))
         work = _Work(config, chain, state, saver, observer, ranks)
         work.resume()
@@ -117,13 +124,13 @@ class _Work:
                     self._save(step.iteration, wanted=last or stopping)
                 yield step
                 if stopping and not last:
-                    self.saver.settle()
+                    self.ranks.together(self.saver.settle)  # torchrun kills those that outlive one
                     by = stop.received or "a signal to another process"
                     log.warning("stopped by %s at iteration %d, saved", by, step.iteration)
                     return
                 if again := trouble:
                     break
-        self.saver.settle()
+        self.ranks.together(self.saver.settle)
 
     def resume(self) -> None:
         """Go on from the newest intact checkpoint, the same on all ranks; if there is none, from the start."""

@@ -4,8 +4,11 @@ A folder belongs to the configuration it began with. What changes when and where
 but not what is learnt, may change when the run is resumed: its `essence` stays.
 """
 
+import fcntl
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -70,37 +73,81 @@ class RunConfig:
             raise InputError("surgery", True, "false, or an `init` to operate on")
 
 
-def claim(config: RunConfig, out: Path) -> None:
-    """Make `out` the folder of this run, or check that what it holds learns the same."""
+def compare(config: RunConfig, out: Path) -> RunConfig | None:
+    """The configuration of the run in `out`, if there is one; nothing is written.
+
+    Raises:
+        InputError: `out` holds something else, or a run that learns something else.
+    """
     path = out / "config.json"
     if not path.exists():
-        for half in out.glob(
-            ".config.*.json"
-        ):  # left where a kill or a full disk struck this very write
-            half.unlink()
-        if out.exists() and any(out.iterdir()):
+        if out.exists() and any(not _is_half(found) for found in out.iterdir()):
             raise InputError(
                 "--out", f"{out}, which holds something else", "a new or empty folder, or a run"
             )
-        write_json(path, to_json(config))
-        return
-    former = from_json(RunConfig, json.loads(path.read_text(encoding="utf-8")), str(path))
+        return None
+    try:
+        former = from_json(RunConfig, json.loads(path.read_text(encoding="utf-8")), str(path))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(str(path), str(error), "what a run has written") from error
     found, wanted = to_json(essence(former)), to_json(essence(config))
     if found != wanted:
         changed = sorted(key for key in wanted if found[key] != wanted[key])
         raise InputError(
             "--out", f"{out}, a run with other {changed}", "a new folder, or the run's own recipe"
         )
-    if to_json(former) != to_json(config):  # from here on it runs in another way
-        write_json(path, to_json(config))
+    return former
+
+
+def claim(config: RunConfig, out: Path) -> None:
+    """Make `out` the folder of this run; raises as `compare` does."""
+    former = compare(config, out)
+    if former is None and out.exists():
+        for half in filter(_is_half, out.iterdir()):
+            half.unlink()
+    if former is None or to_json(former) != to_json(config):  # from here on it runs in another way
+        write_json(out / "config.json", to_json(config))
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Hold the folder of a run while it goes on; the lock ends with the process, however that ends.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    handle = os.open(out, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            got = f"{out}, where this run is going on in another process"
+            raise InputError("--out", got, "a folder of its own, or patience") from error
+        yield
+    finally:
+        os.close(handle)
+
+
+def _is_half(path: Path) -> bool:
+    """Left where a kill or a full disk struck the very first write."""
+    return path.name.startswith(".config.") and path.suffix == ".json"
 
 
 def essence(config: RunConfig) -> RunConfig:
-    """The configuration with all fields at their defaults that change when and where it is computed, not what."""
+    """The configuration with all fields at their defaults that change when and where it is computed, not what.
+
+    Micro-batches are such a field but for experts, whose routers are balanced over each by itself.
+    """
+    experts = config.chain.model.moe is not None
+    accumulate = config.runtime.accumulate if experts else 1
     return replace(
         config,
+        data={
+            name: replace(data, store=None, workers=DataConfig.workers)
+            for name, data in config.data.items()
+        },
         device="auto",
-        runtime=RuntimeConfig(precision=config.runtime.precision),
+        runtime=RuntimeConfig(precision=config.runtime.precision, accumulate=accumulate),
         checkpoint_every=1,
         keep=1,
         log_every=1,

@@ -32,9 +32,9 @@ class Saver:
         waited: seconds for which its callers have been kept waiting, all in all.
     """
 
-    def __init__(self, folder: Path, keep: int, ranks: Ranks = ALONE) -> None:
-        """Save into `folder`, keeping the newest `keep`; `ranks` is for this saver alone."""
-        self.folder, self.keep, self.ranks = folder, keep, ranks
+    def __init__(self, folder: Path, keep: int, ranks: Ranks = ALONE, every: int = 1) -> None:
+        """Save into `folder`; `keep` and `every` are as in `checkpoint.save`, `ranks` is for this saver alone."""
+        self.folder, self.keep, self.ranks, self.every = folder, keep, ranks, every
         self.waited = 0.0
         self._memory: dict[str, Tensor] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="save")
@@ -49,7 +49,8 @@ class Saver:
             writers = self.ranks if sharded else ALONE
             copy = self._copy(checkpoint.owned(state, self.ranks.rank))
             self._pending = self._thread.submit(
-                checkpoint.save, self.folder, iteration, copy, meta, self.keep, writers
+                checkpoint.save,
+                *(self.folder, iteration, copy, meta, self.keep, writers, self.every),
             )
         self.waited += time.perf_counter() - began
 

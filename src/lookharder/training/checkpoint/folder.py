@@ -52,10 +52,11 @@ def save(
     meta: dict[str, Any],
     keep: int = 3,
     ranks: Ranks = ALONE,
+    every: int = 1,
 ) -> Path:
     """Write a checkpoint and return its folder; several ranks call it together, each with its own tensors.
 
-    Then all but the newest `keep` are removed, and damaged ones that are newer than this one. To
+    Then all older ones but the newest `keep` are removed, and damaged ones that are newer than this one. To
     save once more the state that an intact checkpoint holds changes nothing.
 
     Args:
@@ -65,6 +66,7 @@ def save(
         meta: finite JSON values.
         keep: how many checkpoints stay, 1 or more.
         ranks: who writes.
+        every: only iterations that it divides are kept and count; of others, saved because a run was stopped, this one.
 
     Raises:
         InputError: an intact checkpoint is newer, or holds another state of this iteration.
@@ -76,7 +78,7 @@ def save(
     aside = ranks.first(lambda: _prepare(folder, iteration, SPARE + needed))
     try:
         files = ranks.together(lambda: _write(aside, tensors, ranks))
-        return ranks.first(lambda: _publish(aside, iteration, meta, files, keep))
+        return ranks.first(lambda: _publish(aside, iteration, meta, files, keep, every))
     finally:
         if ranks.rank == 0:
             shutil.rmtree(aside, ignore_errors=True)
@@ -188,7 +190,12 @@ def _write(aside: Path, tensors: dict[str, Tensor], ranks: Ranks) -> dict[str, A
 
 
 def _publish(
-    aside: Path, iteration: int, meta: dict[str, Any], written: list[dict[str, Any]], keep: int
+    aside: Path,
+    iteration: int,
+    meta: dict[str, Any],
+    written: list[dict[str, Any]],
+    keep: int,
+    every: int,
 ) -> Path:
     """Seal what all ranks have written, give it its name, and let old checkpoints go."""
     folder = aside.parent
@@ -205,8 +212,8 @@ def _publish(
     elif there != files and there.keys() == files.keys():  # by other files it may be the same state
         raise InputError("iteration", iteration, f"another: {path} holds another state")
     found = _checkpoints(folder)
-    newest = found.index(path)
-    for other in found[:newest] + found[newest + keep :]:
+    regular = [other for other in found[found.index(path) :] if int(other.name) % every == 0]
+    for other in set(found) - {path, *regular[:keep]}:
         _remove(other)
     return path
 
