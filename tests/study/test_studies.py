@@ -188,7 +188,7 @@ def test_a_failure_is_told_and_no_law_is_fitted(tmp_path: Path, monkeypatch):
     ((title, error),) = failed.items()
     assert "fine-tune n2" in title and error == "ValueError: broken"
     assert "failed" in said[-1]
-    assert laws(plan, records, tmp_path) == []
+    assert laws(plan, records, tmp_path, "micro") == []
 
 
 def test_the_papers_size_in_its_own_words():
