@@ -200,7 +200,9 @@ def answers(records: dict[tuple, dict], points: list[dict], task: str, own: int)
             gap = difference(line["errors"][point["members"] - 1], target)
             if gap["relative"] <= 0.01:
                 near.append({**point, "gap": gap, "share_of_macs": point["macs"] / dear})
-        found["cheapest within 1 % of 200 steps x 5 draws"] = min(near, key=lambda p: (p["macs"], p["error"]))
+        found["cheapest within 1 % of 200 steps x 5 draws"] = min(
+            near, key=lambda p: (p["macs"], p["error"])
+        )
     found["adaptive draws, by steps"] = {
         steps: adaptive(records[task, "ddim", "trailing", steps, own]) for steps in plain
     }
