@@ -55,7 +55,7 @@ class Memory:
         forward: likewise at the end of the forward.
         backward: likewise in the backward of the last block.
         update: likewise in the optimiser.
-        early: gradients are there before the backward: of other micro-batches, or in DDP's buckets.
+        early: gradients are there before the backward: of other micro-batches, or, to be safe, where ranks hold copies.
         examples: in the host's memory, those that are read ahead.
     """
 

@@ -61,7 +61,7 @@ class TrainState:
         iteration: how many are done.
         optimizer: its moments.
         ema: the averaged weights.
-        network: what is called: the chain's network, or one that sums gradients over ranks around it.
+        network: what is called, as the team has laid it out.
         team: the ranks that train together.
         excluded: spans (first, last), both included, of iterations to pass over without computing anything;
             numbered as `TrainStep.iteration` is, from 1.
