@@ -70,7 +70,7 @@ class Team:
         """Prepare a network that is on its device; to be called before its optimiser is made.
 
         Returns:
-            What to call in its place: the network itself, which shards itself and its gradients where `shard` asks for it.
+            What to call in its place: the network itself, in parts where `shard` asks for it.
         """
         for block in network.blocks:
             assert isinstance(block, DiTBlock)
