@@ -214,6 +214,7 @@ class Bench:
             "iterations": iterations,
             "seed": seed,
             "lr": rate(size),
+            "optimizer": "muon",
             "scenes": self.preset.scenes,
             **others,
         }

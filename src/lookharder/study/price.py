@@ -16,10 +16,10 @@ from lookharder.study.jobs import Job
 from lookharder.study.nano import NANO, recipe
 
 RATE = 20e9  # multiply-adds of one core in a second, products of matrices alone
-ITERATION = 0.04  # core-seconds of an iteration of batch 32 at 32 pixels, beside those products
-BLOCK = 0.008  # likewise, for each block of the network
+ITERATION = 0.035  # core-seconds of an iteration of batch 32 at 32 pixels, beside those products
+BLOCK = 0.011  # likewise, for each block of the network
 GPU = 0.4 * 989e12 / 2  # multiply-adds of a GPU in a second, for what is not of the family
-EXPERT_BLOCK = 0.012  # likewise, more for each block with experts
+EXPERT_BLOCK = 0.016  # likewise, more for each block with experts
 
 
 @dataclass(frozen=True, kw_only=True)
