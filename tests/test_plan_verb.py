@@ -34,7 +34,7 @@ def laws(tmp_path_factory) -> Path:
         largest_train_macs=3 * 64e7 * 1e6,
     )
     path = tmp_path_factory.mktemp("laws") / "laws.json"
-    Laws(study="s", records="0", families=(family,)).write(path)
+    Laws(studies=("s",), records="0", families=(family,)).write(path)
     return path
 
 

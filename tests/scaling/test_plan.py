@@ -166,6 +166,37 @@ def test_what_does_not_fit_names_what_would():
         plan([family(), family(task="flow")], Goal(training=1e15))
 
 
+def test_what_was_spent_and_seen_before_the_start_counts():
+    """An upcycled network begins where another ends: its cost is paid, its images are known."""
+    fresh = family()
+    sizes = tuple(replace(s, start_macs=3e17, start_images=1e5) for s in fresh.sizes)
+    late = family(sizes=sizes, training=LAW.scaled(0.9))
+    flops = 1e19
+    best, _ = plan([late], Goal(training=flops))
+    bought = (flops - 6e17) / (6 * best.size.macs)
+    assert best.images == pytest.approx(1e5 + bought)
+    assert best.iterations == round(bought / best.family.batch)
+    assert best.training == pytest.approx(flops)
+    expected = 0.9 * LAW.predict(float(best.size.active_params), best.images)
+    assert best.error == pytest.approx(expected, rel=1e-6)
+    with pytest.raises(InputError, match="budget"):
+        plan([late], Goal(training=5.9e17))
+    cheap = family(sizes=tuple(replace(s, train_macs=s.macs / 2) for s in fresh.sizes))
+    twice, _ = plan([cheap], Goal(training=flops))
+    assert twice.images == pytest.approx(flops / (3 * twice.size.macs))
+
+
+def test_a_scaled_law_is_the_law_of_a_multiple():
+    law = planted(samples=True)
+    half = law.scaled(0.5, [0.5, 0.25])
+    assert half.predict(1e6, 1e5) == pytest.approx(0.5 * law.predict(1e6, 1e5))
+    factors = np.resize([0.5, 0.25], len(law.samples))
+    assert half.sampled(1e6, 1e5) == pytest.approx(factors * law.sampled(1e6, 1e5))
+    for wrong in ((0.0, [1.0]), (1.0, ()), (1.0, [-1.0])):
+        with pytest.raises(InputError, match="factor"):
+            law.scaled(*wrong)
+
+
 def test_a_family_needs_laws_of_its_kind():
     line = fit_power_law([1.0, 2.0, 4.0], [1.0, 0.7, 0.6], resamples=0)
     for change in ({"training": line}, {"effort": line}, {"sizes": ()}):
@@ -176,23 +207,22 @@ def test_a_family_needs_laws_of_its_kind():
 def test_laws_are_read_as_they_were_written(tmp_path: Path):
     path, records = tmp_path / "laws.json", tmp_path / "records.jsonl"
     records.write_text("one\n")
-    line = fit_power_law([1.0, 2.0, 4.0, 8.0, 16.0], [1.0, 0.7, 0.6, 0.55, 0.5], resamples=5)
     laws = Laws(
-        study="sizes",
+        studies=("sizes",),
         records=hash_of(records),
         families=(family(training=planted(samples=True), effort=EFFORT),),
-        laws={"compute": line},
+        series=({"exponent": 0.5},),
     )
     laws.write(path)
     assert Laws.read(path) == laws
     records.write_text("two\n")
     assert hash_of(records) != laws.records
 
-    for text, message in (("{", "laws"), ('{"study": "s"}', "records"), ("[]", "Laws")):
+    for text, message in (("{", "laws"), ('{"studies": ["s"]}', "records"), ("[]", "Laws")):
         path.write_text(text)
         with pytest.raises(InputError, match=message):
             Laws.read(path)
-    path.write_text(json.dumps({"study": "s", "records": "", "format": 2}))
+    path.write_text(json.dumps({"studies": ["s"], "records": "", "format": 2}))
     with pytest.raises(InputError, match="format"):
         Laws.read(path)
     with pytest.raises(InputError, match="no file"):

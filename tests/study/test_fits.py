@@ -1,15 +1,19 @@
 """A planted law comes back from the records of a study, each series by itself."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lookharder.scaling.record import Record
-from lookharder.study.fits import laws_of
+from lookharder.errors import InputError
+from lookharder.scaling.laws import Laws, hash_of
+from lookharder.scaling.record import Record, Records
+from lookharder.scaling.series import series_of
+from lookharder.study.fits import laws_told
 from lookharder.study.laptop import MICRO
-from lookharder.study.results import finish
+from lookharder.study.results import conclude
 from lookharder.study.studies import build
 
 
@@ -53,11 +57,17 @@ def planted(seed: int) -> list[Record]:
 
 
 def test_a_planted_law_comes_back(tmp_path: Path):
-    others = [record("trade", {"size": "n1"}, 9.0)]
-    path = finish(build("model-size", MICRO), [*planted(0), *others], tmp_path)
+    records = Records(tmp_path / "records.jsonl")
+    for i, each in enumerate([*planted(0), record("trade", {"size": "n1"}, 9.0)]):
+        records.append(replace(each, run=f"{i}"))
+    studies = [build(name, MICRO) for name in ("model-size", "trade", "steps")]
+    path, table, page = conclude(studies, tmp_path, "micro")
     told = json.loads(path.read_text())
-    assert told["study"] == "model-size" and len(told["laws"]) == 2
-    for law, (steps, offset) in zip(told["laws"], ((1, 0.2), (10, 0.05)), strict=True):
+    assert told["studies"] == ["model-size", "trade"] and len(told["series"]) == 2
+    assert Laws.read(path).records == hash_of(records.path) and Laws.read(path).families == ()
+    assert table.read_text().count("\n") == 2 + len(told["claims"])
+    assert "<html" in page.read_text()
+    for law, (steps, offset) in zip(told["series"], ((1, 0.2), (10, 0.05)), strict=True):
         assert law["where"] == {"steps": steps, "members": 1} and law["points"] == 8
         fit = law["with_offset"]
         assert fit["exponent"] == pytest.approx(0.3, abs=0.02)
@@ -70,5 +80,12 @@ def test_a_planted_law_comes_back(tmp_path: Path):
 
 
 def test_series_of_too_few_places_and_studies_without_an_axis_have_no_law():
-    assert laws_of("model-size", planted(0)[:1]) == []
-    assert laws_of("schedule", [record("schedule", {"train_schedule": "cosine"}, 1.0)]) == []
+    assert laws_told(series_of("model-size", planted(0)[:1])) == []
+    others = [record("schedule", {"train_schedule": "cosine"}, 1.0)]
+    assert laws_told(series_of("schedule", others)) == []
+
+
+def test_nothing_measured_is_no_report(tmp_path: Path):
+    with pytest.raises(InputError, match="records"):
+        conclude([build("steps", MICRO)], tmp_path, "micro")
+    assert list(tmp_path.iterdir()) == []

@@ -60,6 +60,8 @@ def run_plan(args: argparse.Namespace) -> int:
     given = [text for text in (args.training, args.inference, args.total) if text is not None]
     if any("GPU" in text or "$" in text for text in given):
         print(f"assumed    {rates}")
+    if best.family.assumes:
+        print(f"assumed    {best.family.assumes}")
     if args.explain:
         note = "* outside what was measured. The best of each size, by error; T steps x N draws."
         show(f"{best.family.task}, {best.family.metric}", _table(frontier, best), note)

@@ -6,7 +6,7 @@ from pathlib import Path
 from lookharder.cli.arguments import whole
 
 EPILOG = """NAME is one of model-size, steps, draws, spacing, schedule, trade, pretraining, upcycling, resolution,
-generalist, or all. The same command resumes a study, whatever was killed; studies that share a DIR share
+generalist, allocation, or all. The same command resumes a study, whatever was killed; studies that share a DIR share
 their runs. SIGTERM and Ctrl-C give the runs back, saved, and exit with 75."""
 
 
@@ -72,8 +72,8 @@ def run_study(args: argparse.Namespace) -> int:
         return STOPPED
     for title, error in failed.items():
         print(f"failed: {title}: {error}")
-    for path in command.laws(plan, records, args.out, args.preset):
-        print(f"laws: {path}")
+    for path in command.concluded(plan, records, args.out, args.preset):
+        print(path)
     measured = command.measured(plan, records)
     print(f"{measured} of {len(plan.points)} points: {args.out / 'records.jsonl'}")
     return 1 if failed else 0

@@ -20,7 +20,7 @@ from lookharder.report.template import PAGE, STYLE
 from lookharder.scaling.record import Record
 from lookharder.scaling.series import Series, series_of
 
-__all__ = ["CLAIMS", "Claim", "Finding", "findings", "report", "series_of"]
+__all__ = ["CLAIMS", "Claim", "Finding", "findings", "markdown", "report", "series_of"]
 
 CONVENTIONS = (
     "Intervals are 95 %. Those of single measurements are bootstraps over pictures; those of laws resample "
@@ -114,6 +114,21 @@ def report(
     with atomic(out) as aside:
         aside.write_text(page.lstrip(), encoding="utf-8")
     return out
+
+
+def markdown(found: Sequence[Finding]) -> str:
+    """The table of claims, as Markdown."""
+    lines = [
+        "| claim | paper | measured here, 95 % | seeds | here |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for each in map(row, found):
+        said = f"{each.says} ({each.source})"
+        here = f"**{each.verdict}**" + (f": {each.why}" if each.why else "")
+        compared = f"{each.measured}; {each.compared}" if each.measured else each.compared
+        cells = (said, each.printed, compared, each.seeds, here)
+        lines.append("| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def _command(study: str, preset: str | None) -> str:

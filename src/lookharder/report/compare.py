@@ -116,6 +116,16 @@ def seeds_of(strata: Strata) -> tuple[int, int]:
 
 def gain(strata: Strata, seed: int = 0) -> Gain | None:
     """The gain of all strata; None where there are none, or values of single pictures are not kept."""
+    found = gains(strata, seed)
+    if found is None:
+        return None
+    value, again = found
+    low, high = np.quantile(again, [0.025, 0.975])
+    return Gain(value=value, low=min(float(low), value), high=max(float(high), value))
+
+
+def gains(strata: Strata, seed: int = 0) -> tuple[float, np.ndarray] | None:
+    """The gain, and those of resampled measurements, (RESAMPLES,); None as of `gain`."""
     rng = numpy_generator(seed, "gain")
     weights: dict[int, np.ndarray] = {}
     means, draws = [], []
@@ -136,9 +146,7 @@ def gain(strata: Strata, seed: int = 0) -> Gain | None:
         draws.append(100 * (1 - after / before))
     if not means:
         return None
-    low, high = np.quantile(np.mean(draws, axis=0), [0.025, 0.975])
-    value = float(np.mean(means))
-    return Gain(value=value, low=min(float(low), value), high=max(float(high), value))
+    return float(np.mean(means)), np.mean(draws, axis=0)
 
 
 def _values(records: Sequence[Record]) -> np.ndarray | None:

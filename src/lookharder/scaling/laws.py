@@ -1,17 +1,19 @@
-"""The laws that a study found, as a file: what `plan` reads.
+"""What studies found, as a file: what `plan` reads.
 
-    family    networks of one kind on one task: a law of size and images, a law of effort, and what each size costs
-    laws      named laws that no plan needs but that figures show
+    families   networks of one kind on one task: a law of size and images, a law of effort, and what each size costs
+    series     what was measured along one axis, and the laws of it, in figures and words
+    claims     what became of the paper's claims
 
 A family's training law gives the error of a network of N active parameters that saw D images, answering with its
-`steps` and `draws`. Its effort law says by what factor other steps and draws change that. The file names the records it
-was fitted to by their hash, so that laws and records can be told to belong together.
+`steps` and `draws`. Its effort law says by what factor other steps and draws change that. The file names the records
+it was fitted to by their hash, so that laws and records can be told to belong together.
 """
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lookharder.config import from_json, to_json
 from lookharder.errors import InputError
@@ -30,14 +32,23 @@ class Size:
         params: parameters held.
         active_params: parameters in use for one token; what the law calls its size.
         macs: multiply-adds of one forward of one image at the family's resolution.
+        train_macs: likewise on average over its training, where that is not all at this resolution.
         start_macs: spent on what its training begins from, e.g. the dense model of an upcycled one.
+        start_images: that this has seen.
     """
 
     name: str
     params: int
     active_params: int
     macs: float
+    train_macs: float | None = None
     start_macs: float = 0.0
+    start_images: float = 0.0
+
+    @property
+    def image_macs(self) -> float:
+        """Spent on training, for each image: three forwards."""
+        return 3 * (self.macs if self.train_macs is None else self.train_macs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +68,7 @@ class Family:
         steps: of the training law's measurements.
         draws: of the training law's measurements.
         largest_train_macs: of any measured training.
+        assumes: what its laws take for granted; empty where they were fitted to its own measurements.
     """
 
     name: str
@@ -71,6 +83,7 @@ class Family:
     steps: int = 1
     draws: int = 1
     largest_train_macs: float
+    assumes: str = ""
 
     def __post_init__(self) -> None:
         if self.training.variables != ("params", "images"):
@@ -85,20 +98,22 @@ class Family:
 
 @dataclass(frozen=True, kw_only=True)
 class Laws:
-    """What a study found.
+    """What studies found.
 
     Attributes:
-        study: its name.
+        studies: their names.
         records: hash of the file of records, by `hash_of`.
         families: what can be planned with.
-        laws: others, by name.
+        series: of all studies, with their laws; not read by the planner.
+        claims: of the paper, likewise.
         format: of the file.
     """
 
-    study: str
+    studies: tuple[str, ...]
     records: str
     families: tuple[Family, ...] = ()
-    laws: dict[str, Law] = field(default_factory=dict)
+    series: tuple[dict[str, Any], ...] = ()
+    claims: tuple[dict[str, Any], ...] = ()
     format: int = FORMAT
 
     @classmethod

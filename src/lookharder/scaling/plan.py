@@ -7,6 +7,8 @@
 
     training FLOPs = start + 6 MACs D       (3 forwards an image, 2 FLOPs a MAC)       inference FLOPs = 2 MACs T n
 
+(D without the images that the start has seen, which count for the error alone.)
+
 Sizes are those of the table, so that a plan can be trained. A budget is a limit, not a wish to spend: among plans
 within 1 % of the least error, the one whose answers cost least is taken. Steps and draws stay in the range where they
 were measured; size and images may leave it, and then the plan says by how much. Encoding and decoding are not counted.
@@ -70,7 +72,7 @@ class Plan:
     Attributes:
         family: whose law it is, with its resolution and architecture.
         size: the network.
-        images: seen in training.
+        images: seen in training, those before its start included.
         steps: of denoising.
         draws: that are merged.
         error: expected.
@@ -102,7 +104,7 @@ class Plan:
     @property
     def iterations(self) -> int:
         """Of training."""
-        return round(self.images / self.family.batch)
+        return round((self.images - self.size.start_images) / self.family.batch)
 
     @property
     def extrapolates(self) -> bool:
@@ -150,17 +152,17 @@ def _options(
         if goal.inference is not None and inference > goal.inference:
             continue
         served = (goal.answers or 0.0) * inference
-        image = 6 * size.macs
+        image, seen = 2 * size.image_macs, size.start_images
         if goal.training is not None:
-            images = (goal.training - start) / image
+            images = seen + (goal.training - start) / image
         elif goal.total is not None:
-            images = (goal.total - start - served) / image
+            images = seen + (goal.total - start - served) / image
         elif goal.error is not None:
             images = _images_for(family, size, goal.error / factor)
         else:
             images = family.training.largest[1]
-        if family.batch <= images < np.inf:
-            training = start + image * images
+        if seen + family.batch <= images < np.inf:
+            training = start + image * (images - seen)
             law, active = family.training, float(size.active_params)
             (least_n, least_d), (most_n, most_d) = law.smallest, law.largest
             yield Plan(
@@ -237,7 +239,7 @@ def _images_for(family: Family, size: Size, error: float) -> float:
     if left <= 0 or b <= 0:
         return float("inf")
     log_images = (log_b - np.log(left)) / b
-    return float(max(np.exp(min(log_images, 700.0)), family.batch))
+    return float(max(np.exp(min(log_images, 700.0)), size.start_images + family.batch))
 
 
 def _words(goal: Goal) -> str:
@@ -254,6 +256,6 @@ def _least(families: Sequence[Family], goal: Goal) -> str:
             for t, n in _efforts(f, goal)
         )
         return f"an error that some size reaches; the laws' offset is {best:.3g}"
-    train = min(2 * s.start_macs + 6 * s.macs * f.batch for f, s in pairs)
+    train = min(2 * (s.start_macs + s.image_macs * f.batch) for f, s in pairs)
     answer = min(2 * s.macs * t * n for f, s in pairs for t, n in _efforts(f, goal))
     return f"{train:.2g} FLOPs of training and {answer:.2g} an answer, or more"

@@ -2,7 +2,9 @@
 
 OUT/runs/HASH/       every job, shared by all studies of the folder
 OUT/records.jsonl    every measurement, appended as it is made
-OUT/STUDY/laws.json  what a study found, once all of it is there
+OUT/laws.json        the laws of all that is measured in the folder, which `lookharder plan` reads
+OUT/claims.md        what became of the paper's claims
+OUT/report.html      all of it, to be read
 """
 
 from collections.abc import Callable, Sequence
@@ -18,9 +20,10 @@ from lookharder.study.grid import Point, Study
 from lookharder.study.jobs import Graph
 from lookharder.study.laptop import preset
 from lookharder.study.ledger import Ledger, State
+from lookharder.study.paper import STUDIES as PAPER
 from lookharder.study.paper import build_paper
 from lookharder.study.price import price
-from lookharder.study.results import carry, collect, finish
+from lookharder.study.results import carry, collect, conclude
 from lookharder.study.studies import STUDIES, build
 
 
@@ -47,8 +50,15 @@ class Plan:
 
 
 def studies_named(name: str, size: str) -> tuple[Study, ...]:
-    """One study, or with "all" the ten, at the size of a preset."""
-    names = list(STUDIES) if name == "all" else [name]
+    """One study, or with "all" all of them, at the size of a preset.
+
+    Raises:
+        InputError: there is no such study, or no such preset.
+    """
+    known = PAPER if size == "paper" else STUDIES
+    if name not in ("all", *known):
+        raise InputError("NAME", repr(name), f"all, or one of {list(known)}")
+    names = list(known) if name == "all" else [name]
     if size != "paper":
         return tuple(build(each, preset(size)) for each in names)
     questions = {each: build(each, preset("micro")).question for each in names}
@@ -199,9 +209,6 @@ def measured(plan: Plan, records: Records) -> int:
     return sum((point.study, point.job.hash) in have for point in plan.points)
 
 
-def laws(plan: Plan, records: Records, out: Path, preset: str) -> list[Path]:
-    """Fit the laws of every study all of whose points are recorded; the files written."""
-    found = Records.read(records.path) if records.path.exists() else []
-    have = {(record.study, record.run) for record in found}
-    whole = [s for s in plan.studies if {(s.name, p.job.hash) for p in s.points} <= have]
-    return [finish(study, found, out, preset) for study in whole]
+def concluded(plan: Plan, records: Records, out: Path, preset: str) -> list[Path]:
+    """Laws, claims and report of all that is measured in the folder; the files written."""
+    return conclude(studies_named("all", preset), out, preset) if measured(plan, records) else []

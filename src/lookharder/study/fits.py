@@ -4,18 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lookharder.scaling.law import Law
-from lookharder.scaling.record import Record
-from lookharder.scaling.series import Series, series_of
-
-
-def laws_of(study: str, records: Sequence[Record]) -> list[dict[str, Any]]:
-    """The laws of a study, series by series; none where it has no axis.
-
-    Args:
-        study: its name.
-        records: of any studies.
-    """
-    return laws_told(series_of(study, records))
+from lookharder.scaling.series import Series
 
 
 def laws_told(found: Sequence[Series]) -> list[dict[str, Any]]:
@@ -25,6 +14,7 @@ def laws_told(found: Sequence[Series]) -> list[dict[str, Any]]:
 
 def _told_series(series: Series) -> dict[str, Any]:
     return {
+        "study": series.study,
         "task": series.task,
         "metric": series.metric,
         "where": series.where,

@@ -74,6 +74,7 @@ class Preset:
         scenes: to train on.
         held_out: to measure on.
         levels: noise levels of the loss.
+        budgets: multiply-adds of pre-training and fine-tuning together, and the sizes that each is spent on.
     """
 
     sizes: tuple[str, ...]
@@ -91,6 +92,7 @@ class Preset:
     scenes: int
     held_out: int
     levels: int
+    budgets: tuple[tuple[float, tuple[str, ...]], ...] = ()
 
     def repeats(self, size: str) -> range:
         """Seeds of a size."""
@@ -138,6 +140,11 @@ class Bench:
         title = f"fine-tune {size} for {'+'.join(mix)}"
         others = {"time_shift": 20.0, **others}
         return self._train(title, size, seed, mix, count, start=start, adapt=adapt, **others)
+
+    def length(self, size: str, macs: float) -> int:
+        """Iterations of pre-training, and as many of fine-tuning for depth, that cost so many multiply-adds."""
+        once = Bench(self.name, self.preset)  # whose jobs are none of ours
+        return round(macs / (2 * price(once.pretrained(size, 0, 1), {}).macs))
 
     def depth(self, size: str, seed: int) -> Job:
         """The preset's whole road to depth."""

@@ -1,4 +1,4 @@
-"""Presets: how large the studies are. `laptop` fits all ten into six hours of two cores; `micro` is for tests.
+"""Presets: how large the studies are. `laptop` fits all into six hours of two cores; `micro` is for tests.
 
 lookharder study all --preset laptop --dry-run --out DIR        what it would cost, study by study
 """
@@ -22,6 +22,11 @@ LAPTOP = Preset(
     scenes=6000,
     held_out=256,
     levels=10,
+    budgets=(  # the first two are what n2 and n3 cost in `model-size`
+        (7.24e11, ("n1", "n2", "n3", "n4")),
+        (2.056e12, ("n2", "n3", "n4", "n5")),
+        (5.9e12, ("n3", "n4", "n5", "n6")),
+    ),
 )
 
 MICRO = Preset(
@@ -40,6 +45,7 @@ MICRO = Preset(
     scenes=8,
     held_out=4,
     levels=2,
+    budgets=((1.4e9, ("n1", "n2", "n3")),),
 )
 
 PRESETS = {"laptop": LAPTOP, "micro": MICRO}

@@ -1,31 +1,26 @@
-"""The report of a folder of results, whole or not: what is measured so far, and what is missing.
+"""Laws, claims and report of a folder of results, whole or not: what is measured so far, and what is missing.
 
-python -m lookharder.study.publish DIR --preset laptop          reads DIR/records.jsonl, writes DIR/report.html
+python -m lookharder.study.publish DIR --preset laptop     from DIR/records.jsonl: laws.json, claims.md, report.html
 """
 
 import argparse
 from pathlib import Path
 
-from lookharder.scaling.record import Records
-from lookharder.scaling.series import series_of
 from lookharder.study.command import studies_named
-from lookharder.study.results import publish
+from lookharder.study.results import conclude
 
 
-def main(arguments: list[str] | None = None) -> Path:
-    """Write the report; its path."""
+def main(arguments: list[str] | None = None) -> list[Path]:
+    """Write them; their paths."""
     parser = argparse.ArgumentParser(prog="python -m lookharder.study.publish")
     parser.add_argument("dir", type=Path, help="folder of results")
     parser.add_argument("--study", default="all", help="which study [%(default)s]")
     parser.add_argument("--preset", default="laptop", help="as it was run [%(default)s]")
-    parser.add_argument("--out", type=Path, help="the file [DIR/report.html]")
+    parser.add_argument("--out", type=Path, help="another place for the report")
     args = parser.parse_args(arguments)
-    records = Records.read(args.dir / "records.jsonl")
     studies = studies_named(args.study, args.preset)
-    series = [each for study in studies for each in series_of(study.name, records)]
-    path = args.out or args.dir / "report.html"
-    return publish(studies, records, series, path, root=args.dir, preset=args.preset)
+    return conclude(studies, args.dir, args.preset, report_to=args.out)
 
 
 if __name__ == "__main__":
-    print(main())
+    print(*main(), sep="\n")

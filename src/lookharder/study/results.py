@@ -1,4 +1,4 @@
-"""From what jobs published to records, from records to laws.
+"""From what jobs published to records, from records to laws, claims and a report.
 
 A record is filed under its study and place, but measured by a job: so a record of one study answers every study that
 has the same job on its bench, on any machine. Committed records are given with `--records`; what they answer, and what
@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from lookharder.errors import InputError
-from lookharder.files import write_json
-from lookharder.report import findings, report
+from lookharder.files import atomic
+from lookharder.report import findings, markdown, report
+from lookharder.scaling.laws import Laws, hash_of
 from lookharder.scaling.record import Record, Records
-from lookharder.scaling.series import Series, series_of
+from lookharder.scaling.series import series_of
+from lookharder.study.families import families
 from lookharder.study.fits import laws_told
 from lookharder.study.grid import Point, Study
 from lookharder.study.ledger import Ledger
@@ -97,55 +99,50 @@ def carry(points: Iterable[Point], known: Iterable[Record], records: Records) ->
     return answered
 
 
-def finish(study: Study, records: Iterable[Record], out: Path, preset: str | None = None) -> Path:
-    """Fit the laws of a study, judge its claims, and write OUT/STUDY/laws.json and report.html; the path of the laws.
+def conclude(
+    studies: Sequence[Study], out: Path, preset: str, *, report_to: Path | None = None
+) -> list[Path]:
+    """Fit what is measured, judge the claims, and write OUT/laws.json, claims.md and report.html; their paths.
 
     Args:
-        study: all of whose points are measured.
-        records: of any studies.
-        out: the folder of results.
+        studies: that may be shown; those without records are left out.
+        out: the folder of results, with its records.
         preset: of the commands that the report prints.
+        report_to: another place for the report.
+
+    Raises:
+        InputError: nothing is measured yet.
     """
-    found, path = list(records), out / study.name / "laws.json"
-    series = series_of(study.name, found)
-    claims = [each.to_json() for each in findings(found, series, [study.name])]
-    laws = laws_told(series)
-    write_json(
-        path, {"study": study.name, "question": study.question, "laws": laws, "claims": claims}
-    )
+    path = out / "records.jsonl"
+    records = Records.read(path) if path.exists() else []
+    shown = [study for study in studies if any(r.study == study.name for r in records)]
+    if not shown:
+        raise InputError("records", f"{path}, with nothing of these studies", "measurements")
+    names = tuple(study.name for study in shown)
+    series = [each for name in names for each in series_of(name, records)]
+    found = findings(records, series, names)
+    laws, table = out / "laws.json", out / "claims.md"
+    Laws(
+        studies=names,
+        records=hash_of(path),
+        families=families(records),
+        series=tuple(laws_told(series)),
+        claims=tuple(each.to_json() for each in found),
+    ).write(laws)
+    with atomic(table) as aside:
+        aside.write_text(markdown(found), encoding="utf-8")
     try:
-        publish([study], found, series, path.with_name("report.html"), root=out, preset=preset)
+        page = report(
+            records,
+            series,
+            report_to or out / "report.html",
+            studies=names,
+            questions={study.name: study.question for study in shown},
+            planned={study.name: len(study.points) for study in shown},
+            root=out,
+            preset=preset,
+        )
     except InputError as error:  # no matplotlib: the laws are there all the same
-        log.warning("no report of %s: %s", study.name, error)
-    return path
-
-
-def publish(
-    studies: Sequence[Study],
-    records: Sequence[Record],
-    series: Sequence[Series],
-    path: Path,
-    *,
-    root: Path,
-    preset: str | None = None,
-) -> Path:
-    """Write the report of some studies, whole or not; its path.
-
-    Args:
-        studies: that are shown.
-        records: of any studies.
-        series: of theirs.
-        path: of the file.
-        root: the folder of results, whose models predict the pictures.
-        preset: of the commands that the report prints.
-    """
-    return report(
-        records,
-        series,
-        path,
-        studies=[study.name for study in studies],
-        questions={study.name: study.question for study in studies},
-        planned={study.name: len(study.points) for study in studies},
-        root=root,
-        preset=preset,
-    )
+        log.warning("no report: %s", error)
+        return [laws, table]
+    return [laws, table, page]

@@ -1,4 +1,4 @@
-"""The ten studies: each a function that puts its points on a bench.
+"""The ten studies of the paper, and one that the planner needs: each a function that puts its points on a bench.
 
     model-size    figures 2, 3     larger networks, lower loss and error?
     pretraining   figure 4         more pre-training, better fine-tuning?
@@ -10,6 +10,7 @@
     spacing       ours             how much of figure 8 is leading spacing?
     trade         section 5        a larger network once, or a smaller one often?
     generalist    section 6.4      one network for all tasks, against one for each?
+    allocation    ours             a larger network, or more pictures?
 
 One denoising step and one draw is the baseline that all test-time compute has to beat.
 """
@@ -182,6 +183,19 @@ def generalist(bench: Bench) -> str:
     return "Is one network as good at three tasks as three networks of the same total training?"
 
 
+def allocation(bench: Bench) -> str:
+    """Budgets of a whole training, pre-training as long as fine-tuning, each spent on several sizes (isoFLOP)."""
+    for macs, sizes in bench.preset.budgets:
+        for size in sizes:
+            length = bench.length(size, macs)
+            before = bench.pretrained(size, 0, length)
+            model = bench.finetuned(size, 0, before, iterations=length)
+            place: Place = {"size": size, "iterations": length}
+            bench.score(model, "isoFLOP", place, 0)
+            bench.loss(model, "isoFLOP", place, 0, "depth")
+    return "Is a training budget better spent on a larger network, or on more pictures?"
+
+
 # in the order in which they are best run: what is shared, cheap and rich in claims first
 STUDIES: dict[str, Callable[[Bench], str]] = {
     "model-size": model_size,
@@ -194,6 +208,7 @@ STUDIES: dict[str, Callable[[Bench], str]] = {
     "upcycling": upcycling,
     "resolution": resolution,
     "generalist": generalist,
+    "allocation": allocation,
 }
 
 

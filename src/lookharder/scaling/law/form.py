@@ -11,7 +11,9 @@ It knows where it was measured: beyond that range it extrapolates, `beyond` says
 happened when the largest measurement was foretold from the others.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
 
 import numpy as np
 from jaxtyping import Float
@@ -179,6 +181,31 @@ class Law:
         values = np.array(self._sampled(level))[:, column]
         low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
         return (_exp(low), _exp(high)) if name == "coefficient" else (float(low), float(high))
+
+    def scaled(self, factor: float, factors: Sequence[float] = ()) -> "Law":
+        """The law of a value that is `factor` times this law's.
+
+        Args:
+            factor: positive.
+            factors: by resampled measurements, at least one where the law has samples; paired with these in turn.
+
+        Raises:
+            InputError: a factor that is not positive, or none for the samples.
+        """
+        if not (factor > 0 and all(f > 0 for f in factors)) or (self.samples and not factors):
+            got = f"{factor} and {len(factors)} others"
+            raise InputError("factor", got, "positive numbers, with at least one for the samples")
+        k = len(self.variables)
+
+        def times(f: float, offset: float, *rest: float) -> tuple[float, ...]:
+            return (offset * f, *(log + float(np.log(f)) for log in rest[:k]), *rest[k:])
+
+        offset, *logs = times(factor, self.offset, *self.log_coefficients)
+        again = islice(cycle(factors), len(self.samples))
+        samples = tuple(times(f, *s) for f, s in zip(again, self.samples, strict=True))
+        return replace(
+            self, offset=offset, log_coefficients=tuple(logs), samples=samples, held_out=None
+        )
 
     def beyond(self, *x: float) -> float:
         """By what factor a place lies outside what was measured; 1 inside."""

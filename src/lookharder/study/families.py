@@ -1,0 +1,180 @@
+"""From records to what the planner chooses from: families of the nano networks for depth.
+
+    dense, 32 pixels       error by (parameters, images), of every road of pre-training and fine-tuning in equal parts;
+                           the effect of steps and draws, by all models that were asked with several
+    dense, other sides     the same, times the error at that side over that at 32 pixels
+    upcycled to 8E2A       the same, from where the dense road of 1,500 + 1,500 iterations ends, times the error with
+                           experts over that without, after as many more
+
+The last two were measured at few sizes and one length, and take for granted that what they found there holds at others:
+a family says so in `assumes`. What has no records has no family.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from lookharder.models.config import DiTConfig
+from lookharder.models.flops import breakdown
+from lookharder.models.moe import MoEConfig
+from lookharder.recipes import pixel_chain
+from lookharder.report.compare import MOST, gains, pairs, settled
+from lookharder.scaling.law import Law, fit_law
+from lookharder.scaling.laws import Family, Size
+from lookharder.scaling.record import Record
+from lookharder.study.nano import NANO
+
+TASK, METRIC, SIDE, BATCH = "depth", "abs_rel", 32, 32
+ROADS = ("model-size", "allocation")  # studies whose trainings are whole roads
+ASKED = ("steps", "draws", "trade")  # studies of what is done at test time
+PLACES = 6  # of a law of size and images: one more than its unknowns
+EXPERTS, ACTIVE = 8, 2
+
+
+def families(records: Iterable[Record], resamples: int = 1000) -> tuple[Family, ...]:
+    """The families that some records know enough of; none without the dense one.
+
+    Args:
+        records: of any studies.
+        resamples: of each law, for its intervals.
+    """
+    ours = [r for r in records if (r.task, r.metric) == (TASK, METRIC)]
+    roads = _once(r for r in ours if r.study in ROADS and _effort(r) == (1, 1))
+    if len({(r.active_params, r.train_images) for r in roads}) < PLACES:
+        return ()
+    training = fit_law(
+        {
+            "params": [r.active_params for r in roads],
+            "images": [float(r.train_images or 0) for r in roads],
+        },
+        [r.value for r in roads],
+        per_image=_pictures(roads),
+        resamples=resamples,
+    )
+    dense = Family(
+        name=f"{TASK}-{SIDE}-dense",
+        task=TASK,
+        metric=METRIC,
+        resolution=SIDE,
+        architecture="dense",
+        batch=BATCH,
+        sizes=tuple(_size(name, SIDE) for name in NANO),
+        training=training,
+        effort=_efforts(ours, resamples),
+        largest_train_macs=max(r.train_macs for r in roads),
+    )
+    others = [_at_side(dense, ours, side) for side in _sides(ours)]
+    return (dense, *(f for f in (*others, _upcycled(dense, ours, roads)) if f is not None))
+
+
+def _at_side(dense: Family, records: Sequence[Record], side: int) -> Family | None:
+    """The family at another resolution; its pre-training stays at 32 pixels."""
+    here = [r for r in records if r.study == "resolution"]
+    found = gains(pairs(here, {"resolution": SIDE}, {"resolution": side}))
+    if found is None:
+        return None
+    at = sorted({str(r.point["size"]) for r in here})
+    return replace(
+        dense,
+        name=f"{TASK}-{side}-dense",
+        resolution=side,
+        sizes=tuple(_size(name, side) for name in NANO),
+        training=_times(dense.training, found),
+        assumes=f"that {side} pixels change the error of {SIDE} everywhere as they do for "
+        f"{', '.join(at)}: x {1 - found[0] / 100:.3f}",
+    )
+
+
+def _upcycled(dense: Family, records: Sequence[Record], roads: Sequence[Record]) -> Family | None:
+    """Experts on top of a whole dense road, its longest by number of sizes."""
+    here = [r for r in records if r.study == "upcycling"]
+    before = settled({"experts": 1, "more_iterations": MOST}, here)
+    found = gains(pairs(here, before, {"experts": EXPERTS, "active": ACTIVE})) if before else None
+    whole = {str(r.point["size"]): r for r in roads if r.study == "model-size"}
+    if found is None or not whole:
+        return None
+    at = sorted({str(r.point["size"]) for r in here if r.point["experts"] == EXPERTS})
+    sizes = tuple(
+        replace(
+            _size(name, SIDE, MoEConfig(experts=EXPERTS, active=ACTIVE, expert="gelu")),
+            active_params=_size(name, SIDE).active_params,  # the law's size is the dense one's
+            start_macs=start.train_macs,
+            start_images=float(start.train_images or 0),
+        )
+        for name, start in whole.items()
+    )
+    return replace(
+        dense,
+        name=f"{TASK}-{SIDE}-{EXPERTS}e{ACTIVE}a",
+        architecture=f"upcycled to {EXPERTS}E{ACTIVE}A",
+        sizes=sizes,
+        training=_times(dense.training, found),
+        assumes=f"that experts change the error of the dense network trained as long everywhere as they do for "
+        f"{', '.join(at)} after {before['more_iterations']} iterations: x {1 - found[0] / 100:.3f}",
+    )
+
+
+def _times(law: Law, found: tuple[float, np.ndarray]) -> Law:
+    gain, again = found
+    return law.scaled(1 - gain / 100, [float(1 - g / 100) for g in again])
+
+
+def _efforts(records: Sequence[Record], resamples: int) -> Law | None:
+    """By what factor steps and draws change the error of one step and one draw; None where too few were asked."""
+    asked = _once(r for r in records if r.study in ASKED)
+    alone = {_model(r): r.value for r in asked if _effort(r) == (1, 1)}
+    known = [r for r in asked if _model(r) in alone]
+    steps, draws = zip(*map(_effort, known), strict=True) if known else ((), ())
+    if min(len(set(steps)), len(set(draws))) < 3:
+        return None
+    ratios = [r.value / alone[_model(r)] for r in known]
+    variables = {"steps": steps, "draws": draws}
+    return fit_law(variables, ratios, resamples=resamples, hold_out=False)
+
+
+def _size(name: str, side: int, moe: MoEConfig | None = None) -> Size:
+    def cost(resolution: int) -> tuple[int, int, int]:
+        shape = NANO[name]
+        chain = pixel_chain(
+            width=shape.width,
+            depth=shape.depth,
+            heads=shape.heads,
+            resolution=resolution,
+            factor=2,
+        )
+        network: DiTConfig = chain.model if moe is None else replace(chain.model, moe=moe)
+        groups = breakdown(network, network.input_size, network.input_size).values()
+        every = ((g.params, g.active_params, g.macs) for g in groups)
+        params, active, macs = (sum(column) for column in zip(*every, strict=True))
+        return params, active, macs
+
+    params, active, macs = cost(side)
+    train = None if side == SIDE else (macs + cost(SIDE)[2]) / 2  # pre-trained at 32 pixels
+    return Size(name=name, params=params, active_params=active, macs=float(macs), train_macs=train)
+
+
+def _sides(records: Sequence[Record]) -> list[int]:
+    sides = {int(r.point["resolution"]) for r in records if r.study == "resolution"}
+    return sorted(sides - {SIDE})
+
+
+def _once(records: Iterable[Record]) -> list[Record]:
+    """Each run once, whatever studies it is filed under."""
+    return list({record.run: record for record in records}.values())
+
+
+def _model(record: Record) -> tuple[Any, ...]:
+    return record.point.get("size"), record.seed, record.train_macs
+
+
+def _effort(record: Record) -> tuple[int, int]:
+    place: Mapping[str, Any] = record.point
+    return int(place.get("steps", 1)), int(place.get("members", 1))
+
+
+def _pictures(records: Sequence[Record]) -> list[tuple[float, ...]] | None:
+    rows = [r.per_image for r in records]
+    kept = [row for row in rows if row is not None]
+    return kept if len(kept) == len(rows) and len({len(row) for row in kept}) == 1 else None

@@ -1,0 +1,137 @@
+"""Families planted in records come back: the law of size and images, and what resolution and experts change."""
+
+import numpy as np
+import pytest
+
+from lookharder.models.flops import breakdown
+from lookharder.scaling.plan import Goal, plan
+from lookharder.scaling.record import Record
+from lookharder.study.families import families
+from lookharder.study.laptop import LAPTOP
+from lookharder.study.nano import NANO
+from lookharder.study.price import network_of, price
+from lookharder.study.results import metrics
+from lookharder.study.studies import build
+
+GAINS = {24: 1.2, 48: 0.9, 64: 0.85}
+STUDIES = ("model-size", "steps", "draws", "trade", "upcycling", "resolution", "allocation")
+
+
+def error(params: float, images: float) -> float:
+    return 0.1 + 8 * params**-0.4 + 30 * images**-0.5
+
+
+def planted(*names: str) -> list[Record]:
+    """Records of the laptop preset as they would be if its laws were known, with a little noise."""
+    rng, found = np.random.default_rng(0), []
+    for name in names:
+        study = build(name, LAPTOP)
+        for point in study.points:
+            if "abs_rel" not in metrics(point):
+                continue
+            lineage = [j for j in study.jobs.closure([point.job.hash]) if j.kind == "train"]
+            images = sum(j.config["arguments"]["iterations"] * 32 for j in lineage)
+            place, size = dict(point.place), NANO[str(point.place["size"])]
+            network = network_of(point.job, study.jobs.jobs)
+            cost = breakdown(network, network.input_size, network.input_size).values()
+            experts = int(place.get("experts", 1))
+            dense = sum(g.active_params for g in cost)
+            value = error(dense if experts == 1 else DENSE[size.width], images)
+            value *= GAINS.get(int(place.get("resolution", 32)), 1.0) * (
+                0.95 if experts == 8 else 1
+            )
+            value *= 1 + 0.02 * np.log2(place["steps"]) - 0.01 * np.log2(place["members"])
+            value *= float(np.exp(0.002 * rng.standard_normal()))
+            macs = sum(price(j, study.jobs.jobs).macs for j in lineage)
+            found.append(
+                Record(
+                    study=name,
+                    claim="",
+                    run=point.job.hash,
+                    point=place,
+                    seed=point.seed,
+                    params=sum(g.params for g in cost),
+                    active_params=dense,
+                    train_images=images,
+                    train_macs=macs,
+                    train_macs_paper=macs,
+                    inference_macs=1.0,
+                    task="depth",
+                    metric="abs_rel",
+                    value=float(value),
+                    low=float(value),
+                    high=float(value),
+                    images=2,
+                    per_image=(0.9 * float(value), 1.1 * float(value)),
+                    seconds=1.0,
+                    machine="",
+                    versions={},
+                    time=0.0,
+                    protocol="",
+                )
+            )
+    return found
+
+
+def _dense() -> dict[int, int]:
+    study = build("model-size", LAPTOP)
+    networks = [network_of(p.job, study.jobs.jobs) for p in study.points]
+    return {
+        n.hidden_size: sum(
+            g.active_params for g in breakdown(n, n.input_size, n.input_size).values()
+        )
+        for n in networks
+    }
+
+
+DENSE = _dense()
+
+
+@pytest.fixture(scope="module")
+def found():
+    return {family.name: family for family in families(planted(*STUDIES), resamples=30)}
+
+
+def test_the_dense_law_is_that_of_all_roads(found):
+    dense = found["depth-32-dense"]
+    assert [size.name for size in dense.sizes] == list(NANO) and not dense.assumes
+    assert {size.active_params for size in dense.sizes} == set(DENSE.values())
+    for size, length in (("n2", 1500), ("n4", 700), ("n6", 5000)):
+        params, images = DENSE[NANO[size].width], length * 64
+        assert dense.training.predict(params, images) == pytest.approx(
+            error(params, images), rel=0.02
+        )
+    effort = dense.effort
+    ratio = effort.predict(10, 1) / effort.predict(1, 1)
+    assert ratio == pytest.approx(1 + 0.02 * np.log2(10), rel=0.02)
+
+
+def test_other_families_are_multiples_and_say_what_they_assume(found):
+    dense = found["depth-32-dense"]
+    for side, gain in GAINS.items():
+        family = found[f"depth-{side}-dense"]
+        ratio = family.training.predict(1e5, 1e5) / dense.training.predict(1e5, 1e5)
+        assert ratio == pytest.approx(gain, rel=0.01) and f"{side} pixels" in family.assumes
+        assert all(s.macs != s.train_macs for s in family.sizes)
+    sparse = found["depth-32-8e2a"]
+    ratio = sparse.training.predict(1e5, 1e5) / dense.training.predict(1e5, 1e5)
+    assert ratio == pytest.approx(0.95, rel=0.01) and "n3, n4, n5" in sparse.assumes
+    for size, plain in zip(sparse.sizes, dense.sizes, strict=True):
+        assert size.active_params == plain.active_params < size.params and size.macs > plain.macs
+        assert size.start_images == 96_000
+        assert size.start_macs == pytest.approx(96_000 * plain.image_macs)
+
+
+def test_a_budget_chooses_among_all_of_them(found):
+    best, options = plan(list(found.values()), Goal(training=2e13))
+    assert {option.family.name for option in options} >= {"depth-32-dense", "depth-48-dense"}
+    truth = GAINS.get(best.family.resolution, 1.0) * error(best.size.active_params, best.images)
+    assert best.low < best.high and best.error == pytest.approx(truth, rel=0.03)
+    assert best.training == pytest.approx(2e13, rel=1e-6)
+
+
+def test_what_is_not_measured_has_no_family():
+    assert families([]) == ()
+    assert families(planted("steps")) == ()
+    only = families(planted("model-size", "allocation"), resamples=5)
+    assert [family.name for family in only] == ["depth-32-dense"] and only[0].effort is None
