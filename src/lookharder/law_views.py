@@ -134,7 +134,7 @@ def draw_law(
     lower.set(xlabel=xlabel, ylabel="off the law, %", xlim=(at[0], at[-1]))
     _tidy(upper, legend=True)
     _tidy(lower)
-    _few_ticks(upper.yaxis, least, most)
+    plain_ticks(upper.yaxis, least, most)
     figure.align_ylabels()
     _save(figure, path, dpi)
 
@@ -185,7 +185,7 @@ def draw_profiles(
         yscale="log",
     )
     values = [v for profile in profiles for v in profile.values]
-    _few_ticks(left.yaxis, min(values), max(values))
+    plain_ticks(left.yaxis, min(values), max(values))
     right.set(title="best size of a budget", xscale="log", yscale="log")
     right.set(xlabel="training compute C, FLOPs", ylabel="best parameters N*")
     if growth is not None:
@@ -272,7 +272,7 @@ def _tidy(axis: Any, legend: bool = False) -> None:
         box.get_frame().set_linewidth(0)
 
 
-def _few_ticks(axis: Any, least: float, most: float) -> None:
+def plain_ticks(axis: Any, least: float, most: float) -> None:
     """Labels at 1, 2, 5 within a decade or two, where matplotlib would leave a log axis bare or crowded."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from lookharder.models.flops import breakdown
+from lookharder.report.budgets import Budgets, family_table, frontier_figure
 from lookharder.scaling.plan import Goal, plan
 from lookharder.scaling.record import Record
-from lookharder.study.families import families
+from lookharder.study.families import families, roads_of
 from lookharder.study.laptop import LAPTOP
 from lookharder.study.nano import NANO
 from lookharder.study.price import network_of, price
@@ -128,6 +129,16 @@ def test_a_budget_chooses_among_all_of_them(found):
     truth = GAINS.get(best.family.resolution, 1.0) * error(best.size.active_params, best.images)
     assert best.low < best.high and best.error == pytest.approx(truth, rel=0.03)
     assert best.training == pytest.approx(2e13, rel=1e-6)
+
+
+def test_the_report_shows_what_a_budget_buys(found):
+    budgets = Budgets(families=list(found.values()), measured=roads_of(planted("model-size")))
+    svg = frontier_figure(budgets)
+    assert all(f">{name}<" in svg for name in (*NANO, "least"))
+    table = family_table(budgets.families)
+    assert [row[0] for row in table.rows] == list(found)
+    assert table.rows[0][-1] == "nothing" and "n3" in table.rows[1][-1]
+    assert table.rows[0][1].startswith("0.") and "C^0." in table.rows[0][-2]
 
 
 def test_what_is_not_measured_has_no_family():

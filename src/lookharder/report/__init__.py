@@ -13,6 +13,7 @@ from pathlib import Path
 from lookharder.errors import InputError
 from lookharder.files import atomic
 from lookharder.report import plots
+from lookharder.report.budgets import Budgets, family_table, frontier_figure
 from lookharder.report.claims import CLAIMS, Claim
 from lookharder.report.findings import MARGIN, Finding, findings
 from lookharder.report.page import Numbers, row, section
@@ -20,7 +21,7 @@ from lookharder.report.template import PAGE, STYLE
 from lookharder.scaling.record import Record
 from lookharder.scaling.series import Series, series_of
 
-__all__ = ["CLAIMS", "Claim", "Finding", "findings", "markdown", "report", "series_of"]
+__all__ = ["CLAIMS", "Budgets", "Claim", "Finding", "findings", "markdown", "report", "series_of"]
 
 CONVENTIONS = (
     "Intervals are 95 %. Those of single measurements are bootstraps over pictures; those of laws resample "
@@ -53,6 +54,7 @@ def report(
     planned: Mapping[str, int] | None = None,
     root: Path | None = None,
     preset: str | None = None,
+    budgets: Budgets | None = None,
 ) -> Path:
     """Write the page of some studies; its path.
 
@@ -65,6 +67,7 @@ def report(
         planned: how many measurements make each whole, where that is known.
         root: the folder whose `runs` hold the models, for pictures.
         preset: of the commands that the page prints; None where it is not known.
+        budgets: what the planner knows; None where it knows nothing.
 
     Raises:
         InputError: no matplotlib, or nothing to show.
@@ -96,6 +99,14 @@ def report(
         )
         for name in names
     ]
+    planner = None
+    if budgets is not None:
+        drawn = frontier_figure(budgets)
+        said = "Each size over its training, measured and by the law; dotted: the least error of a budget."
+        planner = {
+            "figure": numbers.figure(drawn, "error over training compute by size", said, every),
+            "families": family_table(budgets.families),
+        }
     title = "Scaling studies" if len(sections) > 1 else f"Scaling study: {sections[0].title}"
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(PAGE).render(
@@ -108,6 +119,7 @@ def report(
         claims_lead=_lead(found),
         forest=forest,
         sections=sections,
+        planner=planner,
         conventions=CONVENTIONS,
         commands="\n".join(dict.fromkeys((every, *(each.how for each in sections)))),
     )

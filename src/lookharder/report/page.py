@@ -155,8 +155,7 @@ def section(
         notes.append("No law yet: too few places on the axis.")
     if study == "model-size" and records and not budgets:
         notes.append(
-            "No isoFLOP curves: no training budget was spent on three sizes or more; "
-            "all sizes see the same pictures."
+            "No isoFLOP curves: all sizes see the same pictures; see the study of size against pictures."
         )
     pictures = strip(records, shown, root) if root is not None and records else None
     if records and pictures is None:

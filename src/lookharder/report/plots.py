@@ -80,11 +80,11 @@ def curves(records: Sequence[Record], part: Part) -> str:
                 ticks = sorted({float(name) for name in names})
                 axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
                 axis.xaxis.minorticks_off()
-        _tidy(axis)
+        tidy(axis)
         if len(lines) > 1:
-            _legend(axis, 2 if len(lines) > 4 else 1)
+            legend(axis, 2 if len(lines) > 4 else 1)
 
-    return _svg((5.2, 3.7), draw)
+    return svg((5.2, 3.7), draw)
 
 
 def forest(found: Sequence[Finding]) -> str | None:
@@ -105,9 +105,9 @@ def forest(found: Sequence[Finding]) -> str | None:
         axis.axvline(0, color=INK, lw=0.9)
         axis.set_yticks(range(len(rows)), [_wrapped(row.says) for row in reversed(rows)])
         axis.set(xlabel="gain, % of the error; right is better", ylim=(-0.6, len(rows) - 0.4))
-        _tidy(axis)
+        tidy(axis)
 
-    return _svg((6.4, 0.9 + 0.42 * len(rows)), draw)
+    return svg((6.4, 0.9 + 0.42 * len(rows)), draw)
 
 
 def law_figure(series: Series, part: Part) -> str | None:
@@ -160,7 +160,8 @@ def isoflop(records: Sequence[Record]) -> str | None:
     return _written(lambda path: draw_profiles(path, found, growth, title=words, ylabel=words))
 
 
-def _svg(size: tuple[float, float], draw: Callable[[Any], None]) -> str:
+def svg(size: tuple[float, float], draw: Callable[[Any], None]) -> str:
+    """A figure of so many inches as an SVG file."""
     from matplotlib.figure import Figure
 
     def write(path: Path) -> None:
@@ -181,7 +182,8 @@ def _written(write: Callable[[Path], None]) -> str:
         return path.read_text(encoding="utf-8")
 
 
-def _tidy(axis: Any) -> None:
+def tidy(axis: Any) -> None:
+    """The look of all axes."""
     axis.spines[["top", "right"]].set_visible(False)
     axis.spines[["left", "bottom"]].set_color(SOFT)
     axis.grid(color=SOFT, alpha=0.18, linewidth=0.6)
@@ -190,7 +192,8 @@ def _tidy(axis: Any) -> None:
     axis.yaxis.label.set(fontsize=9.5, color=INK)
 
 
-def _legend(axis: Any, columns: int) -> None:
+def legend(axis: Any, columns: int) -> None:
+    """Of all figures."""
     box = axis.legend(fontsize=8, loc="best", handlelength=1.8, framealpha=0.85, ncols=columns)
     box.get_frame().set_linewidth(0)
 

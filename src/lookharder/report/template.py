@@ -111,6 +111,7 @@ PAGE = """{% macro figures(items) %}
 <nav><a href="#claims">Claims</a>
 {% for section in sections %}<a href="#{{ section.id }}">{{ section.title }}</a>
 {% endfor %}
+{% if planner %}<a href="#budgets">Budgets</a>{% endif %}
 <a href="#conventions">Conventions</a></nav>
 </header>
 <main>
@@ -167,6 +168,15 @@ PAGE = """{% macro figures(items) %}
 {% endif %}
 </section>
 {% endfor %}
+{% if planner %}
+<section id="budgets"><h2>What a budget buys<small>ours</small></h2>
+<p class="question">What error should a training of a given size on a given number of pictures reach?</p>
+{{ figures([planner.figure]) }}
+<h3>What the planner chooses from</h3>
+{{ grid(planner.families, "laws") }}
+<p class="soft">To ask it: <code>lookharder plan laws.json --training 5e12 --explain</code></p>
+</section>
+{% endif %}
 <section id="conventions"><h2>Conventions</h2>
 {% for text in conventions %}<p>{{ text }}</p>
 {% endfor %}

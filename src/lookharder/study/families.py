@@ -41,7 +41,7 @@ def families(records: Iterable[Record], resamples: int = 1000) -> tuple[Family, 
         resamples: of each law, for its intervals.
     """
     ours = [r for r in records if (r.task, r.metric) == (TASK, METRIC)]
-    roads = _once(r for r in ours if r.study in ROADS and _effort(r) == (1, 1))
+    roads = roads_of(ours)
     if len({(r.active_params, r.train_images) for r in roads}) < PLACES:
         return ()
     training = fit_law(
@@ -67,6 +67,12 @@ def families(records: Iterable[Record], resamples: int = 1000) -> tuple[Family, 
     )
     others = [_at_side(dense, ours, side) for side in _sides(ours)]
     return (dense, *(f for f in (*others, _upcycled(dense, ours, roads)) if f is not None))
+
+
+def roads_of(records: Iterable[Record]) -> list[Record]:
+    """One step and one draw of all dense networks that went the whole road: what the dense law is fitted to."""
+    ours = (r for r in records if (r.task, r.metric) == (TASK, METRIC))
+    return _once(r for r in ours if r.study in ROADS and _effort(r) == (1, 1))
 
 
 def _at_side(dense: Family, records: Sequence[Record], side: int) -> Family | None:

@@ -13,11 +13,11 @@ from typing import Any
 
 from lookharder.errors import InputError
 from lookharder.files import atomic
-from lookharder.report import findings, markdown, report
+from lookharder.report import Budgets, findings, markdown, report
 from lookharder.scaling.laws import Laws, hash_of
 from lookharder.scaling.record import Record, Records
 from lookharder.scaling.series import series_of
-from lookharder.study.families import families
+from lookharder.study.families import families, roads_of
 from lookharder.study.fits import laws_told
 from lookharder.study.grid import Point, Study
 from lookharder.study.ledger import Ledger
@@ -121,11 +121,12 @@ def conclude(
     names = tuple(study.name for study in shown)
     series = [each for name in names for each in series_of(name, records)]
     found = findings(records, series, names)
+    known = families(records)
     laws, table = out / "laws.json", out / "claims.md"
     Laws(
         studies=names,
         records=hash_of(path),
-        families=families(records),
+        families=known,
         series=tuple(laws_told(series)),
         claims=tuple(each.to_json() for each in found),
     ).write(laws)
@@ -141,6 +142,7 @@ def conclude(
             planned={study.name: len(study.points) for study in shown},
             root=out,
             preset=preset,
+            budgets=Budgets(families=known, measured=roads_of(records)) if known else None,
         )
     except InputError as error:  # no matplotlib: the laws are there all the same
         log.warning("no report: %s", error)

@@ -1,0 +1,125 @@
+"""The planner against reality: asked for budgets that no study spent, its answers are trained and measured.
+
+python benchmarks/planner.py docs/results/laptop --budgets 1e12 2.5e12 7e12 --work runs/planner
+
+Budgets are FLOPs of a whole training. Each is asked twice: alone, and with half of what one answer of the first plan
+costs, so that a smaller network has to do. The JSON holds what was foretold, written before anything is trained, and
+what was measured over the held-out scenes of the studies. A run that a law was fitted to is refused as a test.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from lookharder.files import write_json
+from lookharder.metrics.statistics import bootstrap_mean
+from lookharder.scaling.laws import Laws
+from lookharder.scaling.plan import Goal, Plan, plan
+from lookharder.scaling.record import Records
+from lookharder.study.command import execute
+from lookharder.study.command import plan as left_of
+from lookharder.study.families import ACTIVE, EXPERTS, SIDE
+from lookharder.study.grid import Bench
+from lookharder.study.jobs import Job
+from lookharder.study.laptop import LAPTOP
+from lookharder.study.ledger import Ledger
+
+NAME = "planner"
+
+
+def asked(laws: Laws, budgets: list[float]) -> list[tuple[Goal, Plan]]:
+    """What the planner answers, once free and once with half of that answer's cost at test time."""
+    found = []
+    for budget in budgets:
+        goal = Goal(training=budget)
+        best, _ = plan(laws.families, goal)
+        tight = replace(goal, inference=best.inference / 2)
+        found += [(goal, best), (tight, plan(laws.families, tight)[0])]
+    return found
+
+
+def trained(bench: Bench, answer: Plan, seed: int) -> Job:
+    """The training that a plan describes, with pre-training and fine-tuning in equal parts."""
+    size, family = answer.size, answer.family
+    if size.start_macs:
+        sparse = bench.upcycled(bench.depth(size.name, seed), EXPERTS, ACTIVE, seed)
+        return bench.finetuned(size.name, seed, sparse, iterations=answer.iterations, adapt=False)
+    half = round(answer.iterations / 2)
+    side = {} if family.resolution == SIDE else {"resolution": family.resolution}
+    before = bench.pretrained(size.name, seed, half)
+    return bench.finetuned(size.name, seed, before, iterations=half, **side)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=Path, help="folder with laws.json and records.jsonl")
+    parser.add_argument("--budgets", type=float, nargs="+", required=True, help="FLOPs of training")
+    parser.add_argument("--seeds", type=int, default=2, help="trainings of each plan [%(default)s]")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--work", type=Path, required=True, help="where the trainings are kept")
+    parser.add_argument("--out", type=Path, help="[RESULTS/planner.json]")
+    args = parser.parse_args()
+    out = args.out or args.results / "planner.json"
+    laws = Laws.read(args.results / "laws.json")
+    known = {record.run for record in Records.read(args.results / "records.jsonl")}
+
+    bench, rows, jobs = Bench(NAME, LAPTOP), [], {}
+    for i, (goal, answer) in enumerate(asked(laws, args.budgets)):
+        rows.append(
+            {
+                "training": goal.training,
+                "inference_limit": goal.inference,
+                "family": answer.family.name,
+                "size": answer.size.name,
+                "iterations": answer.iterations,
+                "steps": answer.steps,
+                "draws": answer.draws,
+                "predicted": answer.error,
+                "low": answer.low,
+                "high": answer.high,
+                "extrapolates": answer.extrapolates,
+            }
+        )
+        for seed in range(args.seeds):
+            bench.score(
+                trained(bench, answer, seed),
+                NAME,
+                {"row": i},
+                seed,
+                steps=answer.steps,
+                members=answer.draws,
+            )
+    study = bench.study("Does the planner know what it will get?")
+    for point in study.points:
+        if point.job.hash in known:
+            raise SystemExit(f"{point.job.title}: the laws were fitted to it; choose other budgets")
+        jobs.setdefault(point.place["row"], []).append(point.job.hash)
+    write_json(out, {"laws": laws.records, "plans": rows})
+
+    ledger, records = Ledger(args.work), Records(args.work / "records.jsonl")
+    todo = left_of([study], ledger, frozenset())
+    failed = execute(
+        todo, ledger, records, executor="local", workers=args.workers, retry=0, say=print
+    )
+    if failed:
+        raise SystemExit(json.dumps(failed, indent=1))
+    for i, row in enumerate(rows):
+        metrics = [ledger.result(name)["metrics"]["abs_rel"] for name in jobs[i]]
+        images = [sum(v) / len(v) for v in zip(*(m["per_image"] for m in metrics), strict=True)]
+        mean, low, high = bootstrap_mean(images, 0)
+        row |= {
+            "measured": mean,
+            "measured_low": low,
+            "measured_high": high,
+            "seeds": [m["value"] for m in metrics],
+            "off": row["predicted"] / mean - 1,
+        }
+        print(
+            f"{row['family']} {row['size']}: {row['predicted']:.4f} foretold, {mean:.4f} measured"
+        )
+    write_json(out, {"laws": laws.records, "plans": rows})
+
+
+if __name__ == "__main__":
+    main()

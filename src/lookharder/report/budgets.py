@@ -1,0 +1,97 @@
+"""What a training budget buys: the law of size and images over compute, size by size, and the planner's families."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lookharder.errors import InputError
+from lookharder.gallery import Table
+from lookharder.law_views import plain_ticks
+from lookharder.report import plots
+from lookharder.report.parts import TRAIN, metric_word
+from lookharder.scaling.law import Law, growth
+from lookharder.scaling.laws import Family
+from lookharder.scaling.record import Record
+
+COLUMNS = [
+    "family", "offset E", "a, size", "b, images", "R²", "scatter", "best size grows as",
+    "takes for granted",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Budgets:
+    """What the planner knows.
+
+    Attributes:
+        families: the first is the one that was fitted to `measured`.
+        measured: the trainings behind its law.
+    """
+
+    families: Sequence[Family]
+    measured: Sequence[Record]
+
+
+def frontier_figure(budgets: Budgets) -> str:
+    """Curves of the law for each size, what was measured, and the least error of each budget."""
+    family, records = budgets.families[0], budgets.measured
+    law = family.training
+    costs = [record.train_macs for record in records]
+    at = np.geomspace(min(costs) / 1.5, max(costs) * 2, 200)
+
+    def draw(figure: Any) -> None:
+        axis = figure.subplots()
+        curves = []
+        for i, size in enumerate(family.sizes):
+            colour = plots.CYCLE[i % len(plots.CYCLE)]
+            sizes = np.full_like(at, size.active_params)
+            curve = np.asarray(law.predict(sizes, at / size.image_macs))
+            curves.append(curve)
+            axis.plot(at, curve, color=colour, lw=1.1, alpha=0.8)
+            mine = [r for r in records if r.active_params == size.active_params]
+            axis.plot(
+                [r.train_macs for r in mine],
+                [r.value for r in mine],
+                plots.MARKS[i % len(plots.MARKS)],
+                color=colour,
+                ms=4.5,
+                label=size.name,
+            )
+        axis.plot(at, np.min(curves, axis=0), color=plots.INK, lw=2, ls=":", label="least")
+        axis.set(xscale="log", yscale="log", xlabel=TRAIN)
+        axis.set(ylabel=metric_word(family.task, family.metric))
+        values = [record.value for record in records]
+        axis.set_ylim(min(values) / 1.08, max(values) * 1.08)
+        plain_ticks(axis.yaxis, min(values), max(values))
+        plots.tidy(axis)
+        plots.legend(axis, 2)
+
+    return plots.svg((6.4, 4.2), draw)
+
+
+def family_table(families: Sequence[Family]) -> Table:
+    """One family a row: its law with intervals, how the best size grows, what it takes for granted."""
+    return Table(columns=COLUMNS, rows=[_row(family) for family in families])
+
+
+def _row(family: Family) -> list[str]:
+    law = family.training
+    ends = [_ends(law, "offset"), *(_ends(law, "exponent", name) for name in law.variables)]
+    values = [law.offset, *law.exponents]
+    cells = [f"{value:.3g} {end}" for value, end in zip(values, ends, strict=True)]
+    try:
+        exponent, low, high = growth(law)
+        grows = f"C^{exponent:.2f} [{low:.2f}, {high:.2f}]"
+    except InputError:  # a term that does not fall, or a law without samples
+        grows = "unknown"
+    fit = [f"{law.r2:.3f}", f"{100 * law.scatter:.1f} %", grows]
+    return [family.name, *cells, *fit, family.assumes or "nothing"]
+
+
+def _ends(law: Law, name: str, variable: str | None = None) -> str:
+    if not law.samples:
+        return ""
+    low, high = law.interval(name, variable=variable)
+    return f"[{low:.3g}, {high:.3g}]"
