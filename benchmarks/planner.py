@@ -44,7 +44,9 @@ def trained(bench: Bench, answer: Plan, seed: int) -> Job:
     size, family = answer.size, answer.family
     if size.start_macs:
         sparse = bench.upcycled(bench.depth(size.name, seed), EXPERTS, ACTIVE, seed)
-        return bench.finetuned(size.name, seed, sparse, iterations=answer.iterations, adapt=False)
+        return bench.finetuned(
+            size.name, seed, sparse, iterations=answer.iterations, own_chain=False
+        )
     half = round(answer.iterations / 2)
     side = {} if family.resolution == SIDE else {"resolution": family.resolution}
     before = bench.pretrained(size.name, seed, half)

@@ -17,9 +17,9 @@ from lookharder.study import stages
 from lookharder.study.grid import Bench
 from lookharder.study.laptop import MICRO
 from lookharder.study.ledger import Ledger
+from lookharder.study.nano import recipe
 from lookharder.study.price import price
 from lookharder.study.stages import STAGES
-from lookharder.study.start import adapt
 from lookharder.study.validation import validation_loss
 from lookharder.study.worker import Stopped, drain
 
@@ -32,7 +32,7 @@ def done(tmp_path_factory: pytest.TempPathFactory):
     before = bench.pretrained("n1", 0, 2)
     dense = bench.finetuned("n1", 0, before, iterations=3)
     sparse = bench.upcycled(dense, 2, 1, 0)
-    model = bench.finetuned("n1", 0, sparse, iterations=1, adapt=False, mix={"flow": 1.0})
+    model = bench.finetuned("n1", 0, sparse, iterations=1, own_chain=False, mix={"flow": 1.0})
     bench.loss(model, "figure 3", {"size": "n1"}, 0, "depth")
     bench.score(model, "figure 8", {"size": "n1"}, 0, steps=2, spacing="leading")
     jobs = bench.study("?").jobs
@@ -45,14 +45,14 @@ def done(tmp_path_factory: pytest.TempPathFactory):
 
 def test_what_was_spent_adds_up_and_is_what_was_forecast(done):
     ledger, jobs, lineage = done
-    network = pixel_chain(width=32, depth=2, heads=2, resolution=32).model
-    forward = count(network, 8, 8).macs
+    network = recipe(lineage[0].config).chain.model
+    forward = count(network, 16, 16).macs
     results = [ledger.result(job.hash) for job in lineage]
     for result, images in zip(results[:3], (64, 64 + 96, 64 + 96), strict=True):
         assert result["train_images"] == images
         assert result["train_macs"] == 3 * forward * images
-        # the paper's axes: one forward, 2 FLOPs, no products between the 16 tokens
-        assert result["train_macs_paper"] == 2 * (forward - 2 * 2 * 16**2 * 32) * images
+        # the paper's axes: one forward, 2 FLOPs, no products between the 64 tokens
+        assert result["train_macs_paper"] == 2 * (forward - 2 * 2 * 64**2 * 16) * images
     spent = [price(job, jobs.jobs).macs for job in lineage]
     assert sum(spent) == pytest.approx(results[3]["train_macs"], rel=1e-12)
     *_, loss, score = jobs
@@ -103,26 +103,18 @@ def test_a_training_that_is_stopped_goes_on(done, monkeypatch, tmp_path):
     assert not (tmp_path / "run" / "left").exists()
 
 
-def test_tokens_of_three_equal_pictures_are_those_of_generation():
-    chain = Chain.build(pixel_chain(width=32, depth=1, heads=2, resolution=32), torch_generator(0))
-    config, generator = chain.config.model, torch_generator(1)
-    with torch.no_grad():
-        for parameter in chain.network.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator))
-    adapt(chain)
-    picture = torch.randn(2, config.predicted, 8, 8, generator=generator)
-    seen = chain.config.input_scale * picture  # as the noisy latent enters
-    t = torch.tensor([5])
-    nothing = torch.zeros(2, 2 * config.predicted, 8, 8)
-    alone, _ = chain.network.embed(torch.cat([nothing, seen], 1), t, torch.tensor([0]))
-    for row in range(config.num_classes, config.null_label):
-        three = torch.cat([picture, picture, seen], 1)
-        tokens, c = chain.network.embed(three, t, torch.tensor([row]))
-        torch.testing.assert_close(tokens, alone)
-        classes = [
-            chain.network.embed(three, t, torch.tensor([k]))[1] for k in range(config.num_classes)
-        ]
-        torch.testing.assert_close(c, torch.stack(classes).mean(0))
+def test_weights_move_into_the_recipes_own_system(done, tmp_path):
+    """Another schedule and resolution than those of the generator; not a weight is lost or made up."""
+    ledger, _, (before, *_) = done
+    arguments = {**before.config["arguments"], "mix": {"depth": 1.0}, "iterations": 1}
+    arguments |= {"resolution": 48, "schedule": "cosine", "lr": 1e-12}
+    config = {"recipe": "nano", "arguments": arguments, "own_chain": True}
+    STAGES["train"](tmp_path, config, [ledger.folder(before.hash)])
+    made, found = recipe(config).chain, Chain.load(tmp_path / "model")
+    assert found.config == made and made.resolution == 48 and made.schedule.name == "cosine"
+    started = Chain.load(ledger.folder(before.hash) / "model").network.state_dict()
+    for name, value in found.network.state_dict().items():
+        torch.testing.assert_close(value, started[name], rtol=1e-6, atol=1e-7, msg=name)
 
 
 def test_the_loss_of_a_network_that_says_nothing():

@@ -86,7 +86,7 @@ def test_every_training_of_the_preset_is_a_valid_recipe(laptop):
             network = network_of(job, jobs)
             assert made.train.optim.lr * network.hidden_size**0.5 == pytest.approx(0.0277)
             assert network.hidden_size == NANO[job.config["arguments"]["size"]].width
-            assert job.config["adapt"] == (
+            assert job.config["own_chain"] == (
                 bool(job.needs)
                 and made.chain.model == network
                 and jobs[job.needs[0]].title.startswith("pre-train")

@@ -127,10 +127,10 @@ class Bench:
         *,
         mix: Mapping[str, float] | None = None,
         iterations: int | None = None,
-        adapt: bool = True,
+        own_chain: bool = True,
         **others: Any,
     ) -> Job:
-        """A perception model, from a generator, from another perception model (`adapt=False`) or from fresh weights.
+        """A perception model: from a generator, from a perception model (`own_chain=False`) or from fresh weights.
 
         A target repeats one number over a patch, so where it can be read off its noisy self nothing is learnt of the
         picture: most of the training is at high noise.
@@ -139,7 +139,9 @@ class Bench:
         count = self.preset.finetune if iterations is None else iterations
         title = f"fine-tune {size} for {'+'.join(mix)}"
         others = {"time_shift": 20.0, **others}
-        return self._train(title, size, seed, mix, count, start=start, adapt=adapt, **others)
+        return self._train(
+            title, size, seed, mix, count, start=start, own_chain=own_chain, **others
+        )
 
     def length(self, size: str, macs: float) -> int:
         """Iterations of pre-training, and as many of fine-tuning for depth, that cost so many multiply-adds."""
@@ -212,7 +214,7 @@ class Bench:
         iterations: int,
         *,
         start: Job | None = None,
-        adapt: bool = False,
+        own_chain: bool = False,
         **others: Any,
     ) -> Job:
         arguments = {
@@ -225,7 +227,11 @@ class Bench:
             "scenes": self.preset.scenes,
             **others,
         }
-        config = {"recipe": "nano", "arguments": arguments, "adapt": adapt and start is not None}
+        config = {
+            "recipe": "nano",
+            "arguments": arguments,
+            "own_chain": own_chain and start is not None,
+        }
         needs = () if start is None else (start,)
         return self._add("train", config, needs, f"{title}, {iterations} iterations, seed {seed}")
 

@@ -92,7 +92,7 @@ def _price(job: Job, jobs: Mapping[str, Job]) -> Price:
 
 
 def _network(job: Job, jobs: Mapping[str, Job]) -> DiTConfig:
-    own = job.kind == "train" and (job.config["recipe"] != "nano" or job.config["adapt"])
+    own = job.kind == "train" and (job.config["recipe"] != "nano" or job.config["own_chain"])
     if own or not job.needs:
         return recipe(job.config).chain.model
     network = network_of(jobs[job.needs[0]], jobs)
@@ -113,7 +113,7 @@ def main() -> None:
     data = open_data(world(64, 1, 32))
     for size in NANO:
         arguments = {"size": size, "mix": {"depth": 1.0}, "iterations": 100, "seed": 0, "lr": 1e-3}
-        config = {"recipe": "nano", "arguments": arguments, "adapt": False}
+        config = {"recipe": "nano", "arguments": arguments, "own_chain": False}
         made, rule = recipe(config), price(Job(kind="train", config=config), {})
         chain = Chain.build(made.chain, torch_generator(0))
         steps = train(made.train, start(chain, made.train), chain, {"depth": data})

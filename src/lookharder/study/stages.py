@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from lookharder import __version__
-from lookharder.chain import Chain
+from lookharder.chain import Chain, ChainConfig
 from lookharder.config import to_json
 from lookharder.conversion import upcycle_folder
 from lookharder.data.example import Dataset
@@ -32,8 +32,8 @@ from lookharder.evaluate import protocol
 from lookharder.metrics.statistics import bootstrap_mean
 from lookharder.models.flops import breakdown
 from lookharder.predict import Predictor
+from lookharder.seeding import torch_generator
 from lookharder.study.nano import recipe, world
-from lookharder.study.start import adapted
 from lookharder.study.validation import validation_loss
 from lookharder.study.worker import Stage, Stopped
 from lookharder.training.run import RunConfig, run
@@ -48,7 +48,10 @@ SCORED = {  # metric of an evaluation -> (what is read from each row, what of it
 def train(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> dict[str, Any]:
     """Run or resume a recipe, `{"recipe": NAME, "arguments" or "set": ...}`, from the model of `needs[0]` if any.
 
-    `"adapt": true` gives the tasks what that model has learnt about pictures, before it starts (see `start`).
+    With `"own_chain": true` the weights go into the recipe's system, whose schedule, prediction and resolution may be
+    others than that model's; otherwise it goes on as what it is. Nothing is copied from one task's inputs to
+    another's: a map that reads noisy pictures at a tenth of their size reads clean ones worse than a fresh one does
+    (`docs/log.md`).
 
     Raises:
         Stopped: a signal came; what was learnt is saved.
@@ -59,8 +62,8 @@ def train(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> dic
     if needs:
         before = _result(needs[0])
         model = needs[0] / "model"
-        if config.get("adapt", False) and not finished.exists():
-            model = adapted(Chain.load(model), made.chain, folder / "start")
+        if config.get("own_chain", False) and not finished.exists():
+            model = _moved(Chain.load(model), made.chain, folder / "start")
         if not finished.exists() and config["recipe"] == "nano":  # it goes on as what it is
             made = replace(made, chain=Chain.load(model).config)
         made = replace(made, init=str(model))
@@ -177,6 +180,14 @@ STAGES: dict[str, Stage] = {
     "evaluate": evaluate,
     "loss": loss,
 }
+
+
+def _moved(model: Chain, config: ChainConfig, folder: Path) -> Path:
+    """Write the weights of a model as another system with a network of its shape; the folder."""
+    chain = Chain.build(config, torch_generator("unused"))
+    chain.network.load_state_dict(model.network.state_dict())
+    chain.save(folder, f"# {folder.name}\n\nWeights to begin from.\n")
+    return folder
 
 
 def _forget_another(made: RunConfig, out: Path) -> None:

@@ -72,7 +72,7 @@ def resolution(bench: Bench) -> str:
 def upcycling(bench: Bench) -> str:
     """Figure 6: fine-tuned networks trained on, with experts or as they are."""
     preset = bench.preset
-    more: dict[str, Any] = {"iterations": preset.more, "adapt": False}
+    more: dict[str, Any] = {"iterations": preset.more, "own_chain": False}
     for size in sizes_near(preset, preset.reference):
         for seed in preset.repeats(size):
             dense = bench.depth(size, seed)
@@ -167,7 +167,7 @@ def generalist(bench: Bench) -> str:
         before = bench.pretrained(size, seed)
         alone = {t: bench.finetuned(size, seed, before, mix={t: 1.0}) for t in tasks}
         one = bench.finetuned(size, seed, before, mix=thirds, iterations=3 * preset.finetune)
-        more: dict[str, Any] = {"mix": thirds, "iterations": preset.more, "adapt": False}
+        more: dict[str, Any] = {"mix": thirds, "iterations": preset.more, "own_chain": False}
         dense = bench.finetuned(size, seed, one, **more)
         sparse = bench.finetuned(size, seed, bench.upcycled(one, 8, 2, seed), **more)
         models: dict[str, dict[str, Job]] = {
