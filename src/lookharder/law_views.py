@@ -24,6 +24,7 @@ from lookharder.scaling.published import Published
 
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"  # Okabe and Ito's
 INK, SOFT = "#1d1f24", "#8a93a1"
+LONG = 1e5  # numbers from here on are written as powers
 HELD = "largest, held out for the test"
 STYLE: Any = {
     "font.size": 9,
@@ -185,9 +186,15 @@ def draw_profiles(
         yscale="log",
     )
     values = [v for profile in profiles for v in profile.values]
+    sizes = [size for profile in profiles for size in profile.sizes]
+    plain_ticks(left.xaxis, min(sizes), max(sizes))
     plain_ticks(left.yaxis, min(values), max(values))
     right.set(title="best size of a budget", xscale="log", yscale="log")
     right.set(xlabel="training compute C, FLOPs", ylabel="best parameters N*")
+    budgets = [profile.compute for profile in profiles]
+    plain_ticks(right.xaxis, min(budgets) / 2, max(budgets) * 5)
+    best = [profile.best for profile in profiles if profile.inside] or sizes
+    plain_ticks(right.yaxis, min(best) / 2, max(best) * 2)
     if growth is not None:
         at = np.geomspace(profiles[0].compute / 2, profiles[-1].compute * 5, 100)
         word = f"N* ~ C$^{{{-growth.exponent:.3f}}}$"
@@ -276,12 +283,12 @@ def plain_ticks(axis: Any, least: float, most: float) -> None:
     """Labels at 1, 2, 5 within a decade or two, where matplotlib would leave a log axis bare or crowded."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+    axis.set_minor_formatter(NullFormatter())
     if most / least < 30:
-        fine = most / least < 6
+        fine = most / least < 6 and most < LONG
         subs = (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9) if fine else (1, 2, 5)
         axis.set_major_locator(LogLocator(subs=subs, numticks=30))
-        axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-        axis.set_minor_formatter(NullFormatter())
+        axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}" if v < LONG else _power(v)))
 
 
 def _formula(law: Law) -> str:
@@ -297,4 +304,5 @@ def _formula(law: Law) -> str:
 
 def _power(value: float) -> str:
     digit, exponent = f"{value:.0e}".split("e")
-    return f"${digit}\\times10^{{{int(exponent)}}}$"
+    times = "" if digit == "1" else f"{digit}\\times"
+    return f"${times}10^{{{int(exponent)}}}$"

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lookharder.errors import InputError
-from lookharder.law_views import INK, SOFT, Points, draw_law, draw_profiles
+from lookharder.law_views import INK, SOFT, Points, draw_law, draw_profiles, plain_ticks
 from lookharder.report.findings import Finding
 from lookharder.report.parts import Part, at, metric_word, place_words
 from lookharder.scaling.law import fit_growth, profiles
@@ -80,6 +80,8 @@ def curves(records: Sequence[Record], part: Part) -> str:
                 ticks = sorted({float(name) for name in names})
                 axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
                 axis.xaxis.minorticks_off()
+            else:
+                plain_ticks(axis.xaxis, min(map(float, names)), max(map(float, names)))
         tidy(axis)
         if len(lines) > 1:
             legend(axis, 2 if len(lines) > 4 else 1)

@@ -59,6 +59,8 @@ td small, th small { display: block; font-weight: 400; font-size: .92em; color: 
 details { margin: 1.1rem 0; }
 summary { cursor: pointer; color: var(--accent); }
 .runs { font-size: .78rem; }
+.families { font-size: .8rem; }
+.families td:last-child { white-space: normal; min-width: 16rem; text-align: left; }
 @media (max-width: 44rem) {
   body { padding: 1.5rem 1rem 3rem; }
   h1 { font-size: 1.6rem; }
@@ -173,7 +175,7 @@ PAGE = """{% macro figures(items) %}
 <p class="question">What error should a training of a given size on a given number of pictures reach?</p>
 {{ figures([planner.figure]) }}
 <h3>What the planner chooses from</h3>
-{{ grid(planner.families, "laws") }}
+{{ grid(planner.families, "families") }}
 <p class="soft">To ask it: <code>lookharder plan laws.json --training 5e12 --explain</code></p>
 </section>
 {% endif %}
