@@ -3,8 +3,9 @@
 python benchmarks/planner.py docs/results/laptop --budgets 1e12 2.5e12 7e12 --work runs/planner
 
 Budgets are FLOPs of a whole training. Each is asked twice: alone, and with half of what one answer of the first plan
-costs, so that a smaller network has to do, if there is one. The JSON holds what was foretold, written before anything is trained, and
-what was measured over the held-out scenes of the studies. A run that a law was fitted to is refused as a test.
+costs, so that a smaller network has to do, if there is one. The JSON holds what was foretold, written before anything
+is trained, and what was measured over the held-out scenes of the studies. A run that a law was fitted to is refused as
+a test.
 """
 
 import argparse

@@ -17,14 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from lookharder.axes import INK, SOFT, plain_ticks, power
 from lookharder.errors import InputError
 from lookharder.files import atomic
 from lookharder.scaling.law import Law, Profile
 from lookharder.scaling.published import Published
 
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"  # Okabe and Ito's
-INK, SOFT = "#1d1f24", "#8a93a1"
-LONG = 1e5  # numbers from here on are written as powers
 HELD = "largest, held out for the test"
 STYLE: Any = {
     "font.size": 9,
@@ -172,7 +171,7 @@ def draw_profiles(
     for profile, colour in zip(profiles, colours, strict=True):
         sizes = np.geomspace(profile.sizes[0] / 1.15, profile.sizes[-1] * 1.15, 120)
         left.plot(sizes, profile.predict(sizes), color=colour, lw=1.4)
-        label = f"C = {_power(profile.compute)}"
+        label = f"C = {power(profile.compute)}"
         left.plot(profile.sizes, profile.values, "o", ms=3.8, color=colour, label=label)
         if profile.inside:
             least = profile.predict(np.array([profile.best]))
@@ -279,18 +278,6 @@ def _tidy(axis: Any, legend: bool = False) -> None:
         box.get_frame().set_linewidth(0)
 
 
-def plain_ticks(axis: Any, least: float, most: float) -> None:
-    """Labels at 1, 2, 5 within a decade or two, where matplotlib would leave a log axis bare or crowded."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axis.set_minor_formatter(NullFormatter())
-    if most / least < 30:
-        fine = most / least < 6 and most < LONG
-        subs = (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9) if fine else (1, 2, 5)
-        axis.set_major_locator(LogLocator(subs=subs, numticks=30))
-        axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}" if v < LONG else _power(v)))
-
-
 def _formula(law: Law) -> str:
     (a,) = law.exponents
     text = f"{law.coefficient:.3g} x$^{{{-a:.3g}}}$"
@@ -300,9 +287,3 @@ def _formula(law: Law) -> str:
         low, high = law.interval("exponent")
         text += f"   (exponent {low:.2g} to {high:.2g})"
     return text
-
-
-def _power(value: float) -> str:
-    digit, exponent = f"{value:.0e}".split("e")
-    times = "" if digit == "1" else f"{digit}\\times"
-    return f"${times}10^{{{int(exponent)}}}$"

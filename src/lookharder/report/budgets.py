@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from lookharder.axes import INK, plain_ticks
 from lookharder.errors import InputError
 from lookharder.gallery import Table
-from lookharder.law_views import plain_ticks
 from lookharder.report import plots
 from lookharder.report.parts import TRAIN, metric_word
 from lookharder.scaling.law import Law, growth
@@ -59,7 +59,7 @@ def frontier_figure(budgets: Budgets) -> str:
                 ms=4.5,
                 label=size.name,
             )
-        axis.plot(at, np.min(curves, axis=0), color=plots.INK, lw=2, ls=":", label="least")
+        axis.plot(at, np.min(curves, axis=0), color=INK, lw=2, ls=":", label="least")
         axis.set(xscale="log", yscale="log", xlabel=TRAIN)
         axis.set(ylabel=metric_word(family.task, family.metric))
         values = [record.value for record in records]

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from lookharder.axes import INK, SOFT, plain_ticks
 from lookharder.errors import InputError
-from lookharder.law_views import INK, SOFT, Points, draw_law, draw_profiles, plain_ticks
+from lookharder.law_views import Points, draw_law, draw_profiles
 from lookharder.report.findings import Finding
 from lookharder.report.parts import Part, at, metric_word, place_words
 from lookharder.scaling.law import fit_growth, profiles
