@@ -185,14 +185,14 @@ def draw_profiles(
         yscale="log",
     )
     values = [v for profile in profiles for v in profile.values]
-    sizes = [size for profile in profiles for size in profile.sizes]
-    plain_ticks(left.xaxis, min(sizes), max(sizes))
+    measured = [size for profile in profiles for size in profile.sizes]
+    plain_ticks(left.xaxis, min(measured), max(measured))
     plain_ticks(left.yaxis, min(values), max(values))
     right.set(title="best size of a budget", xscale="log", yscale="log")
     right.set(xlabel="training compute C, FLOPs", ylabel="best parameters N*")
     budgets = [profile.compute for profile in profiles]
     plain_ticks(right.xaxis, min(budgets) / 2, max(budgets) * 5)
-    best = [profile.best for profile in profiles if profile.inside] or sizes
+    best = [profile.best for profile in profiles if profile.inside] or measured
     plain_ticks(right.yaxis, min(best) / 2, max(best) * 2)
     if growth is not None:
         at = np.geomspace(profiles[0].compute / 2, profiles[-1].compute * 5, 100)
