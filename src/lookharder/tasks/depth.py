@@ -20,6 +20,8 @@ from lookharder.shapes import DepthMap, FieldDraws, Sources
 from lookharder.tasks.base import TargetImage, grey_to_rgb, resize_map
 from lookharder.tasks.merge import merge_affine
 
+QUANTILE = 2**23  # numbers that torch takes a quantile of at once; it refuses twice as many
+
 
 @dataclass(frozen=True, kw_only=True)
 class Depth:
@@ -57,11 +59,16 @@ class Depth:
     def to_image(self, batch: Batch) -> TargetImage:
         """Depth in metres -> (B, 1, 3, H, W); unknown pixels are far (1) and marked unknown."""
         depth, valid = batch.need("depth"), batch.need("depth_valid")
-        images = [
-            self._normalise(*pair, batch.name[i])
-            for i, pair in enumerate(zip(depth, valid, strict=True))
-        ]
-        return TargetImage(images=grey_to_rgb(torch.stack(images))[:, None], known=valid)
+        for name, known in zip(batch.name, valid.flatten(1).any(1).tolist(), strict=True):
+            if not known:
+                raise InputError(
+                    f"data ({name})", "no valid depth", "at least one pixel of known depth"
+                )
+        values = depth.log() if self.space == "log" else depth
+        near, far = self._ends(values.masked_fill(~valid, torch.nan))
+        scaled = 2 * (values - near) / (far - near).clamp_min(1e-6) - 1
+        images = torch.where(valid, scaled.clamp(-1, 1), 1.0)
+        return TargetImage(images=grey_to_rgb(images)[:, None], known=valid)
 
     def from_image(self, images: FieldDraws) -> Float[Tensor, "N B H W"]:
         """Grey value in [0, 1]: 0 = the near quantile, 1 = the far one."""
@@ -78,15 +85,11 @@ class Depth:
         """Bilinear: an affine-invariant map has no units to change."""
         return resize_map(prediction[:, None], height, width)[:, 0]
 
-    def _normalise(
-        self, depth: Float[Tensor, "H W"], valid: Float[Tensor, "H W"] | Tensor, name: str
-    ) -> Float[Tensor, "H W"]:
-        if not bool(valid.any()):
-            raise InputError(
-                f"data ({name})", "no valid depth", "at least one pixel of known depth"
-            )
-        values = depth.log() if self.space == "log" else depth
-        ends = torch.tensor([self.low, self.high], dtype=values.dtype, device=values.device)
-        near, far = torch.quantile(values[valid], ends)
-        scaled = 2 * (values - near) / (far - near).clamp_min(1e-6) - 1
-        return torch.where(valid, scaled.clamp(-1, 1), 1.0)
+    def _ends(self, values: Float[Tensor, "B H W"]) -> tuple[Tensor, Tensor]:
+        """The near and the far quantile of each picture, (B, 1, 1), of what is not NaN."""
+        quantiles = torch.tensor([self.low, self.high], dtype=values.dtype, device=values.device)
+        flat = values.flatten(1)
+        parts = flat.split(max(1, QUANTILE // flat.shape[1]))
+        found = torch.cat([torch.nanquantile(part, quantiles, dim=1) for part in parts], 1)
+        near, far = found[..., None, None]
+        return near, far
