@@ -94,7 +94,7 @@ def _at_side(dense: Family, records: Sequence[Record], side: int) -> Family | No
 
 
 def _upcycled(dense: Family, records: Sequence[Record], roads: Sequence[Record]) -> Family | None:
-    """Experts on top of a whole dense road, its longest by number of sizes."""
+    """Experts on top of the dense roads of `model-size`, which all sizes went."""
     here = [r for r in records if r.study == "upcycling"]
     before = settled({"experts": 1, "more_iterations": MOST}, here)
     found = gains(pairs(here, before, {"experts": EXPERTS, "active": ACTIVE})) if before else None
