@@ -58,6 +58,12 @@ def test_extrapolation_and_assumptions_are_said(capsys, laws):
     assert all(f"w{i} dense 64 " in said for i in range(3)) and "…" not in said
 
 
+def test_laws_of_too_little_are_refused(capsys, tmp_path: Path):
+    Laws(studies=("steps",), records="0").write(tmp_path / "laws.json")
+    assert main(["plan", str(tmp_path / "laws.json"), "--training", "1e15"]) == 2
+    assert "nothing to plan from" in capsys.readouterr().err
+
+
 def test_answers_are_counted(capsys, laws):
     assert main(["plan", str(laws), "--error", "0.2", "--answers", "1e6"]) == 0
     assert "FLOPs with 1e+06 answers" in capsys.readouterr().out

@@ -135,6 +135,7 @@ def draw_law(
     _tidy(upper, legend=True)
     _tidy(lower)
     plain_ticks(upper.yaxis, least, most)
+    plain_ticks(lower.xaxis, at[0], at[-1])
     figure.align_ylabels()
     _save(figure, path, dpi)
 

@@ -1,5 +1,7 @@
 """Families planted in records come back: the law of size and images, and what resolution and experts change."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -144,5 +146,7 @@ def test_the_report_shows_what_a_budget_buys(found):
 def test_what_is_not_measured_has_no_family():
     assert families([]) == ()
     assert families(planted("steps")) == ()
+    other = [replace(r, point={**r.point, "size": "a4"}) for r in planted("model-size")]
+    assert families(other) == () and roads_of(other) == []  # the paper's networks are no nano ones
     only = families(planted("model-size", "allocation"), resamples=5)
     assert [family.name for family in only] == ["depth-32-dense"] and only[0].effort is None

@@ -49,6 +49,11 @@ def run_plan(args: argparse.Namespace) -> int:
     }
     goal = Goal(**budgets, error=args.error, answers=args.answers)
     found = Laws.read(args.laws)
+    if not found.families:
+        got = f"{args.laws}, with nothing to plan from"
+        raise InputError(
+            "laws", got, "those of a folder where model-size and allocation are measured"
+        )
     tasks = sorted({family.task for family in found.families})
     if args.task not in (tasks if args.task or len(tasks) != 1 else [None]):
         raise InputError("--task", args.task or "nothing", f"one of {tasks}")

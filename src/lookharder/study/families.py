@@ -40,7 +40,7 @@ def families(records: Iterable[Record], resamples: int = 1000) -> tuple[Family, 
         records: of any studies.
         resamples: of each law, for its intervals.
     """
-    ours = [r for r in records if (r.task, r.metric) == (TASK, METRIC)]
+    ours = _nano(records)
     roads = roads_of(ours)
     if len({(r.active_params, r.train_images) for r in roads}) < PLACES:
         return ()
@@ -71,8 +71,13 @@ def families(records: Iterable[Record], resamples: int = 1000) -> tuple[Family, 
 
 def roads_of(records: Iterable[Record]) -> list[Record]:
     """One step and one draw of all dense networks that went the whole road: what the dense law is fitted to."""
+    return _once(r for r in _nano(records) if r.study in ROADS and _effort(r) == (1, 1))
+
+
+def _nano(records: Iterable[Record]) -> list[Record]:
+    """Those of the nano family: what the paper's own networks measured is of other sizes, data and batches."""
     ours = (r for r in records if (r.task, r.metric) == (TASK, METRIC))
-    return _once(r for r in ours if r.study in ROADS and _effort(r) == (1, 1))
+    return [r for r in ours if r.point.get("size") in NANO]
 
 
 def _at_side(dense: Family, records: Sequence[Record], side: int) -> Family | None:

@@ -15,8 +15,8 @@ from lookharder.models.moe import MoEConfig
 from lookharder.study.jobs import Job
 from lookharder.study.nano import NANO, recipe
 
-RATE = 20e9  # multiply-adds of one core in a second, products of matrices alone
-ITERATION = 0.035  # core-seconds of an iteration of batch 32 at 32 pixels, beside those products
+RATE = 18e9  # multiply-adds of one core in a second, products of matrices alone
+ITERATION = 0.022  # core-seconds of an iteration of batch 32 at 32 pixels, beside those products
 BLOCK = 0.011  # likewise, for each block of the network
 GPU = 0.4 * 989e12 / 2  # multiply-adds of a GPU in a second, for what is not of the family
 EXPERT_BLOCK = 0.016  # likewise, more for each block with experts
@@ -103,19 +103,30 @@ def _network(job: Job, jobs: Mapping[str, Job]) -> DiTConfig:
 
 
 def main() -> None:
-    """Core-seconds of an iteration of depth, measured and by the rule, for each size of the family."""
+    """Core-seconds of an iteration of depth, measured and by the rule: every size, and one with experts."""
     from lookharder.chain import Chain
     from lookharder.data.source import open_data
     from lookharder.seeding import torch_generator
-    from lookharder.study.nano import world
+    from lookharder.study.nano import rate, world
     from lookharder.training.loop import start, train
 
     data = open_data(world(64, 1, 32))
-    for size in NANO:
-        arguments = {"size": size, "mix": {"depth": 1.0}, "iterations": 100, "seed": 0, "lr": 1e-3}
-        config = {"recipe": "nano", "arguments": arguments, "own_chain": False}
-        made, rule = recipe(config), price(Job(kind="train", config=config), {})
-        chain = Chain.build(made.chain, torch_generator(0))
+    for size, experts in (*((size, 1) for size in NANO), ("n4", 8)):
+        arguments = {"size": size, "mix": {"depth": 1.0}, "iterations": 100, "seed": 0}
+        arguments |= {"lr": rate(size), "optimizer": "muon"}
+        job = Job(
+            kind="train", config={"recipe": "nano", "arguments": arguments, "own_chain": False}
+        )
+        jobs = {job.hash: job}
+        if experts > 1:
+            sparse = Job(
+                kind="upcycle", config={"experts": experts, "active": 2}, needs=(job.hash,)
+            )
+            job = replace(job, needs=(sparse.hash,))
+            jobs |= {sparse.hash: sparse, job.hash: job}
+        made = recipe(job.config)
+        config = replace(made.chain, model=network_of(job, jobs))
+        chain = Chain.build(config, torch_generator(0))
         steps = train(made.train, start(chain, made.train), chain, {"depth": data})
         for _ in range(3):
             next(steps)
@@ -123,7 +134,8 @@ def main() -> None:
         for _ in range(10):
             next(steps)
         measured = (time.process_time() - began) / 10
-        print(f"{size}  {measured:.3f} measured  {rule.seconds / 100:.3f} by the rule")
+        rule = price(job, jobs).seconds / 100
+        print(f"{size} {experts}E  {measured:.3f} measured  {rule:.3f} by the rule")
 
 
 if __name__ == "__main__":
