@@ -7,6 +7,7 @@ import pytest
 from lookharder.errors import InputError
 from lookharder.scaling.record import Records
 from lookharder.study.command import concluded, execute, forecast, prepared, studies_named
+from lookharder.study.command import plan as left_of
 from lookharder.study.executor import EXECUTORS
 from lookharder.study.grid import Study
 from lookharder.study.laptop import LAPTOP
@@ -196,6 +197,17 @@ def test_only_and_dry_runs(tmp_path: Path, monkeypatch):
     ]
     with pytest.raises(InputError, match="--only"):
         go("model-size", tmp_path / "a", only="no such")
+
+
+def test_every_study_is_run_once_before_any_is_repeated(tmp_path: Path, laptop):
+    left = left_of(list(laptop.values()), Ledger(tmp_path), frozenset())
+    seeds: dict[str, int] = {}  # the first with which a measurement is wanted
+    for point in left.points:
+        seeds[point.job.hash] = min(point.seed, seeds.get(point.job.hash, point.seed))
+    order = [seeds[name] for name in left.todo if name in seeds]
+    assert order == sorted(order) and set(order) == {0, 1, 2}
+    place = {name: at for at, name in enumerate(left.todo)}
+    assert all(place[need] < place[name] for name in left.todo for need in left.jobs[name].needs)
 
 
 def test_a_failure_is_told_and_no_law_is_fitted(tmp_path: Path, monkeypatch):

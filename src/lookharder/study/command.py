@@ -34,7 +34,8 @@ class Plan:
     Attributes:
         studies: in the order in which they are run.
         jobs: all of theirs, shared ones once.
-        todo: hashes of those that are left, in an order in which they can be done.
+        todo: hashes of those that are left, in an order in which they can be done: every study once before any again
+            with another seed, so that one that is stopped half-way has seen everything.
         answered: hashes of the measurements that records answer.
     """
 
@@ -79,8 +80,9 @@ def plan(
     Raises:
         InputError: no title matches.
     """
-    jobs = Graph(job for study in studies for job in study.jobs)
-    wanted = [point.job for study in studies for point in study.points]
+    points = sorted((p for study in studies for p in study.points), key=lambda point: point.seed)
+    wanted = [point.job for point in points]
+    jobs = Graph([*wanted, *(job for study in studies for job in study.jobs)])
     if only is not None:
         wanted = [job for job in jobs if fnmatch(job.title, only)]
         if not wanted:
