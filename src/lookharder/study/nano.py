@@ -9,7 +9,8 @@ a default means must not change: a new meaning is a new argument.
 
 Matrices are trained by Muon, whose update has a size that does not depend on the gradient's; `rate` says why its
 learning rate falls with the width. Tokens are small and the optimiser is quick for one reason: in 1,500 iterations
-networks with tokens of 8 pixels, trained by AdamW, hardly got past the mean depth map of all scenes (`docs/log.md`).
+networks with tokens of 8 pixels, trained by AdamW, hardly got past the mean depth map of all scenes
+(`benchmarks/nano_recipe.py`).
 """
 
 from collections.abc import Mapping
@@ -61,7 +62,7 @@ def rate(size: str) -> float:
 
     Muon's update has a root mean square of 0.2 times the rate (2502.16982) and so a norm, as a map, that grows with
     the root of the width; what a layer's output changes by stays the same where the rate falls with that root. The
-    constant: 2e-3, 4e-3 and 8e-3 at width 48 gave AbsRel 0.276, 0.269, 0.271 (`docs/log.md`).
+    constant: 2e-3, 4e-3 and 8e-3 at width 48 gave AbsRel 0.276, 0.269, 0.271 (`benchmarks/nano_recipe.py`).
     """
     if size not in NANO:
         raise InputError("size", repr(size), f"one of {list(NANO)}")
@@ -83,6 +84,7 @@ def nano(
     zero_terminal_snr: bool = True,
     prediction: str = "x0",
     time_shift: float = 1.0,
+    factor: int = 2,
 ) -> RunConfig:
     """A training of the family.
 
@@ -100,12 +102,17 @@ def nano(
         zero_terminal_snr: whether it ends in pure noise.
         prediction: "x0", "eps" or "v".
         time_shift: above 1, more training at high noise.
+        factor: side of a token is twice that, in pixels.
     """
     if size not in NANO:
         raise InputError("size", repr(size), f"one of {list(NANO)}")
     shape = NANO[size]
     chain = pixel_chain(
-        width=shape.width, depth=shape.depth, heads=shape.heads, resolution=resolution, factor=2
+        width=shape.width,
+        depth=shape.depth,
+        heads=shape.heads,
+        resolution=resolution,
+        factor=factor,
     )
     noise = NoiseSchedule(name=_known(schedule), zero_terminal_snr=zero_terminal_snr)
     data = world(scenes, 1, resolution)
