@@ -190,6 +190,30 @@ def test_a_gain_is_the_mean_over_strata_and_pairs_share_their_seed():
     assert told.high - told.low < 2
 
 
+def few(rng, seeds: tuple[int, ...], pictures: int = 40) -> list[Record]:
+    """Two settings that are equally good, but for what 2 % each seed makes of them; sizes have so many seeds."""
+    found = []
+    for i, count in enumerate(seeds):
+        for seed in range(count):
+            for n in (1, 9):
+                values = SCENE[:pictures] * np.exp(0.02 * rng.standard_normal())
+                place = {"size": f"n{i}", "steps": 1, "members": n}
+                each = record("draws", place, float(values.mean()), seed=seed)
+                found.append(replace(each, per_image=tuple(map(float, values))))
+    return found
+
+
+@pytest.mark.parametrize("seeds", [(2,), (3,), (3, 3, 1), (2, 1, 1, 1)])
+def test_few_seeds_do_not_look_surer_than_they_are(seeds):
+    """A gain of 0 that seeds alone move, 400 times: its interval of 95 % holds it about as often as it says."""
+    rng, held = np.random.default_rng(len(seeds)), 0
+    for _ in range(400):
+        told = gain(pairs(few(rng, seeds), {"members": 1}, {"members": 9}))
+        assert told is not None
+        held += told.low <= 0 <= told.high
+    assert 0.92 <= held / 400 <= 0.98
+
+
 def test_a_small_network_is_traded_at_the_dearest_effort_that_fits():
     def at(size: str, n: int, macs: float, count: int) -> Record:
         place = {"size": size, "steps": n, "members": 1}

@@ -1,5 +1,7 @@
 """The best split of a budget: closed form against search, isoFLOP against closed form, published laws re-derived."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -93,6 +95,12 @@ def test_what_has_no_optimum_is_refused():
         optimum(CHINCHILLA.law, 0.0, 6.0)
     with pytest.raises(InputError, match="one of more than"):
         growth(CHINCHILLA.law)
+    rows = tuple((0.0, 1.0, 1.0, 0.3, 0.3 if i % 20 else -0.1) for i in range(100))
+    unsure = replace(
+        CHINCHILLA.law, samples=rows
+    )  # what does not fall in one of 20 has no interval of 95 %
+    with pytest.raises(InputError, match="in 95 of 100"):
+        growth(unsure)
 
 
 def test_the_papers_printed_law_misses_its_own_point():

@@ -201,6 +201,64 @@ def test_test_time_law_of_steps_and_draws():
     assert law.held_out.at == (16.0, 8.0) and law.held_out.error == pytest.approx(0, abs=1e-6)
 
 
+def asked_often(rng, networks: int = 9) -> tuple[list[tuple[int, int, int]], list[float]]:
+    """Ratios to the error of one step and one draw, of networks that each respond to effort in their own way."""
+    efforts = [(1, 1), (2, 1), (4, 1), (10, 1), (50, 1), (1, 4), (4, 4), (10, 5), (4, 16)]
+    points, values = [], []
+    for network in range(networks):
+        steps, draws = 0.2 + 0.03 * rng.standard_normal(), 0.2 + 0.03 * rng.standard_normal()
+        for t, n in efforts:
+            ratio = 1 - steps * (1 - 1 / t) - draws * (1 - 1 / n)
+            points.append((t, n, network))
+            values.append(ratio * float(np.exp(0.002 * rng.standard_normal())))
+    return points, values
+
+
+def effect(points, values, grouped: bool) -> tuple[float, float]:
+    """The 95 % interval of what 10 steps and 5 draws change."""
+    t, n, network = zip(*points, strict=True)
+    groups = network if grouped else None
+    law = fit_law({"steps": t, "draws": n}, values, groups=groups, resamples=100, hold_out=False)
+    ratio = law.sampled(10.0, 5.0) / law.sampled(1.0, 1.0)
+    low, high = np.quantile(ratio, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def test_points_of_one_network_are_one_witness():
+    points, values = asked_often(np.random.default_rng(0))
+    (low, high), (least, most) = (effect(points, values, grouped) for grouped in (True, False))
+    assert high - low > 1.5 * (most - least)
+
+
+@pytest.mark.slow
+def test_intervals_of_what_networks_share_hold_the_planted_effect():
+    rng, held, alone, truth = np.random.default_rng(0), 0, 0, 1 - 0.2 * (0.9 + 0.8)
+    for _ in range(40):
+        points, values = asked_often(rng)
+        (low, high), (least, most) = (effect(points, values, grouped) for grouped in (True, False))
+        held, alone = held + (low <= truth <= high), alone + (least <= truth <= most)
+    assert held >= 34 and alone <= 28
+
+
+def test_groups_come_in_any_order_and_one_for_each_value():
+    rng = np.random.default_rng(0)
+    points, values = asked_often(rng)
+    law = []
+    for order in (np.arange(len(points)), rng.permutation(len(points))):
+        t, n, network = np.array(points)[order].T
+        found = fit_law(
+            {"steps": t, "draws": n},
+            np.array(values)[order],
+            groups=network.tolist(),
+            resamples=5,
+            hold_out=False,
+        )
+        law.append(found.samples)
+    assert np.allclose(*law)
+    with pytest.raises(InputError, match="groups"):
+        fit_power_law([1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.5], groups=[0, 1])
+
+
 def test_what_grows_has_a_negative_exponent():
     x = np.logspace(0, 2, 6)
     assert fit_power_law(x, 2 * x**0.3, offset=False).exponent == pytest.approx(-0.3, abs=1e-8)

@@ -12,7 +12,7 @@ import pytest
 
 from lookharder.errors import InputError
 from lookharder.study.executor import local, slurm
-from lookharder.study.jobs import Graph, Job
+from lookharder.study.jobs import Job
 from lookharder.study.ledger import Ledger
 from lookharder.study.worker import Stopped, drain
 
@@ -157,9 +157,21 @@ def test_slurm_through_submitits_own_local_cluster(tmp_path: Path):
     )
     ledger = Ledger(tmp_path)
     names = chain(ledger, "count", "count", "count")
-    slurm(ledger, names, workers=2, stages="toy:STAGES", cluster="local")
-    assert [ledger.result(name)["total"] for name in Graph(map(ledger.job, names)).jobs] == [
-        1,
-        2,
-        3,
-    ]
+    options = {"cluster": "local", "parameters": {"timeout_min": 5}}
+    slurm(ledger, names[:1], workers=1, stages="toy:STAGES", **options)
+    slurm(ledger, names[1:], workers=2, stages="toy:STAGES", **options)
+    assert [ledger.result(name)["total"] for name in names] == [1, 2, 3]
+
+
+def test_what_was_done_before_is_there_for_what_needs_it(tmp_path: Path):
+    """A study is resumed with what is left of it, not with all of it."""
+    ledger = Ledger(tmp_path)
+    names = chain(ledger, "count", "count", "count", "count")
+    local(ledger, names[:2], workers=2, stages="toy:STAGES")
+    assert [ledger.state(name) for name in names] == ["done", "done", "planned", "planned"]
+    local(
+        ledger, names[3:], workers=1, stages="toy:STAGES"
+    )  # its need is neither asked for nor done
+    assert ledger.state(names[3]) == "planned"
+    local(ledger, names[2:], workers=2, stages="toy:STAGES")
+    assert [ledger.result(name)["total"] for name in names] == [1, 2, 3, 4]

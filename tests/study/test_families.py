@@ -120,7 +120,8 @@ def test_other_families_are_multiples_and_say_what_they_assume(found):
     ratio = sparse.training.predict(1e5, 1e5) / dense.training.predict(1e5, 1e5)
     assert ratio == pytest.approx(0.95, rel=0.01) and "n3, n4, n5" in sparse.assumes
     for size, plain in zip(sparse.sizes, dense.sizes, strict=True):
-        assert size.active_params == plain.active_params < size.params and size.macs > plain.macs
+        assert size.law_params == plain.active_params < size.active_params < size.params
+        assert size.macs > plain.macs
         assert size.start_images == 96_000
         assert size.start_macs == pytest.approx(96_000 * plain.image_macs)
 
@@ -150,3 +151,21 @@ def test_what_is_not_measured_has_no_family():
     assert families(other) == () and roads_of(other) == []  # the paper's networks are no nano ones
     only = families(planted("model-size", "allocation"), resamples=5)
     assert [family.name for family in only] == ["depth-32-dense"] and only[0].effort is None
+    for names in (("model-size",), ("model-size", "steps", "upcycling", "resolution")):
+        assert families(planted(*names)) == ()  # all sizes saw as many images
+
+
+def test_a_run_of_two_studies_is_a_run_of_both():
+    """Seed 0 of `model-size` and `allocation` share roads, in whatever order they were recorded."""
+    records = [r for r in planted("allocation", "upcycling", "model-size") if r.seed == 0]
+    sparse = families(records, resamples=5)[-1]
+    assert [size.name for size in sparse.sizes] == list(NANO)
+    assert "after 3000 of" in sparse.recipe
+
+
+def test_effort_stays_below_what_was_asked(found):
+    dense = found["depth-32-dense"]
+    assert (10, 5) in dense.efforts and (20, 20) not in dense.efforts
+    best, _ = plan([dense], Goal(inference=1e13))
+    assert any(best.steps <= t and best.draws <= n for t, n in dense.efforts)
+    assert len(best.assumes) == (best.steps * best.draws > 1)

@@ -12,6 +12,8 @@ from lookharder.scaling.laws import Laws, hash_of
 from lookharder.scaling.record import Record, Records
 from lookharder.scaling.series import series_of
 from lookharder.study.fits import laws_told
+from lookharder.study.grid import Point, Study
+from lookharder.study.jobs import Graph, Job
 from lookharder.study.laptop import MICRO
 from lookharder.study.results import conclude
 from lookharder.study.studies import build
@@ -58,9 +60,19 @@ def planted(seed: int) -> list[Record]:
 
 def test_a_planted_law_comes_back(tmp_path: Path):
     records = Records(tmp_path / "records.jsonl")
+    points: dict[str, list[Point]] = {"model-size": [], "trade": [], "steps": []}
     for i, each in enumerate([*planted(0), record("trade", {"size": "n1"}, 9.0)]):
-        records.append(replace(each, run=f"{i}"))
-    studies = [build(name, MICRO) for name in ("model-size", "trade", "steps")]
+        job = Job(kind="evaluate", config={"i": i})
+        point = Point(study=each.study, claim="", job=job, place=each.point, seed=each.seed)
+        points[each.study].append(point)
+        records.append(replace(each, run=job.hash))
+    records.append(
+        record("model-size", {"size": "n1", "steps": 1, "members": 1}, 9.0)
+    )  # of another preset
+    studies = [
+        Study(name=n, question="", points=tuple(p), jobs=Graph(each.job for each in p))
+        for n, p in points.items()
+    ]
     path, table, page = conclude(studies, tmp_path, "micro")
     told = json.loads(path.read_text())
     assert told["studies"] == ["model-size", "trade"] and len(told["series"]) == 2

@@ -178,6 +178,7 @@ def test_a_job_that_kills_its_workers_fails(tmp_path: Path, monkeypatch: pytest.
         age(ledger, name, 61.0)
     assert ledger.take(name, "next") is None
     assert ledger.state(name) == "failed" and "3 workers died" in (ledger.error(name) or "")
+    assert (ledger.folder(name) / "failed.json").exists()  # where a scheduler looks
 
 
 def test_a_result_that_is_no_json_is_refused_and_the_lease_kept(tmp_path: Path):

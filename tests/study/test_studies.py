@@ -16,6 +16,7 @@ from lookharder.study.nano import NANO, recipe
 from lookharder.study.price import network_of, price
 from lookharder.study.results import collect, metrics
 from lookharder.study.studies import STUDIES, build
+from lookharder.study.worker import Stopped
 
 PAPER = ("model-size", "pretraining", "resolution", "upcycling", "steps", "draws", "schedule")
 
@@ -197,6 +198,29 @@ def test_only_and_dry_runs(tmp_path: Path, monkeypatch):
     ]
     with pytest.raises(InputError, match="--only"):
         go("model-size", tmp_path / "a", only="no such")
+
+
+def test_only_trains_nothing_for_what_records_answer(tmp_path: Path, monkeypatch):
+    given = pretend(monkeypatch)
+    _, _, records, _, _ = go("model-size", tmp_path / "a", only="*n1*")
+    known = Records.read(records.path)
+    given.clear()
+    go("model-size", tmp_path / "b", known=known, only="*n1*")
+    assert given == []
+    half = [record for record in known if record.task == "generation"]
+    go("model-size", tmp_path / "c", known=half, only="fine-tune n1*")
+    assert [title.split(",")[0] for title in given] == ["pre-train n1", "fine-tune n1 for depth"]
+
+
+def test_workers_that_end_too_soon_are_a_stop_not_an_end(tmp_path: Path, monkeypatch):
+    pretend(monkeypatch, broken="fine-tune n2")
+    publish = EXECUTORS["local"]
+    go("model-size", tmp_path / "a")  # what waits for a failure is not left
+    monkeypatch.setitem(
+        EXECUTORS, "local", lambda ledger, jobs, **how: publish(ledger, jobs[:3], **how)
+    )
+    with pytest.raises(Stopped, match="9 runs left"):
+        go("model-size", tmp_path / "b")
 
 
 def test_every_study_is_run_once_before_any_is_repeated(tmp_path: Path, laptop):

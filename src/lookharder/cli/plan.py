@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lookharder.gallery import Table
+    from lookharder.scaling.laws import Family, Size
     from lookharder.scaling.plan import Plan
 
 EPILOG = """One of: --training, --inference, both; or, for --answers images to be served, --total or --error.
@@ -65,11 +66,15 @@ def run_plan(args: argparse.Namespace) -> int:
     given = [text for text in (args.training, args.inference, args.total) if text is not None]
     if any("GPU" in text or "$" in text for text in given):
         print(f"assumed    {rates}")
-    if best.family.assumes:
-        print(f"assumed    {best.family.assumes}")
+    for said in best.assumes:
+        print(f"assumed    {said}")
     if args.explain:
-        note = "* outside what was measured. The best of each size, by error; T steps x N draws."
-        show(f"{best.family.task}, {best.family.metric}", _table(frontier, best), note)
+        note = "T steps, N draws; FLOPs of an answer, and of all; * outside what was measured."
+        have = {(p.family.name, p.size.name) for p in frontier}
+        out = [_name(f, s) for f in families for s in f.sizes if (f.name, s.name) not in have]
+        note += f" Not within the budget: {', '.join(out)}." if out else ""
+        title = f"{best.family.task}, {best.family.metric}: the best of each size"
+        show(title, _table(frontier, best), note)
     return 0
 
 
@@ -79,12 +84,14 @@ def _lines(plan: "Plan", answers: float | None) -> list[str]:
     lines = [
         f"network    {size.name}, {family.architecture}: {size.params / 1e6:.3g} M parameters, "
         f"{size.active_params / 1e6:.3g} M active, {family.resolution} px ({family.name})",
-        f"training   {plan.iterations} iterations of {family.batch} images, {plan.training:.3g} FLOPs",
+        f"training   {plan.iterations} iterations of {family.batch} images"
+        + (f" ({family.recipe})" if family.recipe else "")
+        + f", {plan.training:.3g} FLOPs",
         f"answering  {plan.steps} steps, {plan.draws} draws, {plan.inference:.3g} FLOPs an image",
     ]
     if answers is not None:
         lines.append(f"total      {plan.total:.3g} FLOPs with {answers:g} answers")
-    lines.append(f"expected   {family.metric} {plan.error:.4g} ({sure})")
+    lines.append(f"expected   {family.metric} {plan.error:.4g} ({sure}, for one training)")
     if plan.extrapolates:
         factors = {
             "training compute": plan.compute_beyond,
@@ -99,16 +106,28 @@ def _lines(plan: "Plan", answers: float | None) -> list[str]:
 def _table(plans: "tuple[Plan, ...]", best: "Plan") -> "Table":
     from lookharder.gallery import Table
 
-    columns = ("", "network", "iterations", "T x N", "error", "95 %")
+    columns = ("", "network", "iterations", "TxN", "answer", "total", "error", "95 %")
     rows = [
         (
             ">" if plan == best else "",
-            f"{plan.size.name} {plan.family.architecture} {plan.family.resolution}",
-            str(plan.iterations),
-            f"{plan.steps} x {plan.draws}",
-            f"{plan.error:.4g}" + "*" * plan.extrapolates,
-            "" if plan.low is None else f"{plan.low:.3g}..{plan.high:.3g}",
+            _name(plan.family, plan.size),
+            str(plan.iterations) if plan.iterations < 1e7 else _short(float(plan.iterations)),
+            f"{plan.steps}x{plan.draws}",
+            _short(plan.inference),
+            _short(plan.total),
+            f"{plan.error:.3g}" + "*" * plan.extrapolates,
+            "" if plan.low is None else f"{plan.low:.2g}..{plan.high:.2g}",
         )
         for plan in plans
     ]
     return Table(columns=columns, rows=rows)
+
+
+def _name(family: "Family", size: "Size") -> str:
+    """The network of a row, whose task the title says."""
+    return f"{size.name} {family.name.removeprefix(family.task + '-')}"
+
+
+def _short(value: float) -> str:
+    """Two digits: 5e12."""
+    return f"{value:.1e}".replace("e+0", "e").replace("e+", "e").replace(".0e", "e")

@@ -31,7 +31,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--only", metavar="GLOB", help="runs of such titles, and what they need")
     parser.add_argument(
-        "--retry", type=whole(0), default=0, metavar="N", help="tries of a failed run [%(default)s]"
+        "--retry",
+        type=whole(0),
+        default=0,
+        metavar="N",
+        help="how often a run that fails is tried again, in all [%(default)s]",
+    )
+    parser.add_argument(
+        "--slurm",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="of its array of workers, e.g. slurm_partition=gpu, gpus_per_node=8, timeout_min=600; repeatable",
     )
     parser.add_argument(
         "--records", type=Path, metavar="FILE", help="measurements that need not be made again"
@@ -43,10 +54,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run_study(args: argparse.Namespace) -> int:
     """`lookharder study`: a stop that was asked for exits with 75, and the same command resumes."""
     from lookharder.cli.printing import show
+    from lookharder.errors import InputError
     from lookharder.outputs import prepare
     from lookharder.study import command
     from lookharder.study.worker import STOPPED, Stopped
 
+    if args.slurm and args.executor != "slurm":
+        raise InputError("--slurm", " ".join(args.slurm), "nothing without --executor slurm")
+    parameters = dict(map(_parameter, args.slurm))
     known = command.known_records(args.records)
     if not args.dry_run:
         prepare(args.out)
@@ -66,9 +81,10 @@ def run_study(args: argparse.Namespace) -> int:
             workers=args.workers,
             retry=args.retry,
             say=lambda line: print(line, flush=True),
+            **({"parameters": parameters} if parameters else {}),
         )
     except Stopped as stopped:
-        print(f"stopped by {stopped}, runs are given back; the same command resumes")
+        print(f"stopped by {stopped}; the same command resumes")
         return STOPPED
     for title, error in failed.items():
         print(f"failed: {title}: {error}")
@@ -77,3 +93,13 @@ def run_study(args: argparse.Namespace) -> int:
     measured = command.measured(plan, records)
     print(f"{measured} of {len(plan.points)} points: {args.out / 'records.jsonl'}")
     return 1 if failed else 0
+
+
+def _parameter(text: str) -> tuple[str, int | str]:
+    """KEY=VALUE; a whole number is one."""
+    from lookharder.errors import InputError
+
+    key, found, value = text.partition("=")
+    if not (found and key.isidentifier() and value):
+        raise InputError("--slurm", repr(text), "KEY=VALUE")
+    return key, int(value) if value.isdecimal() else value

@@ -25,8 +25,8 @@ __all__ = ["CLAIMS", "Budgets", "Claim", "Finding", "findings", "markdown", "rep
 
 CONVENTIONS = (
     "Intervals are 95 %. Those of single measurements are bootstraps over pictures; those of laws resample "
-    "measurements and pictures; those of gains resample pictures, and seeds within whatever else two "
-    "measurements share.",
+    "measurements and pictures, networks as a whole where each was asked more than once; those of gains resample "
+    "pictures, and add what another seed would change, by the spread between seeds of all that is compared.",
     "A gain is the share of the error that is gone, 100 (1 - after / before). A claim of “better” holds where"
     f" the interval of the gain is above 0, one of “as good” where it is above -{MARGIN:g} %; it does not hold"
     " where the interval is below, and is undecided where that value lies inside. With one seed there is not "

@@ -46,7 +46,7 @@ def frontier_figure(budgets: Budgets) -> str:
         curves = []
         for i, size in enumerate(family.sizes):
             colour = plots.CYCLE[i % len(plots.CYCLE)]
-            sizes = np.full_like(at, size.active_params)
+            sizes = np.full_like(at, size.n)
             curve = np.asarray(law.predict(sizes, at / size.image_macs))
             curves.append(curve)
             axis.plot(at, curve, color=colour, lw=1.1, alpha=0.8)

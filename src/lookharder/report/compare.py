@@ -3,9 +3,15 @@
     gain = mean over strata of 100 (1 - after / before)        percent of the error that is gone; negative: it grew
 
 Two measurements are a pair where they agree in everything but what is compared: size, effort, seed. All seeds of what
-else they share (a size, say) are a stratum. The bootstrap resamples pictures, the same for all, as they are, and within
-each stratum seeds; deviations of seeds are widened by sqrt(n / (n - 1)), without which two or three would look surer
-than they are.
+else they share (a size, say) are a stratum. Pictures are resampled, the same for all. What another seed would change is
+estimated from all strata together, by the spread of the gain between seeds within each, and so counts where a stratum
+has one seed too:
+
+    spread² = Σ (gain of a seed - mean of its stratum)² / f       f = Σ (seeds of a stratum - 1)
+    gain*   = mean over strata of the gain on other pictures + spread sqrt(Σ 1 / seeds) / strata * t
+
+with t drawn from Student's distribution of f degrees, because a few seeds do not tell their own spread. Where no
+stratum has two seeds, the interval is over pictures alone.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -128,7 +134,7 @@ def gains(strata: Strata, seed: int = 0) -> tuple[float, np.ndarray] | None:
     """The gain, and those of resampled measurements, (RESAMPLES,); None as of `gain`."""
     rng = numpy_generator(seed, "gain")
     weights: dict[int, np.ndarray] = {}
-    means, draws = [], []
+    means, draws, deviations = [], [], []
     for found in strata.values():
         sides = [_values(records) for records in zip(*found, strict=True)]
         if any(side is None for side in sides):
@@ -136,17 +142,24 @@ def gains(strata: Strata, seed: int = 0) -> tuple[float, np.ndarray] | None:
         a, b = (side for side in sides if side is not None)  # (seeds, pictures)
         if a.shape != b.shape:
             return None
-        count, images = a.shape
+        images = a.shape[1]
         if images not in weights:
             even = np.full(images, 1 / images)
             weights[images] = rng.multinomial(images, even, RESAMPLES) / images  # (R, pictures)
-        chosen = rng.integers(count, size=(RESAMPLES, count))  # (R, seeds)
-        before, after = (_resampled(side, weights[images], chosen) for side in (a, b))
+        before, after = (weights[images] @ side.mean(0) for side in (a, b))
         means.append(100 * (1 - b.mean() / a.mean()))
         draws.append(100 * (1 - after / before))
+        of_seeds = 100 * (1 - b.mean(1) / a.mean(1))
+        deviations.append(of_seeds - of_seeds.mean())
     if not means:
         return None
-    return float(np.mean(means)), np.mean(draws, axis=0)
+    again = np.mean(draws, axis=0)
+    counts = np.array([len(each) for each in deviations])
+    if (free := int((counts - 1).sum())) > 0:
+        spread = np.sqrt((np.concatenate(deviations) ** 2).sum() / free)
+        wide = spread * np.sqrt((1 / counts).sum()) / len(counts)
+        again = again + wide * rng.standard_t(free, RESAMPLES)
+    return float(np.mean(means)), again
 
 
 def _values(records: Sequence[Record]) -> np.ndarray | None:
@@ -155,15 +168,6 @@ def _values(records: Sequence[Record]) -> np.ndarray | None:
     if len(kept) < len(rows) or len({len(row) for row in kept}) != 1:
         return None
     return np.array(kept, np.float64)
-
-
-def _resampled(values: np.ndarray, weights: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Means (R,) of values (seeds, pictures)."""
-    by_seed = weights @ values.T  # (R, seeds)
-    centre, count = by_seed.mean(1), values.shape[0]
-    widened = (count / (count - 1)) ** 0.5 if count > 1 else 1.0
-    deviation = np.take_along_axis(by_seed, chosen, 1).mean(1) - centre
-    return np.asarray(centre + widened * deviation)
 
 
 def described(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:

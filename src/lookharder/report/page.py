@@ -148,8 +148,9 @@ def section(
     law_figures = []
     for each in series:
         if (svg := plots.law_figure(each, shown)) is not None:
-            said = f"{capital(_series_words(each))}, with its law and residuals. "
-            said += "Hollow: held out, and foretold (diamond) from the others."
+            said = f"{capital(_series_words(each))}, with its law and residuals."
+            if each.law is not None and each.law.held_out is not None:
+                said += " Hollow: held out, and foretold (diamond) from the others."
             law_figures.append(numbers.figure(svg, f"law of {_series_words(each)}", said, how))
     if records and series and not law_figures:
         notes.append("No law yet: too few places on the axis.")
@@ -269,18 +270,23 @@ def _law_row(series: Series) -> list[str]:
         "" if held is None else f"{100 * held.error:+.1f} %",
         "" if held is None else f"{100 * held.baseline_error:+.1f} %",
         _parameter(bare, "exponent"),
-        "" if printed is None else f"{number(printed.exponents[0])}, {printed.claim}",
+        "" if printed is None else _printed_words(series, printed),
     ]
 
 
 def _parameter(law: Law | None, name: str) -> str:
     if law is None:
         return ""
-    value = number(law.offset if name == "offset" else law.exponent)
+    value = law.offset if name == "offset" else law.exponent
     if not law.samples:
-        return value
+        return number(value)
     low, high = law.interval(name)
-    return f"{value} [{number(low)}, {number(high)}]"
+    return f"{number(value)} [{number(low)}, {number(high)}]"
+
+
+def _printed_words(series: Series, printed: Published) -> str:
+    said = f"{number(printed.exponents[0])}, {printed.claim}"
+    return said if series.variable == "train_macs" else f"{said}, over compute and three sizes"
 
 
 def _printed(series: Series) -> Published | None:

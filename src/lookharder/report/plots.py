@@ -47,7 +47,8 @@ def curves(records: Sequence[Record], part: Part) -> str:
     def draw(figure: Any) -> None:
         axis = figure.subplots()
         for i, (name, members) in enumerate(lines.items()):
-            colour, mark = CYCLE[i % len(CYCLE)], MARKS[i % len(MARKS)]
+            colour = CYCLE[i % len(CYCLE)]
+            mark = MARKS[(i + i // len(CYCLE)) % len(MARKS)]  # beyond the colours, other pairs
             by_x: dict[float, list[Record]] = {}
             for record in members:
                 value = at(record, part.x)

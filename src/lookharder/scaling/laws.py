@@ -30,7 +30,8 @@ class Size:
     Attributes:
         name: what a recipe calls it.
         params: parameters held.
-        active_params: parameters in use for one token; what the law calls its size.
+        active_params: parameters in use for one token.
+        law_params: what the law calls its size; None = `active_params`.
         macs: multiply-adds of one forward of one image at the family's resolution.
         train_macs: likewise on average over its training, where that is not all at this resolution.
         start_macs: spent on what its training begins from, e.g. the dense model of an upcycled one.
@@ -41,9 +42,15 @@ class Size:
     params: int
     active_params: int
     macs: float
+    law_params: int | None = None
     train_macs: float | None = None
     start_macs: float = 0.0
     start_images: float = 0.0
+
+    @property
+    def n(self) -> float:
+        """Size as the law knows it."""
+        return float(self.active_params if self.law_params is None else self.law_params)
 
     @property
     def image_macs(self) -> float:
@@ -67,6 +74,8 @@ class Family:
         effort: error by "steps", "draws" or both; None where they were not varied.
         steps: of the training law's measurements.
         draws: of the training law's measurements.
+        efforts: all pairs of steps and draws that were measured; none, and any within the effort law's range will do.
+        recipe: how a training is spent, in words.
         largest_train_macs: of any measured training.
         assumes: what its laws take for granted; empty where they were fitted to its own measurements.
     """
@@ -82,6 +91,8 @@ class Family:
     effort: Law | None = None
     steps: int = 1
     draws: int = 1
+    efforts: tuple[tuple[int, int], ...] = ()
+    recipe: str = ""
     largest_train_macs: float
     assumes: str = ""
 

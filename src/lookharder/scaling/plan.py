@@ -10,8 +10,9 @@
 (D without the images that the start has seen, which count for the error alone.)
 
 Sizes are those of the table, so that a plan can be trained. A budget is a limit, not a wish to spend: among plans
-within 1 % of the least error, the one whose answers cost least is taken. Steps and draws stay in the range where they
-were measured; size and images may leave it, and then the plan says by how much. Encoding and decoding are not counted.
+within 1 % of the least error, the one whose answers cost least is taken, unless answers are in the budget themselves.
+Steps and draws stay below a pair that was measured; size and images may leave what was measured, and then the plan says
+by how much. Encoding and decoding are not counted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from lookharder.scaling.law import Law
 from lookharder.scaling.laws import Family, Size
 
 WORTH = 0.01  # of the error: less than this is not worth dearer answers
+FAR = 1000  # times the images of any measurement: an error that needs more is not to be had
 EFFORTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 50, 64, 100, 128, 200, 250, 500, 1000)
 
 
@@ -75,8 +77,9 @@ class Plan:
         images: seen in training, those before its start included.
         steps: of denoising.
         draws: that are merged.
+        effort: factor by which steps and draws change the error of the law's own measurements.
         error: expected.
-        low: lower end of its 95 % interval; None where the law has no samples.
+        low: lower end of the 95 % interval for the error of one such training; None where the law has no samples.
         high: upper end.
         training: FLOPs, those of what it starts from included.
         inference: FLOPs of one answer.
@@ -91,6 +94,7 @@ class Plan:
     images: float
     steps: int
     draws: int
+    effort: float
     error: float
     low: float | None
     high: float | None
@@ -107,13 +111,25 @@ class Plan:
         return round((self.images - self.size.start_images) / self.family.batch)
 
     @property
+    def assumes(self) -> tuple[str, ...]:
+        """What is taken for granted."""
+        family = self.family
+        said = [family.assumes] if family.assumes else []
+        if (self.steps, self.draws) != (family.steps, family.draws):
+            said.append(
+                "that steps and draws change this network's error as they do, on average, that of the networks that "
+                f"were asked with several: x {self.effort:.3f}"
+            )
+        return tuple(said)
+
+    @property
     def extrapolates(self) -> bool:
         """Whether anything lies outside what was measured, by more than rounding."""
         return max(self.params_beyond, self.images_beyond, self.compute_beyond) > 1.001
 
 
 def plan(families: Sequence[Family], goal: Goal) -> tuple[Plan, tuple[Plan, ...]]:
-    """The best plan, and the best of each family and size by rising error.
+    """The best plan, and the best of each family and size by rising error; for a given error by rising total.
 
     Args:
         families: of one task and metric.
@@ -124,14 +140,20 @@ def plan(families: Sequence[Family], goal: Goal) -> tuple[Plan, tuple[Plan, ...]
     """
     if len(kinds := {(family.task, family.metric) for family in families}) != 1:
         raise InputError("families", sorted(kinds), "those of one task and metric")
-    choices: list[Plan] = []
+    options: dict[tuple[str, str], list[Plan]] = {}
     for family in families:
         efforts = {(t, n): _effort(family, t, n) for t, n in _efforts(family, goal)}
-        options = (list(_options(family, size, goal, efforts)) for size in family.sizes)
-        choices += [_with_interval(_best(here, goal)) for here in options if here]
-    if not choices:
+        for size in family.sizes:
+            if here := list(_options(family, size, goal, efforts)):
+                options[family.name, size.name] = here
+    if not options:
         raise InputError("budget", _words(goal), _least(families, goal))
-    return _best(choices, goal), tuple(sorted(choices, key=lambda p: p.error))
+    best = _best([option for here in options.values() for option in here], goal)
+    chosen = {name: _best(here, goal) for name, here in options.items()}
+    chosen[best.family.name, best.size.name] = best
+    shown = [_with_interval(each) for each in chosen.values()]
+    shown.sort(key=lambda p: p.error if goal.error is None else p.total)
+    return _with_interval(best), tuple(shown)
 
 
 def _best(options: Sequence[Plan], goal: Goal) -> Plan:
@@ -163,7 +185,7 @@ def _options(
             images = family.training.largest[1]
         if seen + family.batch <= images < np.inf:
             training = start + image * (images - seen)
-            law, active = family.training, float(size.active_params)
+            law, active = family.training, size.n
             (least_n, least_d), (most_n, most_d) = law.smallest, law.largest
             yield Plan(
                 family=family,
@@ -171,6 +193,7 @@ def _options(
                 images=float(images),
                 steps=steps,
                 draws=draws,
+                effort=factor,
                 error=float(law.predict(active, images)) * factor,
                 low=None,
                 high=None,
@@ -188,7 +211,7 @@ def _with_interval(plan: Plan) -> Plan:
     if not law.samples:
         return plan
     factors = _factors(plan.family, plan.steps, plan.draws, len(law.samples))
-    errors = law.sampled(float(plan.size.active_params), plan.images) * factors
+    errors = law.sampled(plan.size.n, plan.images, measurement=True) * factors
     low, high = np.quantile(errors, [0.025, 0.975])
     return replace(plan, low=float(low), high=float(high))
 
@@ -206,7 +229,9 @@ def _efforts(family: Family, goal: Goal) -> list[tuple[int, int]]:
         low, high = ranges[name]
         return sorted({e for e in (*EFFORTS, fixed) if low <= e <= high})
 
-    return [(t, n) for t in among("steps", family.steps) for n in among("draws", family.draws)]
+    steps, draws = among("steps", family.steps), among("draws", family.draws)
+    known = family.efforts or ((steps[-1], draws[-1]),)
+    return [(t, n) for t in steps for n in draws if any(t <= T and n <= N for T, N in known)]
 
 
 def _at(law: Law, steps: int, draws: int) -> tuple[float, ...]:
@@ -232,14 +257,21 @@ def _factors(family: Family, steps: int, draws: int, count: int) -> np.ndarray:
 
 
 def _images_for(family: Family, size: Size, error: float) -> float:
-    """The images at which a size reaches an error, by B D^-b = error - E - A N^-a; infinite where it never does."""
+    """The images at which a size reaches an error, by B D^-b = error - E - A N^-a; infinite where they are too many."""
     law = family.training
-    (log_a, log_b), (a, b) = law.log_coefficients, law.exponents
-    left = error - law.offset - np.exp(log_a - a * np.log(size.active_params))
+    left, b = error - _floor(family, size), law.exponents[1]
     if left <= 0 or b <= 0:
         return float("inf")
-    log_images = (log_b - np.log(left)) / b
-    return float(max(np.exp(min(log_images, 700.0)), size.start_images + family.batch))
+    log_images = (law.log_coefficients[1] - np.log(left)) / b
+    if log_images > np.log(FAR * law.largest[1]):
+        return float("inf")
+    return float(max(np.exp(log_images), size.start_images + family.batch))
+
+
+def _floor(family: Family, size: Size) -> float:
+    """The error of a size after any number of images, E + A N^-a."""
+    law = family.training
+    return law.offset + float(np.exp(law.log_coefficients[0] - law.exponents[0] * np.log(size.n)))
 
 
 def _words(goal: Goal) -> str:
@@ -250,12 +282,13 @@ def _least(families: Sequence[Family], goal: Goal) -> str:
     """What would do, for the error's message."""
     pairs = [(f, s) for f in families for s in f.sizes]
     if goal.error is not None:
+        far = {f.name: FAR * f.training.largest[1] for f in families}
         best = min(
-            float(f.training.offset) * _effort(f, t, n)
-            for f in families
+            float(f.training.predict(s.n, far[f.name])) * _effort(f, t, n)
+            for f, s in pairs
             for t, n in _efforts(f, goal)
         )
-        return f"an error that some size reaches; the laws' offset is {best:.3g}"
+        return f"more than {best:.3g}, which {FAR} times the images of any measurement would reach"
     train = min(2 * (s.start_macs + s.image_macs * f.batch) for f, s in pairs)
     answer = min(2 * s.macs * t * n for f, s in pairs for t, n in _efforts(f, goal))
     return f"{train:.2g} FLOPs of training and {answer:.2g} an answer, or more"

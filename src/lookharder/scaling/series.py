@@ -2,7 +2,10 @@
 
     records of a study ─► series ─► law (E + A x^-a) and bare (A x^-a)
 
-A study has one axis. Records that agree in all else are one series; each series of enough places gets its laws.
+A study has one axis. Records that agree in all else are one series; each series of enough places gets its laws. A
+network that was asked with several steps or draws is a group of points that its seed sets apart together. A network
+that was not pre-trained is no point of the law of pre-training.
+
 Studies that compare kinds of things (schedules, one network against three) have no axis and no series.
 """
 
@@ -68,7 +71,7 @@ def series_of(study: str, records: Sequence[Record]) -> list[Series]:
     variable, along = AXES[study]
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
-        if record.study == study:
+        if record.study == study and record.point.get("pretrain_iterations") != 0:
             fixed = sorted((k, v) for k, v in record.point.items() if k not in along)
             groups.setdefault((record.task, record.metric, *fixed), []).append(record)
     return [
@@ -101,6 +104,7 @@ def _fit(variable: str, records: Sequence[Record], offset: bool) -> Law | None:
             offset,
             variable=variable,
             per_image=shared if whole else None,
+            groups=None if variable == "train_macs" else [r.seed for r in records],
         )
     except InputError:  # too few places for so many unknowns
         return None

@@ -7,10 +7,11 @@ OUT/claims.md        what became of the paper's claims
 OUT/report.html      all of it, to be read
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from lookharder.errors import InputError
 from lookharder.gallery import Table
@@ -23,8 +24,9 @@ from lookharder.study.ledger import Ledger, State
 from lookharder.study.paper import STUDIES as PAPER
 from lookharder.study.paper import build_paper
 from lookharder.study.price import price
-from lookharder.study.results import carry, collect, conclude
+from lookharder.study.results import answers, carry, collect, conclude
 from lookharder.study.studies import STUDIES, build
+from lookharder.study.worker import Stopped
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,15 +83,15 @@ def plan(
         InputError: no title matches.
     """
     points = sorted((p for study in studies for p in study.points), key=lambda point: point.seed)
-    wanted = [point.job for point in points]
-    jobs = Graph([*wanted, *(job for study in studies for job in study.jobs)])
+    every = (job for study in studies for job in study.jobs)
+    jobs = Graph([*(point.job for point in points), *every])
+    names = dict.fromkeys(point.job.hash for point in points)
+    left = [name for name in names if name not in answered and ledger.state(name) != "done"]
     if only is not None:
-        wanted = [job for job in jobs if fnmatch(job.title, only)]
-        if not wanted:
-            raise InputError(
-                "--only", repr(only), f"a pattern of {sorted({j.title for j in jobs})}"
-            )
-    left = [j.hash for j in wanted if j.hash not in answered and ledger.state(j.hash) != "done"]
+        titles = {job.title for job in jobs}
+        if not any(fnmatch(title, only) for title in titles):
+            raise InputError("--only", repr(only), f"a pattern of {sorted(titles)}")
+        left = [job.hash for job in jobs.closure(left) if fnmatch(job.title, only)]
     needed = [job.hash for job in jobs.closure(left)]
     todo = tuple(name for name in needed if ledger.state(name) != "done")
     return Plan(studies=tuple(studies), jobs=jobs, todo=todo, answered=answered)
@@ -144,6 +146,7 @@ def execute(
     workers: int,
     retry: int,
     say: Callable[[str], object],
+    **options: Any,
 ) -> dict[str, str]:
     """Do what is left, writing records as they come.
 
@@ -155,9 +158,13 @@ def execute(
         workers: processes, or tasks of the cluster's array.
         retry: how often a job that failed is tried again.
         say: gets a line for every job that ends.
+        options: of that executor alone.
 
     Returns:
         The title and error of every job that failed.
+
+    Raises:
+        Stopped: jobs are left that no failure keeps from being done.
     """
     for name in plan.todo:
         ledger.plan(plan.jobs[name])
@@ -175,12 +182,24 @@ def execute(
         say(f"{ended}/{len(plan.todo)} {state} {name[:8]} {job.title}{took}")
 
     if plan.todo:
-        EXECUTORS[executor](ledger, plan.todo, workers=workers, retry=retry, watch=watch)
+        EXECUTORS[executor](ledger, plan.todo, workers=workers, retry=retry, watch=watch, **options)
+    states = {name: ledger.state(name) for name in plan.todo}
+    if left := _left(plan, states):
+        raise Stopped(f"the end of its workers, with {len(left)} runs left")
     return {
         f"{name[:8]} {plan.jobs[name].title}": (ledger.error(name) or "").strip().splitlines()[-1]
-        for name in plan.todo
-        if ledger.state(name) == "failed"
+        for name, state in states.items()
+        if state == "failed"
     }
+
+
+def _left(plan: Plan, states: Mapping[str, State]) -> list[str]:
+    """What is neither done nor failed, nor waits for a job that failed."""
+    hopeless: set[str] = set()
+    for name in plan.todo:  # each after its needs
+        if states[name] == "failed" or hopeless.intersection(plan.jobs[name].needs):
+            hopeless.add(name)
+    return [name for name in plan.todo if states[name] != "done" and name not in hopeless]
 
 
 def known_records(path: Path | None) -> list[Record]:
@@ -196,12 +215,10 @@ def prepared(
     ledger, records = Ledger(out), Records(out / "records.jsonl")
     points = [point for study in studies for point in study.points]
     known = [*known, *(Records.read(records.path) if records.path.exists() else [])]
-    if dry:
-        answered = {p.job.hash for p in points} & {record.run for record in known}
-    else:
+    if not dry:
         collect(points, ledger, records)
-        answered = carry(points, known, records)
-    return plan(studies, ledger, frozenset(answered), only), ledger, records
+        carry(points, known, records)
+    return plan(studies, ledger, answers(points, known), only), ledger, records
 
 
 def measured(plan: Plan, records: Records) -> int:

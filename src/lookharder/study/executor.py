@@ -14,7 +14,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -25,6 +25,7 @@ from lookharder.study.worker import Orders, Stopped
 
 STAGES = "lookharder.study.stages:STAGES"
 Watch = Callable[[str, State], object]
+PATIENCE = 60.0  # seconds in which a worker that was asked to stop saves what it does
 
 
 def cores() -> int:
@@ -53,7 +54,7 @@ def local(
 
     Raises:
         Stopped: by a signal; the workers have given their jobs back.
-        RuntimeError: workers die without doing anything.
+        ChildProcessError: workers die without doing anything.
     """
     orders = Orders(
         root=str(ledger.root.absolute()),
@@ -66,7 +67,7 @@ def local(
     threads = str(max(1, cores() // workers))
     limits = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     patience = 3 * workers  # deaths in a row without a lease: then it is not a job that kills them
-    with _orders(ledger, orders) as path, _signals():
+    with _orders(ledger, orders) as path, _signals("runs are given back"):
         command = [sys.executable, "-m", "lookharder.study.worker", str(path)]
 
         def start() -> subprocess.Popen[bytes]:
@@ -86,7 +87,7 @@ def local(
                         leases, deaths = now, 1 if now > leases else deaths + 1
                         if deaths > patience:
                             log = path.parent / "workers.log"
-                            raise RuntimeError(f"workers die before they take a job: {log}")
+                            raise ChildProcessError(f"workers die before they take a job: {log}")
                         crew[i] = start()
                 began = time.perf_counter()
                 _tell(ledger, jobs, told, watch)
@@ -138,12 +139,14 @@ def slurm(
     path = ledger.root / "orders" / f"{uuid.uuid4().hex}.json"  # stays: a task may start tomorrow
     orders.write(path)
     executor = submitit.AutoExecutor(folder=ledger.root / "slurm", cluster=cluster)
-    executor.update_parameters(name="lookharder-study", timeout_min=1440, **(parameters or {}))
+    executor.update_parameters(
+        **{"name": "lookharder-study", "timeout_min": 1440, **(parameters or {})}
+    )
     command = [sys.executable, "-m", "lookharder.study.worker", str(path.absolute())]
     with executor.batch():
         tasks = [executor.submit(submitit.helpers.CommandFunction(command)) for _ in range(workers)]
     told: dict[str, State] = {}
-    with _signals():
+    with _signals("its array of workers goes on"):
         while not all(task.done() for task in tasks):
             _tell(ledger, jobs, told, watch)
             time.sleep(1.0)
@@ -169,12 +172,13 @@ def _entries(ledger: Ledger, jobs: Sequence[str]) -> int:
 
 
 def _dismiss(crew: list[subprocess.Popen[bytes]]) -> None:
-    """Ask all workers to give their jobs back, and wait."""
-    for worker in crew:
-        if worker.poll() is None:
+    """Ask all workers to give their jobs back, and wait; again where the wish came as a training ended."""
+    while left := [worker for worker in crew if worker.poll() is None]:
+        for worker in left:
             worker.terminate()
-    for worker in crew:
-        worker.wait()
+        for worker in left:
+            with suppress(subprocess.TimeoutExpired):
+                worker.wait(PATIENCE)
 
 
 @contextmanager
@@ -188,14 +192,15 @@ def _orders(ledger: Ledger, orders: Orders) -> Iterator[Path]:
 
 
 @contextmanager
-def _signals() -> Iterator[None]:
-    """SIGTERM raises `Stopped` in the scheduler, as Ctrl-C raises KeyboardInterrupt."""
+def _signals(then: str) -> Iterator[None]:
+    """SIGTERM and Ctrl-C raise `Stopped` in the scheduler, with what becomes of the runs."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
-        raise Stopped(signal.Signals(number).name)
+        raise Stopped(f"{signal.Signals(number).name}, {then}")
 
-    former = signal.signal(signal.SIGTERM, stop)
+    former = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)

@@ -42,7 +42,8 @@ def families(records: Iterable[Record], resamples: int = 1000) -> tuple[Family, 
     """
     ours = _nano(records)
     roads = roads_of(ours)
-    if len({(r.active_params, r.train_images) for r in roads}) < PLACES:
+    places = {(r.active_params, r.train_images) for r in roads}
+    if len(places) < PLACES or min(len(set(values)) for values in zip(*places, strict=True)) < 3:
         return ()
     training = fit_law(
         {
@@ -53,6 +54,7 @@ def families(records: Iterable[Record], resamples: int = 1000) -> tuple[Family, 
         per_image=_pictures(roads),
         resamples=resamples,
     )
+    effort, efforts = _efforts(ours, resamples)
     dense = Family(
         name=f"{TASK}-{SIDE}-dense",
         task=TASK,
@@ -62,11 +64,13 @@ def families(records: Iterable[Record], resamples: int = 1000) -> tuple[Family, 
         batch=BATCH,
         sizes=tuple(_size(name, SIDE) for name in NANO),
         training=training,
-        effort=_efforts(ours, resamples),
+        effort=effort,
+        efforts=efforts,
+        recipe="half generative pre-training, half fine-tuning",
         largest_train_macs=max(r.train_macs for r in roads),
     )
     others = [_at_side(dense, ours, side) for side in _sides(ours)]
-    return (dense, *(f for f in (*others, _upcycled(dense, ours, roads)) if f is not None))
+    return (dense, *(f for f in (*others, _upcycled(dense, ours)) if f is not None))
 
 
 def roads_of(records: Iterable[Record]) -> list[Record]:
@@ -93,35 +97,40 @@ def _at_side(dense: Family, records: Sequence[Record], side: int) -> Family | No
         resolution=side,
         sizes=tuple(_size(name, side) for name in NANO),
         training=_times(dense.training, found),
+        recipe=f"half generative pre-training at {SIDE} px, half fine-tuning at {side} px",
+        largest_train_macs=max(r.train_macs for r in here if r.point["resolution"] == side),
         assumes=f"that {side} pixels change the error of {SIDE} everywhere as they do for "
-        f"{', '.join(at)}: x {1 - found[0] / 100:.3f}",
+        f"{', '.join(at)} on scenes of {max(_sides(here))} pixels: x {1 - found[0] / 100:.3f}",
     )
 
 
-def _upcycled(dense: Family, records: Sequence[Record], roads: Sequence[Record]) -> Family | None:
+def _upcycled(dense: Family, records: Sequence[Record]) -> Family | None:
     """Experts on top of the dense roads of `model-size`, which all sizes went."""
     here = [r for r in records if r.study == "upcycling"]
     before = settled({"experts": 1, "more_iterations": MOST}, here)
     found = gains(pairs(here, before, {"experts": EXPERTS, "active": ACTIVE})) if before else None
-    whole = {str(r.point["size"]): r for r in roads if r.study == "model-size"}
+    whole = {str(r.point["size"]): r for r in records if r.study == "model-size"}
     if found is None or not whole:
         return None
     at = sorted({str(r.point["size"]) for r in here if r.point["experts"] == EXPERTS})
     sizes = tuple(
         replace(
             _size(name, SIDE, MoEConfig(experts=EXPERTS, active=ACTIVE, expert="gelu")),
-            active_params=_size(name, SIDE).active_params,  # the law's size is the dense one's
+            law_params=_size(name, SIDE).active_params,
             start_macs=start.train_macs,
             start_images=float(start.train_images or 0),
         )
         for name, start in whole.items()
     )
+    after = next(iter(whole.values())).train_images or 0
     return replace(
         dense,
         name=f"{TASK}-{SIDE}-{EXPERTS}e{ACTIVE}a",
         architecture=f"upcycled to {EXPERTS}E{ACTIVE}A",
         sizes=sizes,
         training=_times(dense.training, found),
+        recipe=f"with experts, after {after // BATCH} of the dense network that the FLOPs include",
+        largest_train_macs=max(r.train_macs for r in here if r.point["experts"] == EXPERTS),
         assumes=f"that experts change the error of the dense network trained as long everywhere as they do for "
         f"{', '.join(at)} after {before['more_iterations']} iterations: x {1 - found[0] / 100:.3f}",
     )
@@ -129,20 +138,27 @@ def _upcycled(dense: Family, records: Sequence[Record], roads: Sequence[Record])
 
 def _times(law: Law, found: tuple[float, np.ndarray]) -> Law:
     gain, again = found
-    return law.scaled(1 - gain / 100, [float(1 - g / 100) for g in again])
+    return law.scaled(1 - gain / 100, [max(1 - float(g) / 100, 0.01) for g in again])
 
 
-def _efforts(records: Sequence[Record], resamples: int) -> Law | None:
-    """By what factor steps and draws change the error of one step and one draw; None where too few were asked."""
+def _efforts(
+    records: Sequence[Record], resamples: int
+) -> tuple[Law | None, tuple[tuple[int, int], ...]]:
+    """By what factor steps and draws change the error of one and one, and which were asked; None where too few were."""
     asked = _once(r for r in records if r.study in ASKED)
     alone = {_model(r): r.value for r in asked if _effort(r) == (1, 1)}
     known = [r for r in asked if _model(r) in alone]
     steps, draws = zip(*map(_effort, known), strict=True) if known else ((), ())
     if min(len(set(steps)), len(set(draws))) < 3:
-        return None
-    ratios = [r.value / alone[_model(r)] for r in known]
-    variables = {"steps": steps, "draws": draws}
-    return fit_law(variables, ratios, resamples=resamples, hold_out=False)
+        return None, ()
+    law = fit_law(
+        {"steps": steps, "draws": draws},
+        [r.value / alone[_model(r)] for r in known],
+        groups=[_model(r) for r in known],
+        resamples=resamples,
+        hold_out=False,
+    )
+    return law, tuple(sorted(set(map(_effort, known))))
 
 
 def _size(name: str, side: int, moe: MoEConfig | None = None) -> Size:
@@ -172,8 +188,11 @@ def _sides(records: Sequence[Record]) -> list[int]:
 
 
 def _once(records: Iterable[Record]) -> list[Record]:
-    """Each run once, whatever studies it is filed under."""
-    return list({record.run: record for record in records}.values())
+    """Each run once, under the first of its studies."""
+    found: dict[str, Record] = {}
+    for record in records:
+        found.setdefault(record.run, record)
+    return list(found.values())
 
 
 def _model(record: Record) -> tuple[Any, ...]:

@@ -118,7 +118,8 @@ class Ledger:
                 deaths = _deaths(log)
                 if deaths >= DEATHS * (1 + retry):
                     said = {"error": f"{deaths} workers died on it", **_attempts(log)}
-                    self._append(name, len(log), {"state": "failed", "owner": owner, **said})
+                    if self._append(name, len(log), {"state": "failed", "owner": owner, **said}):
+                        self._show(name, self._path(name, len(log)), "failed.json")
                     return None
             if not _link(aside, self._path(name, len(log))):
                 return None

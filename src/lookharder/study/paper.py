@@ -127,7 +127,8 @@ def spacing(bench: PaperBench) -> None:
     for where in ("leading", "trailing"):
         for count in NOTHING.steps:
             how: dict[str, Any] = {"steps": count, "members": 1, "spacing": where}
-            bench.measure(bench.figure3("a4"), "spacing", {"spacing": where}, **how)
+            place: Place = {"prediction": "eps", "spacing": where}
+            bench.measure(bench.figure3("a4"), "spacing", place, **how)
 
 
 def trade(bench: PaperBench) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from lookharder.errors import InputError
 from lookharder.files import atomic
-from lookharder.report import Budgets, findings, markdown, report
+from lookharder.report import Budgets, findings, markdown, plots, report
 from lookharder.scaling.laws import Laws, hash_of
 from lookharder.scaling.record import Record, Records
 from lookharder.scaling.series import series_of
@@ -82,21 +82,25 @@ def collect(points: Iterable[Point], ledger: Ledger, records: Records) -> int:
     return new
 
 
-def carry(points: Iterable[Point], known: Iterable[Record], records: Records) -> set[str]:
-    """Append what is known of the points, filed under their study and place; hashes of the jobs that this answers."""
-    by_job: dict[str, dict[str, Record]] = {}
-    for record in known:
-        by_job.setdefault(record.run, {})[record.metric] = record
-    answered = set()
+def answers(points: Iterable[Point], known: Iterable[Record]) -> frozenset[str]:
+    """Hashes of the jobs of these points that need not be done: every metric is known."""
+    have = {(record.run, record.metric) for record in known}
+    return frozenset(
+        point.job.hash
+        for point in points
+        if all((point.job.hash, metric) in have for metric in metrics(point))
+    )
+
+
+def carry(points: Sequence[Point], known: Sequence[Record], records: Records) -> None:
+    """Append what is known of the points, filed under their study and place."""
+    by_job = {(record.run, record.metric): record for record in known}
+    answered = answers(points, known)
     for point in points:
-        found = by_job.get(point.job.hash, {})
-        if not set(metrics(point)) <= set(found):
-            continue
-        answered.add(point.job.hash)
-        for metric in metrics(point):
-            there = replace(found[metric], study=point.study, claim=point.claim, seed=point.seed)
+        for metric in metrics(point) if point.job.hash in answered else ():
+            found = by_job[point.job.hash, metric]
+            there = replace(found, study=point.study, claim=point.claim, seed=point.seed)
             records.append(replace(there, point=dict(point.place)))
-    return answered
 
 
 def conclude(
@@ -114,7 +118,11 @@ def conclude(
         InputError: nothing is measured yet.
     """
     path = out / "records.jsonl"
-    records = Records.read(path) if path.exists() else []
+    every = Records.read(path) if path.exists() else []
+    asked = {(point.study, point.job.hash) for study in studies for point in study.points}
+    records = [record for record in every if (record.study, record.run) in asked]
+    if other := len(every) - len(records):
+        log.warning("%s: %d records are of no point of this preset, and left out", path, other)
     shown = [study for study in studies if any(r.study == study.name for r in records)]
     if not shown:
         raise InputError("records", f"{path}, with nothing of these studies", "measurements")
@@ -132,19 +140,22 @@ def conclude(
     ).write(laws)
     with atomic(table) as aside:
         aside.write_text(markdown(found), encoding="utf-8")
+    page = report_to or out / "report.html"
     try:
-        page = report(
-            records,
-            series,
-            report_to or out / "report.html",
-            studies=names,
-            questions={study.name: study.question for study in shown},
-            planned={study.name: len(study.points) for study in shown},
-            root=out,
-            preset=preset,
-            budgets=Budgets(families=known, measured=roads_of(records)) if known else None,
-        )
+        plots.check()
     except InputError as error:  # no matplotlib: the laws are there all the same
         log.warning("no report: %s", error)
+        page.unlink(missing_ok=True)  # of other laws
         return [laws, table]
+    report(
+        records,
+        series,
+        page,
+        studies=names,
+        questions={study.name: study.question for study in shown},
+        planned={study.name: len(study.points) for study in shown},
+        root=out,
+        preset=preset,
+        budgets=Budgets(families=known, measured=roads_of(records)) if known else None,
+    )
     return [laws, table, page]

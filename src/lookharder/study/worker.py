@@ -28,6 +28,12 @@ from lookharder.study.ledger import Lease, Ledger
 Stage = Callable[[Path, Mapping[str, Any], Sequence[Path]], Mapping[str, Any]]
 
 STOPPED = os.EX_TEMPFAIL  # 75, as of `lookharder train`
+SIGNALS = (
+    signal.SIGTERM,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGINT,
+)  # USR1, 2: a cluster's early warning
 
 
 class Stopped(BaseException):
@@ -173,7 +179,7 @@ def _leave() -> NoReturn:
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    for each in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+    for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)  # once is enough: the job is being given back
     raise Stopped(signal.Signals(number).name)
 
@@ -190,7 +196,7 @@ def main(path: str) -> int:
     orders = Orders.read(Path(path))
     if orders.parent is not None:
         threading.Thread(target=_follow, args=(orders.parent,), daemon=True).start()
-    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+    for number in SIGNALS:
         signal.signal(number, _stop)
     module, _, table = orders.stages.partition(":")
     try:
@@ -202,4 +208,8 @@ def main(path: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    from lookharder.study import (
+        worker,
+    )  # the module that stages know: this one's `Stopped` is not theirs
+
+    sys.exit(worker.main(sys.argv[1]))

@@ -1,6 +1,6 @@
 """Where a run happens and when it ends: the device, the wish to stop, the speed.
 
-A run is asked to stop by a signal: SIGTERM (a scheduler's), SIGUSR1 (its early warning) or SIGINT
+A run is asked to stop by a signal: SIGTERM (a scheduler's), SIGUSR1 or 2 (its early warning) or SIGINT
 (Ctrl-C). The signal only raises a flag; the loop looks at it between two iterations, so what it
 saves is always a whole state.
 """
@@ -19,7 +19,7 @@ import torch
 
 from lookharder.errors import InputError
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
 
 
 @dataclass(frozen=True, kw_only=True)

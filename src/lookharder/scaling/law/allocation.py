@@ -107,8 +107,11 @@ def growth(law: Law, level: float = 0.95) -> tuple[float, float, float]:
     """
     a, b, _ = _terms(law)
     law.interval("exponent", level, law.variables[0])  # has samples, or says that it has none
-    rows = np.array(law.samples)[:, -2:]
-    rows = rows[(rows > 0).all(1)]
+    every = np.array(law.samples)[:, -2:]
+    rows = every[(every > 0).all(1)]
+    if len(rows) < (1 + level) / 2 * len(every):
+        got = f"terms that fall in {len(rows)} of {len(every)} resampled laws"
+        raise InputError("law", got, f"in {100 * (1 + level) / 2:g} % of them")
     low, high = np.quantile(rows[:, 1] / rows.sum(1), [(1 - level) / 2, (1 + level) / 2])
     return b / (a + b), float(low), float(high)
 

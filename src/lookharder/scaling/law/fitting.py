@@ -10,6 +10,10 @@ Runs: another seed moves each point. The residuals of the fit, log y - log p, ar
 made larger by sqrt(n / (n - P)) because P unknowns were fitted to hide them, and by the random factor
 sqrt((n - P) / χ²), because few residuals do not tell their own size (the step from a normal to Student's interval).
 
+Where several points are of one network, asked with more steps say, what sets that network apart moves them together:
+`groups` tells which. Then it is drawn what other networks would do to the mean of each place: the residuals of a group
+keep their values and get a normal factor in common, all of them times sqrt(G / χ²) of G - 1 degrees for G groups.
+
 Images: the pictures of the test set are drawn anew, the same for all points because all were measured on the same
 ones. What one point's pictures do against another's is among the residuals already, so that intervals with images err
 on the wide side.
@@ -17,11 +21,11 @@ on the wide side.
 No interval tells of a wrong form. The residuals do, and so does the held-out point.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from lookharder.errors import InputError
 from lookharder.scaling.law.form import HeldOut, Law
@@ -39,6 +43,7 @@ def fit_power_law(
     *,
     variable: str = "compute",
     per_image: Images | None = None,
+    groups: Sequence[Hashable] | None = None,
     resamples: int = 1000,
     seed: int = 0,
     hold_out: bool = True,
@@ -52,6 +57,7 @@ def fit_power_law(
         offset: whether E is fitted.
         variable: what `compute` is called, e.g. "steps".
         per_image: (n, images) whose means are the values, if images are to be resampled too.
+        groups: (n,) what each point shares with others, e.g. its network; None, or all the same = points are apart.
         resamples: laws of resampled measurements, for intervals.
         seed: of the resampling.
         hold_out: whether to foretell the largest point from the others.
@@ -65,6 +71,7 @@ def fit_power_law(
         value,
         offset,
         per_image=per_image,
+        groups=groups,
         resamples=resamples,
         seed=seed,
         hold_out=hold_out,
@@ -78,6 +85,7 @@ def fit_law(
     offset: bool = True,
     *,
     per_image: Images | None = None,
+    groups: Sequence[Hashable] | None = None,
     resamples: int = 1000,
     seed: int = 0,
     hold_out: bool = True,
@@ -90,9 +98,12 @@ def fit_law(
     x = np.stack([_positive(name, values) for name, values in variables.items()], 1)
     y = _positive("value", value)
     images = None if per_image is None else np.asarray(per_image, np.float64)
+    if groups is not None and len(groups) != len(y):
+        raise InputError("groups", f"{len(groups)}", f"{len(y)}, one for each value")
     _check(x, y, names, offset, images)
     order = np.lexsort((y, *x.T[::-1]))
     x, y = x[order], y[order]
+    group = _numbered([groups[i] if groups is not None else 0 for i in order])
     images = None if images is None else images[order]
 
     design = Design.of(x, offset)
@@ -104,7 +115,9 @@ def fit_law(
     exact, *log_c = design.natural(theta)[0]
     samples: tuple[tuple[float, ...], ...] = ()
     if free > 0 and resamples > 0:
-        repeats = _again(fitted, residuals, free, images, resamples, seed)
+        repeats = fitted + _deviations(x, residuals, free, group, resamples, seed)
+        if images is not None:
+            repeats += _other_pictures(images, resamples, seed)
         again, _ = fit(design, repeats, delta, starts=2, finish=1, tolerance=1e-6)
         samples = tuple(tuple(map(float, row)) for row in design.natural(again))
     k, spread = len(names), ((log_y - log_y.mean()) ** 2).sum()
@@ -124,27 +137,40 @@ def fit_law(
     )
     if not hold_out:
         return law
-    return replace(law, held_out=_hold_out(x, y, names, offset, images, resamples, seed, delta))
+    held = _hold_out(x, y, names, offset, images, group, resamples, seed, delta)
+    return replace(law, held_out=held)
 
 
-def _again(
-    fitted: Float[np.ndarray, "n"],
+def _deviations(
+    x: Float[np.ndarray, "n K"],
     residuals: Float[np.ndarray, "n"],
     free: int,
-    images: Float[np.ndarray, "n I"] | None,
+    group: Int[np.ndarray, "n"],
     resamples: int,
     seed: int,
 ) -> Float[np.ndarray, "b n"]:
-    """Logarithms of the values that other runs on other images might have given."""
-    rng, n = numpy_generator(seed, "law"), len(fitted)
-    larger = np.sqrt(n / rng.chisquare(free, (resamples, 1)))  # sqrt(n / free) * sqrt(free / chi2)
-    repeats = fitted + larger * rng.choice(residuals, (resamples, n))
-    if images is not None:
-        share = rng.multinomial(
-            images.shape[1], np.full(images.shape[1], 1 / images.shape[1]), resamples
-        )
-        repeats += np.log(np.maximum(share @ images.T, 1e-300) / images.sum(1))
-    return repeats
+    """Of the logarithms of values, from the law, in other runs."""
+    rng, n, groups = numpy_generator(seed, "law"), len(residuals), len(np.unique(group))
+    if groups == 1 or groups == n:
+        larger = np.sqrt(
+            n / rng.chisquare(free, (resamples, 1))
+        )  # of sqrt(n / free) sqrt(free / χ²)
+        return larger * rng.choice(residuals, (resamples, n))
+    common = rng.standard_normal((resamples, groups))
+    larger = np.sqrt(groups / rng.chisquare(groups - 1, (resamples, 1)))
+    same = (x[:, None] == x).all(2)  # (n, n) points of one place
+    return larger * common[:, group] * residuals @ (same / same.sum(1))
+
+
+def _other_pictures(
+    images: Float[np.ndarray, "n I"], resamples: int, seed: int
+) -> Float[np.ndarray, "b n"]:
+    """By how much the logarithm of each mean would move on other pictures."""
+    count = images.shape[1]
+    share = numpy_generator(seed, "pictures").multinomial(
+        count, np.full(count, 1 / count), resamples
+    )
+    return np.log(np.maximum(share @ images.T, 1e-300) / images.sum(1))
 
 
 def _hold_out(
@@ -153,6 +179,7 @@ def _hold_out(
     names: tuple[str, ...],
     offset: bool,
     images: Float[np.ndarray, "n I"] | None,
+    group: Int[np.ndarray, "n"],
     resamples: int,
     seed: int,
     delta: float,
@@ -171,6 +198,7 @@ def _hold_out(
         kept,
         offset,
         per_image=None if images is None else images[~held],
+        groups=group[~held].tolist(),
         resamples=min(resamples, 400),
         seed=seed,
         hold_out=False,
@@ -197,6 +225,12 @@ def _positive(name: str, values: Values) -> Float[np.ndarray, "n"]:
     if bad.any():
         raise InputError(name, f"{array[bad][0]} at {int(bad.argmax())}", "positive finite numbers")
     return array
+
+
+def _numbered(groups: Sequence[Hashable]) -> Int[np.ndarray, "n"]:
+    """Groups as numbers from 0, in the order in which they come."""
+    known = {group: i for i, group in enumerate(dict.fromkeys(groups))}
+    return np.array([known[group] for group in groups])
 
 
 def _check(

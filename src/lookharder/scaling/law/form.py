@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from lookharder.errors import InputError
+from lookharder.seeding import numpy_generator
 
 Numbers = int | float | np.ndarray
 LARGEST = 700.0  # logarithm of a number that a float holds; a steep law's coefficient may be larger
@@ -135,31 +136,35 @@ class Law:
             InputError: the law has no samples.
         """
         self._sampled(level)
-        values = self.sampled(*x)
-        if measurement:
-            from lookharder.seeding import numpy_generator
-
-            noise = numpy_generator(seed, "scatter").choice(
-                np.array(self.residuals), (len(self.samples), *values.shape[1:])
-            )
-            unknowns = 2 * len(self.variables) + self.has_offset
-            values = values * np.exp(noise * (self.points / (self.points - unknowns)) ** 0.5)
+        values = self.sampled(*x, measurement=measurement, seed=seed)
         low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
         return (float(low), float(high)) if low.ndim == 0 else (low, high)
 
-    def sampled(self, *x: Numbers) -> Float[np.ndarray, "b *s"]:
+    def sampled(
+        self, *x: Numbers, measurement: bool = False, seed: int = 0
+    ) -> Float[np.ndarray, "b *s"]:
         """The value of each resampled law, b of them; of one x, (b,).
+
+        Args:
+            x: as for `predict`.
+            measurement: what a measurement would be by each: with the scatter of one.
+            seed: of that scatter.
 
         Raises:
             InputError: as `predict`.
         """
-        k = len(self.variables)
-        return self._evaluate(np.array(self.samples).reshape(-1, 1 + 2 * k), x)
+        unknowns = 1 + 2 * len(self.variables)
+        values = self._evaluate(np.array(self.samples).reshape(-1, unknowns), x)
+        if not (measurement and self.samples):
+            return values
+        free = self.points - unknowns + (not self.has_offset)
+        noise = numpy_generator(seed, "scatter").choice(np.array(self.residuals), values.shape)
+        return values * np.exp(noise * (self.points / free) ** 0.5)
 
     def interval(
         self, name: str, level: float = 0.95, variable: str | None = None
     ) -> tuple[float, float]:
-        """Where a parameter lies with a confidence of `level`.
+        """Where a parameter lies with a confidence of `level`; what was fitted, at its limit perhaps, is inside.
 
         Args:
             name: "offset", "coefficient" or "exponent".
@@ -180,6 +185,8 @@ class Law:
             raise InputError("name", repr(name), "one of ['offset', 'coefficient', 'exponent']")
         values = np.array(self._sampled(level))[:, column]
         low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+        fitted = (self.offset, *self.log_coefficients, *self.exponents)[column]
+        low, high = min(low, fitted), max(high, fitted)
         return (_exp(low), _exp(high)) if name == "coefficient" else (float(low), float(high))
 
     def scaled(self, factor: float, factors: Sequence[float] = ()) -> "Law":
