@@ -9,7 +9,7 @@ def show(title: str, table: Table, note: str = "") -> None:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-    shown = RichTable(box=box.SIMPLE)
+    shown = RichTable(box=box.SIMPLE, pad_edge=False)
     for i, name in enumerate(table.columns):
         shown.add_column(name, justify="left" if i < 2 else "right", no_wrap=True)
     for row in table.rows:
