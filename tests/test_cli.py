@@ -31,14 +31,15 @@ FLAGS = {  # the command line grows on purpose
     "predict": "--antithetic --batch-size --budget --device --help --mask --members --model --noise-schedule --out "
     "--resolution --sampler --second --seed --spacing --steps --until",
     "train": "--dry-run --help --out --quiet --set",
-    "evaluate": "--data --device --help --members --model --out --seed --size --steps --task",
+    "evaluate": "--data --device --help --members --model --noise-schedule --out --sampler --seed "
+    "--size --spacing --steps --task",
     "convert": "--autoencoder --from --heads --help --out",
     "upcycle": "--active --experts --help --no-renormalise --out --seed",
     "plot": "--help --out",
     "cache": "--autoencoder --batch-size --data --device --half --help --model --out --shard --size --task --workers",
     "check": "--data --help",
     "plan": "--answers --device --error --explain --help --inference --mfu --price --task --total --training",
-    "study": "--dry-run --executor --help --only --out --preset --records --retry --workers",
+    "study": "--dry-run --executor --help --only --out --preset --records --retry --slurm --workers",
     "inspect": "--data --device --help --members --out --resolution --seed --size --steps --task",
 }
 

@@ -53,6 +53,19 @@ def test_oracle_is_perfect_and_trivial_is_not():
     assert amodal["trivial.visible.iou"]["mean"] == pytest.approx(np.mean(shares), rel=1e-6)
 
 
+def test_what_differs_from_the_models_own_sampling_is_passed_on_and_told():
+    oracle, asked = Oracle(), []
+    predict = type(oracle).__call__
+    spy = type(
+        "Spy", (Oracle,), {"__call__": lambda s, *a, **o: (asked.append(o), predict(s, *a, **o))[1]}
+    )
+    rules = protocol("depth", "procedural")
+    result = evaluate(spy(), "depth", WORLD, data="world", rules=rules, spacing="leading")
+    assert {options["spacing"] for options in asked} == {"leading"}
+    assert {options["sampler"] for options in asked} == {None}
+    assert result.options == result.to_json()["options"] == {"spacing": "leading"}
+
+
 def test_log_depth_is_fitted_where_it_lives():
     oracle = Oracle()
     oracle.in_log = True

@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from lookharder.chain import Chain
 from lookharder.config import to_json
 from lookharder.data.example import Dataset, Example
+from lookharder.diffusion.sampler import SamplerName
+from lookharder.diffusion.schedule import ScheduleName, Spacing
 from lookharder.errors import InputError
 from lookharder.metrics import depth as depth_metrics
 from lookharder.metrics import flow as flow_metrics
@@ -80,6 +82,7 @@ class Evaluation:
 
     Attributes:
         rows: one dictionary per picture: its name, metrics, and `trivial.*`, the metrics of the trivial answers.
+        options: of the sampling, where they are not the model's own: sampler, spacing, noise_schedule.
         means: {metric: {"mean", "low", "high", "count"}}, the interval by bootstrap over pictures.
     """
 
@@ -92,6 +95,7 @@ class Evaluation:
     seed: int
     macs_per_image: float
     rows: list[dict[str, Any]]
+    options: Mapping[str, Any] = field(default_factory=dict)
     means: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -112,6 +116,9 @@ def evaluate(
     resolution: int | None = None,
     batch_size: int = 16,
     watch: Callable[[Sequence[Example], Prediction], object] = lambda examples, result: None,
+    sampler: SamplerName | None = None,
+    spacing: Spacing | None = None,
+    noise_schedule: ScheduleName | None = None,
 ) -> Evaluation:
     """Score a model on a data set; every picture is predicted as a user's would be, and scored at its own size.
 
@@ -127,6 +134,9 @@ def evaluate(
         resolution: longest edge at which the network works; None = the model's default.
         batch_size: pictures of one size predicted together.
         watch: called after each batch with its examples and what was predicted for them.
+        sampler: None = the model's default, as of `Request`.
+        spacing: likewise.
+        noise_schedule: likewise.
 
     Raises:
         InputError: for a task that cannot be scored, or data without ground truth for it.
@@ -136,6 +146,11 @@ def evaluate(
     examples = [dataset[i] for i in range(len(dataset))]
     if not examples:
         raise InputError("--data", f"{data}, which is empty", "at least one picture")
+    options: dict[str, Any] = {
+        "sampler": sampler,
+        "spacing": spacing,
+        "noise_schedule": noise_schedule,
+    }
     trivial = TRIVIAL[task](examples, rules)
     rows: list[dict[str, Any]] = []
     macs = 0
@@ -149,6 +164,7 @@ def evaluate(
             ensemble_size=members,
             processing_resolution=resolution,
             seed=seed,
+            **options,
         )
         macs += result.macs
         for i, example in enumerate(group):
@@ -171,6 +187,7 @@ def evaluate(
         seed=seed,
         macs_per_image=macs / len(rows),
         rows=rows,
+        options={name: value for name, value in options.items() if value is not None},
         means=_means(rows, seed),
     )
 

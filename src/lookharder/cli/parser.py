@@ -130,6 +130,7 @@ def _predict(parser: Parser) -> None:
     )
     _model(parser)
     _sampling(parser)
+    _denoising(parser)
     parser.add_argument(
         "--resolution",
         type=whole(0),
@@ -155,9 +156,6 @@ def _predict(parser: Parser) -> None:
         metavar="U",
         help="draw until the answer is this certain: 0.01 (units of the answer) or gain:0.001",
     )
-    for flag, letter, names, words in CHOICES:
-        text = words.format(", ".join(names))
-        parser.add_argument(flag, choices=names, metavar=letter, help=text)
     parser.add_argument("--antithetic", action="store_true", help="draws in opposite pairs")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results")
 
@@ -187,6 +185,7 @@ def _evaluate(parser: Parser) -> None:
     parser.add_argument("--data", required=True, metavar="SPEC", help=DATA)
     _model(parser)
     _sampling(parser)
+    _denoising(parser)
     _size(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.json", help="the scores")
 
@@ -289,3 +288,9 @@ def _sampling(parser: Parser) -> None:
     parser.add_argument(
         "--seed", type=whole(0), default=0, metavar="S", help="key of the noise [%(default)s]"
     )
+
+
+def _denoising(parser: Parser) -> None:
+    for flag, letter, names, words in CHOICES:
+        text = words.format(", ".join(names))
+        parser.add_argument(flag, choices=names, metavar=letter, help=text)

@@ -174,6 +174,9 @@ def run_evaluate(args: argparse.Namespace) -> int:
             members=args.members,
             seed=args.seed,
             watch=lambda seen, prediction: bar.update(len(seen)),
+            sampler=args.sampler,
+            spacing=args.spacing,
+            noise_schedule=args.noise_schedule,
         )
     write_json(args.out, result.to_json())
     title = f"{args.task} on {args.data}, {len(examples)} pictures, protocol {result.protocol.name}"

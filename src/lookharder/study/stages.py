@@ -107,27 +107,15 @@ def upcycle(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> d
     return {**kept, **_facts(Chain.load(folder / "model")), "checks": dict(report.checks)}
 
 
-class _Tuned(Predictor):
-    """A predictor some of whose options are given once, for all calls."""
-
-    options: Mapping[str, Any] = {}
-
-    def __call__(self, image: Any, task: str = "depth", **options: Any) -> Any:
-        return super().__call__(image, task, **{**options, **self.options})
-
-
 def evaluate(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> dict[str, Any]:
     """Score the model of `needs[0]`.
 
     `{"task", "scenes", "size", "steps", "members", "seed"}`, and optionally `sampler`, `spacing`, `noise_schedule`.
     """
     chain = Chain.load(needs[0] / "model")
-    predictor = _Tuned(chain, name=needs[0].name)
-    names = ("sampler", "spacing", "noise_schedule")
-    predictor.options = {name: config[name] for name in names if name in config}
     task = config["task"]
     result = score(
-        predictor,
+        Predictor(chain, name=needs[0].name),
         task,
         _opened(_held_out(config)),
         data=_held_out(config).spec,
@@ -135,6 +123,9 @@ def evaluate(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> 
         steps=config["steps"],
         members=config["members"],
         seed=config["seed"],
+        sampler=config.get("sampler"),
+        spacing=config.get("spacing"),
+        noise_schedule=config.get("noise_schedule"),
     )
     _, linear = _macs(chain)
     calls = result.macs_per_image / max(1, _macs(chain)[0])
