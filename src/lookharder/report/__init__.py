@@ -13,7 +13,7 @@ from pathlib import Path
 from lookharder.errors import InputError
 from lookharder.files import atomic
 from lookharder.report import plots
-from lookharder.report.budgets import Budgets, family_table, frontier_figure
+from lookharder.report.budgets import Budgets, effect_table, family_table, frontier_figure
 from lookharder.report.claims import CLAIMS, Claim
 from lookharder.report.findings import MARGIN, Finding, findings
 from lookharder.report.page import Numbers, row, section
@@ -106,6 +106,7 @@ def report(
         planner = {
             "figure": numbers.figure(drawn, "error over training compute by size", said, every),
             "families": family_table(budgets.families),
+            "effects": effect_table(budgets.families[0]),
         }
     title = "Scaling studies" if len(sections) > 1 else f"Scaling study: {sections[0].title}"
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)

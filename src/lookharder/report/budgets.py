@@ -76,6 +76,18 @@ def family_table(families: Sequence[Family]) -> Table:
     return Table(columns=COLUMNS, rows=[_row(family) for family in families])
 
 
+def effect_table(family: Family) -> Table | None:
+    """What steps and draws do to the error of one and one; None where nothing else was asked."""
+    rows = []
+    for each in family.effects:
+        low, high = np.quantile(each.sampled(4000, np.random.default_rng(0)), [0.025, 0.975])
+        change = [f"{100 * (f - 1):+.1f} %" for f in (each.factor, low, high)]
+        said = f"{change[0]} [{change[1]}, {change[2]}]"
+        rows.append([f"{each.steps}", f"{each.draws}", said, f"{each.networks}"])
+    columns = ["steps T", "draws n", "error against one step, one draw", "networks"]
+    return Table(columns=columns, rows=rows) if rows else None
+
+
 def _row(family: Family) -> list[str]:
     law = family.training
     ends = [_ends(law, "offset"), *(_ends(law, "exponent", name) for name in law.variables)]

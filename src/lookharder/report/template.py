@@ -176,6 +176,8 @@ PAGE = """{% macro figures(items) %}
 {{ figures([planner.figure]) }}
 <h3>What the planner chooses from</h3>
 {{ grid(planner.families, "families") }}
+{% if planner.effects %}<h3>What effort at test time does</h3>
+{{ grid(planner.effects, "effects") }}{% endif %}
 <p class="soft">To ask it: <code>lookharder plan laws.json --training 5e12 --explain</code></p>
 </section>
 {% endif %}

@@ -1,11 +1,12 @@
 """What studies found, as a file: what `plan` reads.
 
-    families   networks of one kind on one task: a law of size and images, a law of effort, and what each size costs
+    families   networks of one kind on one task: a law of size and images, what effort does to it, what each size costs
     series     what was measured along one axis, and the laws of it, in figures and words
     claims     what became of the paper's claims
 
 A family's training law gives the error of a network of N active parameters that saw D images, answering with its
-`steps` and `draws`. Its effort law says by what factor other steps and draws change that. The file names the records
+`steps` and `draws`. Its effects say by what factor other steps and draws change that, each as it was measured: what
+draws gain depends on the steps, which no sum of terms allows for. The file names the records
 it was fitted to by their hash, so that laws and records can be told to belong together.
 """
 
@@ -14,6 +15,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from lookharder.config import from_json, to_json
 from lookharder.errors import InputError
@@ -59,6 +62,31 @@ class Size:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Effect:
+    """What one effort at test time does to the error.
+
+    Attributes:
+        steps: of denoising.
+        draws: that are merged.
+        factor: on the error, the geometric mean of the networks that were asked so.
+        spread: standard error of its logarithm.
+        networks: how many.
+    """
+
+    steps: int
+    draws: int
+    factor: float
+    spread: float
+    networks: int
+
+    def sampled(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Factors (count,) that other networks might have given."""
+        if self.spread == 0 or self.networks < 2:
+            return np.full(count, self.factor)
+        return self.factor * np.exp(self.spread * rng.standard_t(self.networks - 1, count))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Family:
     """Networks of one kind, and the laws of their error.
 
@@ -71,10 +99,9 @@ class Family:
         batch: images an iteration.
         sizes: to choose from.
         training: error by ("params", "images").
-        effort: error by "steps", "draws" or both; None where they were not varied.
         steps: of the training law's measurements.
         draws: of the training law's measurements.
-        efforts: all pairs of steps and draws that were measured; none, and any within the effort law's range will do.
+        effects: of other steps and draws.
         recipe: how a training is spent, in words.
         largest_train_macs: of any measured training.
         assumes: what its laws take for granted; empty where they were fitted to its own measurements.
@@ -88,10 +115,9 @@ class Family:
     batch: int
     sizes: tuple[Size, ...]
     training: Law
-    effort: Law | None = None
     steps: int = 1
     draws: int = 1
-    efforts: tuple[tuple[int, int], ...] = ()
+    effects: tuple[Effect, ...] = ()
     recipe: str = ""
     largest_train_macs: float
     assumes: str = ""
@@ -100,9 +126,8 @@ class Family:
         if self.training.variables != ("params", "images"):
             found = list(self.training.variables)
             raise InputError(f"{self.name}.training", f"a law of {found}", "['params', 'images']")
-        if self.effort is not None and not set(self.effort.variables) <= {"steps", "draws"}:
-            found = list(self.effort.variables)
-            raise InputError(f"{self.name}.effort", f"a law of {found}", "of steps, draws or both")
+        if bad := [each for each in self.effects if not (each.factor > 0 and each.spread >= 0)]:
+            raise InputError(f"{self.name}.effects", bad[0], "positive factors")
         if not self.sizes:
             raise InputError(f"{self.name}.sizes", "none", "at least one")
 

@@ -1,7 +1,7 @@
 """Laws inverted: a budget in, a recipe out.
 
     training budget             size and iterations                     error(N, D), D = what the budget buys for N
-    budget of one answer        size, steps and draws                   error x effort(T, n) / effort(T0, n0)
+    budget of one answer        size, steps and draws                   error x effect of steps and draws
     both, for so many answers   total = training + answers x inference  the least error for a total, or the least
                                                                         total for an error
 
@@ -11,22 +11,21 @@
 
 Sizes are those of the table, so that a plan can be trained. A budget is a limit, not a wish to spend: among plans
 within 1 % of the least error, the one whose answers cost least is taken, unless answers are in the budget themselves.
-Steps and draws stay below a pair that was measured; size and images may leave what was measured, and then the plan says
-by how much. Encoding and decoding are not counted.
+Steps and draws are pairs that were measured; size and images may leave what was measured, and then the plan says by how
+much. Encoding and decoding are not counted.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lookharder.errors import InputError
-from lookharder.scaling.law import Law
-from lookharder.scaling.laws import Family, Size
+from lookharder.scaling.laws import Effect, Family, Size
+from lookharder.seeding import numpy_generator
 
 WORTH = 0.01  # of the error: less than this is not worth dearer answers
 FAR = 1000  # times the images of any measurement: an error that needs more is not to be had
-EFFORTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 50, 64, 100, 128, 200, 250, 500, 1000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +76,7 @@ class Plan:
         images: seen in training, those before its start included.
         steps: of denoising.
         draws: that are merged.
-        effort: factor by which steps and draws change the error of the law's own measurements.
+        effect: of steps and draws on the error of the law's own measurements.
         error: expected.
         low: lower end of the 95 % interval for the error of one such training; None where the law has no samples.
         high: upper end.
@@ -94,7 +93,7 @@ class Plan:
     images: float
     steps: int
     draws: int
-    effort: float
+    effect: Effect
     error: float
     low: float | None
     high: float | None
@@ -117,8 +116,8 @@ class Plan:
         said = [family.assumes] if family.assumes else []
         if (self.steps, self.draws) != (family.steps, family.draws):
             said.append(
-                "that steps and draws change this network's error as they do, on average, that of the networks that "
-                f"were asked with several: x {self.effort:.3f}"
+                "that steps and draws change this network's error as they did, on average, that of the "
+                f"{self.effect.networks} networks that were asked so: x {self.effect.factor:.3f}"
             )
         return tuple(said)
 
@@ -142,9 +141,8 @@ def plan(families: Sequence[Family], goal: Goal) -> tuple[Plan, tuple[Plan, ...]
         raise InputError("families", sorted(kinds), "those of one task and metric")
     options: dict[tuple[str, str], list[Plan]] = {}
     for family in families:
-        efforts = {(t, n): _effort(family, t, n) for t, n in _efforts(family, goal)}
         for size in family.sizes:
-            if here := list(_options(family, size, goal, efforts)):
+            if here := list(_options(family, size, goal)):
                 options[family.name, size.name] = here
     if not options:
         raise InputError("budget", _words(goal), _least(families, goal))
@@ -165,12 +163,10 @@ def _best(options: Sequence[Plan], goal: Goal) -> Plan:
     return min((p for p in options if p.error <= least * (1 + WORTH)), key=lambda p: p.inference)
 
 
-def _options(
-    family: Family, size: Size, goal: Goal, efforts: Mapping[tuple[int, int], float]
-) -> Iterator[Plan]:
+def _options(family: Family, size: Size, goal: Goal) -> Iterator[Plan]:
     """Each effort that the goal allows, where it leaves images to train on."""
-    for (steps, draws), factor in efforts.items():
-        inference, start = 2 * size.macs * steps * draws, 2 * size.start_macs
+    for effect in _effects(family, goal):
+        inference, start = 2 * size.macs * effect.steps * effect.draws, 2 * size.start_macs
         if goal.inference is not None and inference > goal.inference:
             continue
         served = (goal.answers or 0.0) * inference
@@ -180,7 +176,7 @@ def _options(
         elif goal.total is not None:
             images = seen + (goal.total - start - served) / image
         elif goal.error is not None:
-            images = _images_for(family, size, goal.error / factor)
+            images = _images_for(family, size, goal.error / effect.factor)
         else:
             images = family.training.largest[1]
         if seen + family.batch <= images < np.inf:
@@ -191,10 +187,10 @@ def _options(
                 family=family,
                 size=size,
                 images=float(images),
-                steps=steps,
-                draws=draws,
-                effort=factor,
-                error=float(law.predict(active, images)) * factor,
+                steps=effect.steps,
+                draws=effect.draws,
+                effect=effect,
+                error=float(law.predict(active, images)) * effect.factor,
                 low=None,
                 high=None,
                 training=training,
@@ -210,50 +206,16 @@ def _with_interval(plan: Plan) -> Plan:
     law = plan.family.training
     if not law.samples:
         return plan
-    factors = _factors(plan.family, plan.steps, plan.draws, len(law.samples))
+    factors = plan.effect.sampled(len(law.samples), numpy_generator(0, "effect"))
     errors = law.sampled(plan.size.n, plan.images, measurement=True) * factors
     low, high = np.quantile(errors, [0.025, 0.975])
     return replace(plan, low=float(low), high=float(high))
 
 
-def _efforts(family: Family, goal: Goal) -> list[tuple[int, int]]:
-    """Steps and draws to choose among: the measured ones where the goal says nothing of answers."""
-    law = family.effort
-    if law is None or (goal.inference is None and goal.answers is None):
-        return [(family.steps, family.draws)]
-    ranges = dict(zip(law.variables, zip(law.smallest, law.largest, strict=True), strict=True))
-
-    def among(name: str, fixed: int) -> list[int]:
-        if name not in ranges:
-            return [fixed]
-        low, high = ranges[name]
-        return sorted({e for e in (*EFFORTS, fixed) if low <= e <= high})
-
-    steps, draws = among("steps", family.steps), among("draws", family.draws)
-    known = family.efforts or ((steps[-1], draws[-1]),)
-    return [(t, n) for t in steps for n in draws if any(t <= T and n <= N for T, N in known)]
-
-
-def _at(law: Law, steps: int, draws: int) -> tuple[float, ...]:
-    return tuple(float({"steps": steps, "draws": draws}[name]) for name in law.variables)
-
-
-def _effort(family: Family, steps: int, draws: int) -> float:
-    """By what factor this effort changes the error of the measurements."""
-    law = family.effort
-    if law is None:
-        return 1.0
-    here, there = _at(law, steps, draws), _at(law, family.steps, family.draws)
-    return float(law.predict(*here)) / float(law.predict(*there))
-
-
-def _factors(family: Family, steps: int, draws: int, count: int) -> np.ndarray:
-    """The same by each resampled law, `count` of them."""
-    law = family.effort
-    if law is None or not law.samples:
-        return np.full(count, _effort(family, steps, draws))
-    here = law.sampled(*_at(law, steps, draws))
-    return np.resize(here / law.sampled(*_at(law, family.steps, family.draws)), count)
+def _effects(family: Family, goal: Goal) -> tuple[Effect, ...]:
+    """Steps and draws to choose among: those of the law alone where the goal says nothing of answers."""
+    own = Effect(steps=family.steps, draws=family.draws, factor=1.0, spread=0.0, networks=0)
+    return (own,) if goal.inference is None and goal.answers is None else (own, *family.effects)
 
 
 def _images_for(family: Family, size: Size, error: float) -> float:
@@ -284,11 +246,11 @@ def _least(families: Sequence[Family], goal: Goal) -> str:
     if goal.error is not None:
         far = {f.name: FAR * f.training.largest[1] for f in families}
         best = min(
-            float(f.training.predict(s.n, far[f.name])) * _effort(f, t, n)
+            float(f.training.predict(s.n, far[f.name])) * effect.factor
             for f, s in pairs
-            for t, n in _efforts(f, goal)
+            for effect in _effects(f, goal)
         )
         return f"more than {best:.3g}, which {FAR} times the images of any measurement would reach"
     train = min(2 * (s.start_macs + s.image_macs * f.batch) for f, s in pairs)
-    answer = min(2 * s.macs * t * n for f, s in pairs for t, n in _efforts(f, goal))
+    answer = min(2 * s.macs * e.steps * e.draws for f, s in pairs for e in _effects(f, goal))
     return f"{train:.2g} FLOPs of training and {answer:.2g} an answer, or more"

@@ -1,7 +1,7 @@
 """From records to what the planner chooses from: families of the nano networks for depth.
 
     dense, 32 pixels       error by (parameters, images), of every road of pre-training and fine-tuning in equal parts;
-                           the effect of steps and draws, by all models that were asked with several
+                           the effects of steps and draws, by all networks that were asked with several
     dense, other sides     the same, times the error at that side over that at 32 pixels
     upcycled to 8E2A       the same, from where the dense road of 1,500 + 1,500 iterations ends, times the error with
                            experts over that without, after as many more
@@ -22,7 +22,7 @@ from lookharder.models.moe import MoEConfig
 from lookharder.recipes import pixel_chain
 from lookharder.report.compare import MOST, gains, pairs, settled
 from lookharder.scaling.law import Law, fit_law
-from lookharder.scaling.laws import Family, Size
+from lookharder.scaling.laws import Effect, Family, Size
 from lookharder.scaling.record import Record
 from lookharder.study.nano import NANO
 
@@ -54,7 +54,6 @@ def families(records: Iterable[Record], resamples: int = 1000) -> tuple[Family, 
         per_image=_pictures(roads),
         resamples=resamples,
     )
-    effort, efforts = _efforts(ours, resamples)
     dense = Family(
         name=f"{TASK}-{SIDE}-dense",
         task=TASK,
@@ -64,8 +63,7 @@ def families(records: Iterable[Record], resamples: int = 1000) -> tuple[Family, 
         batch=BATCH,
         sizes=tuple(_size(name, SIDE) for name in NANO),
         training=training,
-        effort=effort,
-        efforts=efforts,
+        effects=_effects(ours),
         recipe="half generative pre-training, half fine-tuning",
         largest_train_macs=max(r.train_macs for r in roads),
     )
@@ -141,24 +139,26 @@ def _times(law: Law, found: tuple[float, np.ndarray]) -> Law:
     return law.scaled(1 - gain / 100, [max(1 - float(g) / 100, 0.01) for g in again])
 
 
-def _efforts(
-    records: Sequence[Record], resamples: int
-) -> tuple[Law | None, tuple[tuple[int, int], ...]]:
-    """By what factor steps and draws change the error of one and one, and which were asked; None where too few were."""
+def _effects(records: Sequence[Record]) -> tuple[Effect, ...]:
+    """By what factor steps and draws change the error of one and one; of those that two networks were asked with."""
     asked = _once(r for r in records if r.study in ASKED)
     alone = {_model(r): r.value for r in asked if _effort(r) == (1, 1)}
-    known = [r for r in asked if _model(r) in alone]
-    steps, draws = zip(*map(_effort, known), strict=True) if known else ((), ())
-    if min(len(set(steps)), len(set(draws))) < 3:
-        return None, ()
-    law = fit_law(
-        {"steps": steps, "draws": draws},
-        [r.value / alone[_model(r)] for r in known],
-        groups=[_model(r) for r in known],
-        resamples=resamples,
-        hold_out=False,
+    logs: dict[tuple[int, int], list[float]] = {}
+    for record in asked:
+        if _model(record) in alone and _effort(record) != (1, 1):
+            ratio = record.value / alone[_model(record)]
+            logs.setdefault(_effort(record), []).append(float(np.log(ratio)))
+    return tuple(
+        Effect(
+            steps=steps,
+            draws=draws,
+            factor=float(np.exp(np.mean(found))),
+            spread=float(np.std(found, ddof=1) / len(found) ** 0.5),
+            networks=len(found),
+        )
+        for (steps, draws), found in sorted(logs.items())
+        if len(found) > 1
     )
-    return law, tuple(sorted(set(map(_effort, known))))
 
 
 def _size(name: str, side: int, moe: MoEConfig | None = None) -> Size:
