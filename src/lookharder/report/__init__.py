@@ -138,7 +138,7 @@ def markdown(found: Sequence[Finding]) -> str:
     for each in map(row, found):
         said = f"{each.says} ({each.source})"
         here = f"**{each.verdict}**" + (f": {each.why}" if each.why else "")
-        compared = f"{each.measured}; {each.compared}" if each.measured else each.compared
+        compared = "; ".join(filter(None, (each.measured, each.compared)))
         cells = (said, each.printed, compared, each.seeds, here)
         lines.append("| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |")
     return "\n".join(lines) + "\n"

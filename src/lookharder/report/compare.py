@@ -175,5 +175,5 @@ def described(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[s
     for axis in dict.fromkeys((*before, *after)):
         a, b = before.get(axis), after.get(axis)
         if a != b and a is not None and b is not None:
-            name = axis.replace("_", " ")
+            name = {"members": "draws"}.get(axis, axis.replace("_", " "))
             yield f"{name} {a:g} → {b:g}" if not isinstance(a, str) else f"{name} {a} → {b}"

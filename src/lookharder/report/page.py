@@ -10,7 +10,7 @@ from pathlib import Path
 from lookharder.gallery import Table
 from lookharder.report import plots
 from lookharder.report.findings import Finding
-from lookharder.report.parts import metric_word, part, place_words
+from lookharder.report.parts import MAIN, metric_word, part, place_words
 from lookharder.report.samples import Strip, strip
 from lookharder.scaling.law import Law
 from lookharder.scaling.published import PAPER, Published
@@ -147,6 +147,8 @@ def section(
             budgets.append(numbers.figure(svg, f"isoFLOP curves, {words}", said, how))
     law_figures = []
     for each in series:
+        if each.metric not in (MAIN.get(each.task), "loss"):
+            continue  # its law is in the table
         if (svg := plots.law_figure(each, shown)) is not None:
             said = f"{capital(_series_words(each))}, with its law and residuals."
             if each.law is not None and each.law.held_out is not None:

@@ -57,6 +57,7 @@ METRICS = {
     "abs_rel": "AbsRel", "delta1_error": "1 - δ1", "loss": "diffusion loss", "epe": "end-point error, px",
     "iou_error": "1 - IoU", "iou_invisible_error": "1 - IoU of the hidden part",
 }
+MAIN = {"depth": "abs_rel", "flow": "epe", "amodal": "iou_error"}  # of each task
 WORDS = {
     "steps": "T", "members": "n", "train_macs": "C", "train_schedule": "trained on",
     "test_schedule": "asked by", "more_iterations": "iterations after",

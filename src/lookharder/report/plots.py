@@ -7,6 +7,7 @@
 matplotlib is not among the dependencies: it is imported where a figure is drawn.
 """
 
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -183,7 +184,7 @@ def _written(write: Callable[[Path], None]) -> str:
     with tempfile.TemporaryDirectory() as folder, rc_context(SVG):
         path = Path(folder) / "figure.svg"
         write(path)
-        return path.read_text(encoding="utf-8")
+        return re.sub(r"(\.\d{2})\d+", r"\1", path.read_text(encoding="utf-8"))  # to 0.01 points
 
 
 def tidy(axis: Any) -> None:

@@ -20,11 +20,10 @@ from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import HELD_OUT_SEED
 from lookharder.panels import PANELS
 from lookharder.predict import Predictor
-from lookharder.report.parts import METRICS, Part, at, place_words
+from lookharder.report.parts import MAIN, METRICS, Part, at, place_words
 from lookharder.scaling.record import Record
 
 SCENES, COLUMNS = 3, 7  # shown at most
-MAIN = {"depth": "abs_rel", "flow": "epe", "amodal": "iou_error"}
 CELLS = {"depth": (0, 1, 2), "flow": (0, 2, 3), "amodal": (0, 1, 2)}  # input, truth, prediction
 
 
