@@ -90,8 +90,12 @@ def draw_law(
     at = np.geomspace(x.min() / 1.5, x.max() * 4, 300)
 
     curve = np.asarray(law.predict(at))
+    foot = [law.offset] if law.has_offset and law.offset > y.min() / 3 else []
+    shown = [*y, *foot, *(points.low or ()), *(points.high or ()), float(curve[-1])]
+    least, most = min(v for v in shown if v > 0), max(shown)
+    paper = (least / 10, most * 10)  # what a vague law knows not may lie where no axis reaches
     if law.samples:
-        low, high = law.band(at)
+        low, high = (np.clip(end, *paper) for end in law.band(at))
         upper.fill_between(at, low, high, color=BLUE, alpha=0.15, lw=0, label="95 % of the law")
     inside = (at >= x.min()) & (at <= x.max())
     upper.plot(at[inside], curve[inside], color=BLUE, lw=1.8, label=_formula(law))
@@ -112,11 +116,12 @@ def draw_law(
     _draw_points(upper, points, out, points.label)
     _draw_points(lower, _residuals(law, points), out, None)
     if held is not None:
-        low, high = (held.predicted if e is None else e for e in (held.low, held.high))
-        bars = [[max(held.predicted - low, 0.0)], [max(high - held.predicted, 0.0)]]
+        ends = (held.predicted if e is None else e for e in (held.low, held.predicted, held.high))
+        low, middle, high = np.clip(list(ends), *paper)
+        bars = [[max(middle - low, 0.0)], [max(high - middle, 0.0)]]
         upper.errorbar(
             [held.at[0] * 1.12],
-            [held.predicted],
+            [middle],
             yerr=bars,
             fmt="D",
             ms=4,
@@ -125,9 +130,6 @@ def draw_law(
             label=f"foretold from the others: {100 * held.error:+.1f} % (no law: {100 * held.baseline_error:+.1f} %)",
             zorder=6,
         )
-    foot = [law.offset] if law.has_offset and law.offset > y.min() / 3 else []
-    shown = [*y, *foot, *(points.low or ()), *(points.high or ()), float(curve[-1])]
-    least, most = min(v for v in shown if v > 0), max(shown)
     upper.set(title=title, ylabel=ylabel, xscale="log", yscale="log")
     upper.set_ylim(least / 1.12, most * (most / least) ** 0.12)
     lower.axhline(0, color=BLUE, lw=1.2)

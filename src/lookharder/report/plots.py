@@ -135,7 +135,7 @@ def law_figure(series: Series, part: Part) -> str | None:
             points,
             law,
             bare=series.bare,
-            title=f"{words}\n{place}" if place else words,
+            title=f"{words}\n{_wrapped(place)}" if place else words,
             xlabel=names[series.variable],
             ylabel=words,
         )
