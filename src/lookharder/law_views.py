@@ -100,7 +100,7 @@ def draw_law(
     inside = (at >= x.min()) & (at <= x.max())
     upper.plot(at[inside], curve[inside], color=BLUE, lw=1.8, label=_formula(law))
     upper.plot(at[at > x.max()], curve[at > x.max()], color=BLUE, lw=1.2, ls=(0, (1, 1.5)))
-    if law.has_offset and law.offset > 0.02 * y.min():
+    if foot:
         upper.axhline(law.offset, color=SOFT, lw=0.8, ls=(0, (5, 3)))
         words = f"offset {law.offset:.3g}"
         upper.text(at[0] * 1.1, law.offset, words, va="bottom", fontsize=7.5, color=SOFT)
