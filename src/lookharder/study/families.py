@@ -16,15 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from lookharder.models.config import DiTConfig
 from lookharder.models.flops import breakdown
 from lookharder.models.moe import MoEConfig
-from lookharder.recipes import pixel_chain
 from lookharder.report.compare import MOST, gains, pairs, settled
 from lookharder.scaling.law import Law, fit_law
 from lookharder.scaling.laws import Effect, Family, Size
 from lookharder.scaling.record import Record
-from lookharder.study.nano import NANO
+from lookharder.study.nano import NANO, system
 
 TASK, METRIC, SIDE, BATCH = "depth", "abs_rel", 32, 32
 ROADS = ("model-size", "allocation")  # studies whose trainings are whole roads
@@ -163,15 +161,7 @@ def _effects(records: Sequence[Record]) -> tuple[Effect, ...]:
 
 def _size(name: str, side: int, moe: MoEConfig | None = None) -> Size:
     def cost(resolution: int) -> tuple[int, int, int]:
-        shape = NANO[name]
-        chain = pixel_chain(
-            width=shape.width,
-            depth=shape.depth,
-            heads=shape.heads,
-            resolution=resolution,
-            factor=2,
-        )
-        network: DiTConfig = chain.model if moe is None else replace(chain.model, moe=moe)
+        network = replace(system(name, resolution).model, moe=moe)
         groups = breakdown(network, network.input_size, network.input_size).values()
         every = ((g.params, g.active_params, g.macs) for g in groups)
         params, active, macs = (sum(column) for column in zip(*every, strict=True))

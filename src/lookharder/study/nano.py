@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from lookharder.chain import ChainConfig
 from lookharder.config import override
 from lookharder.data.source import DataConfig
 from lookharder.diffusion.schedule import NoiseSchedule
@@ -69,6 +70,13 @@ def rate(size: str) -> float:
     return 0.0277 / NANO[size].width ** 0.5
 
 
+def system(size: str, resolution: int, factor: int = 2) -> ChainConfig:
+    """The system of a size, whose tokens are squares of `2 * factor` pixels."""
+    if size not in NANO:
+        raise InputError("size", repr(size), f"one of {list(NANO)}")
+    return pixel_chain(**NANO[size]._asdict(), resolution=resolution, factor=factor)
+
+
 def nano(
     *,
     size: str,
@@ -104,16 +112,7 @@ def nano(
         time_shift: above 1, more training at high noise.
         factor: side of a token is twice that, in pixels.
     """
-    if size not in NANO:
-        raise InputError("size", repr(size), f"one of {list(NANO)}")
-    shape = NANO[size]
-    chain = pixel_chain(
-        width=shape.width,
-        depth=shape.depth,
-        heads=shape.heads,
-        resolution=resolution,
-        factor=factor,
-    )
+    chain = system(size, resolution, factor)
     noise = NoiseSchedule(name=_known(schedule), zero_terminal_snr=zero_terminal_snr)
     data = world(scenes, 1, resolution)
     return RunConfig(
