@@ -80,7 +80,9 @@ def run_plan(args: argparse.Namespace) -> int:
 
 def _lines(plan: "Plan", answers: float | None) -> list[str]:
     family, size = plan.family, plan.size
-    sure = "no interval" if plan.low is None else f"95 %: {plan.low:.4g} to {plan.high:.4g}"
+    sure = "no interval"
+    if plan.low is not None:
+        sure = f"95 %: {plan.low:.4g} to {plan.high:.4g}, for one training"
     lines = [
         f"network    {size.name}, {family.architecture}: {size.params / 1e6:.3g} M parameters, "
         f"{size.active_params / 1e6:.3g} M active, {family.resolution} px ({family.name})",
@@ -91,7 +93,7 @@ def _lines(plan: "Plan", answers: float | None) -> list[str]:
     ]
     if answers is not None:
         lines.append(f"total      {plan.total:.3g} FLOPs with {answers:g} answers")
-    lines.append(f"expected   {family.metric} {plan.error:.4g} ({sure}, for one training)")
+    lines.append(f"expected   {family.metric} {plan.error:.4g} ({sure})")
     if plan.extrapolates:
         factors = {
             "training compute": plan.compute_beyond,

@@ -10,7 +10,7 @@ a default means must not change: a new meaning is a new argument.
 Matrices are trained by Muon, whose update has a size that does not depend on the gradient's; `rate` says why its
 learning rate falls with the width. Tokens are small and the optimiser is quick for one reason: in 1,500 iterations
 networks with tokens of 8 pixels, trained by AdamW, hardly got past the mean depth map of all scenes
-(`benchmarks/nano_recipe.py`).
+(`docs/log.md`; `benchmarks/nano_recipe.py` repeats it).
 """
 
 from collections.abc import Mapping
@@ -63,7 +63,7 @@ def rate(size: str) -> float:
 
     Muon's update has a root mean square of 0.2 times the rate (2502.16982) and so a norm, as a map, that grows with
     the root of the width; what a layer's output changes by stays the same where the rate falls with that root. The
-    constant: 2e-3, 4e-3 and 8e-3 at width 48 gave AbsRel 0.276, 0.269, 0.271 (`benchmarks/nano_recipe.py`).
+    constant: 2e-3, 4e-3 and 8e-3 at width 48 gave AbsRel 0.276, 0.269, 0.271 (`docs/log.md`).
     """
     if size not in NANO:
         raise InputError("size", repr(size), f"one of {list(NANO)}")

@@ -152,9 +152,8 @@ def _deviations(
     """Of the logarithms of values, from the law, in other runs."""
     rng, n, groups = numpy_generator(seed, "law"), len(residuals), len(np.unique(group))
     if groups == 1 or groups == n:
-        larger = np.sqrt(
-            n / rng.chisquare(free, (resamples, 1))
-        )  # of sqrt(n / free) sqrt(free / χ²)
+        # sqrt(n / free) for the unknowns that were fitted, sqrt(free / χ²) for how few residuals there are
+        larger = np.sqrt(n / rng.chisquare(free, (resamples, 1)))
         return larger * rng.choice(residuals, (resamples, n))
     common = rng.standard_normal((resamples, groups))
     larger = np.sqrt(groups / rng.chisquare(groups - 1, (resamples, 1)))
