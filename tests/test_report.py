@@ -214,14 +214,16 @@ def test_few_seeds_do_not_look_surer_than_they_are(seeds):
     assert 0.92 <= held / 400 <= 0.98
 
 
-def test_a_small_network_is_traded_at_the_dearest_effort_that_fits():
+def test_a_small_network_is_traded_at_the_dearest_effort_that_fits_or_at_the_one_named():
     def at(size: str, n: int, macs: float, count: int) -> Record:
         place = {"size": size, "steps": n, "members": 1}
         return record("trade", place, 0.2, inference_macs=macs, params=count)
 
     found = [at("n1", 1, 1.0, 10), at("n1", 2, 2.0, 10), at("n1", 4, 4.0, 10), at("n2", 1, 3.0, 20)]
-    ((key, [(once, often)]),) = traded(found).items()
+    ((key, [(once, often)]),) = traded(found, {}).items()
     assert key == ("n1", "n2") and once.inference_macs == 3.0 and often.point["steps"] == 2
+    ((key, [(once, often)]),) = traded(found, {"steps": 4}).items()
+    assert key == ("n1", "n2") and once.inference_macs == 3.0 and often.point["steps"] == 4
 
 
 def test_a_law_holds_if_it_foretells_and_not_if_it_misses(series):

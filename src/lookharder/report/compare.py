@@ -88,8 +88,13 @@ def pairs(records: Sequence[Record], before: Choice, after: Choice) -> Strata:
     return strata
 
 
-def traded(records: Sequence[Record]) -> Strata:
-    """A larger network asked once, against the next smaller one at the dearest effort that costs no more."""
+def traded(records: Sequence[Record], effort: Choice) -> Strata:
+    """A larger network asked once, against the next smaller one asked more often.
+
+    Args:
+        records: of one study, task and metric.
+        effort: how often, at any cost; empty: the dearest that costs no more.
+    """
     sizes = sorted({(r.params, str(r.point["size"])) for r in records if "size" in r.point})
     strata: Strata = {}
     for (_, small), (_, large) in pairwise(sizes):
@@ -101,8 +106,9 @@ def traded(records: Sequence[Record]) -> Strata:
                 for other in records
                 if other.point.get("size") == small
                 and other.seed == once.seed
-                and other.inference_macs <= once.inference_macs
                 and _effort(other) != (1, 1)
+                and all(other.point.get(axis) == value for axis, value in effort.items())
+                and (effort or other.inference_macs <= once.inference_macs)
             ]
             if fits:
                 often = max(fits, key=lambda r: (r.inference_macs, _effort(r)))

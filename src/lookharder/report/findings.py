@@ -109,8 +109,8 @@ def _difference(claim: Claim, records: Sequence[Record]) -> Finding:
         if (record.study, record.task, record.metric) == (claim.study, claim.task, claim.metric)
     ]
     if claim.rule == "trade":
-        strata = traded(ours)
-        compared = ", ".join(_traded_word(key, found[0][1]) for key, found in strata.items())
+        strata = traded(ours, claim.after)
+        compared = _traded_words(strata)
     else:
         before, after = settled(claim.before, ours), settled(claim.after, ours)
         strata = pairs(ours, before, after) if before and after else {}
@@ -179,14 +179,18 @@ def _strata_words(strata: Strata) -> str:
             if value not in axes[axis]:
                 axes[axis].append(value)
     many = [
-        f"{WORDS.get(axis, axis)} {', '.join(map(str, v))}"
+        f"{WORDS.get(axis, axis)} {', '.join(map(str, sorted(v)))}"
         for axis, v in axes.items()
         if len(v) > 1
     ]
     return f"; mean over {' x '.join(many)}" if many else ""
 
 
-def _traded_word(sizes: tuple[Any, ...], often: Record) -> str:
-    small, large = sizes
-    steps, members = often.point.get("steps", 1), often.point.get("members", 1)
-    return f"{small} at T = {steps}, n = {members} for {large}"
+def _traded_words(strata: Strata) -> str:
+    """Which size stands in for which, by effort."""
+    asked: dict[str, list[str]] = {}
+    for (small, large), found in strata.items():
+        often = found[0][1].point
+        effort = f"T = {often.get('steps', 1)}, n = {often.get('members', 1)}"
+        asked.setdefault(effort, []).append(f"{small} for {large}")
+    return "; ".join(f"{effort}: {', '.join(sizes)}" for effort, sizes in asked.items())
