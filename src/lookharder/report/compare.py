@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from lookharder.report.parts import axis_words
 from lookharder.scaling.record import Record
 from lookharder.seeding import numpy_generator
 
@@ -177,9 +178,11 @@ def _values(records: Sequence[Record]) -> np.ndarray | None:
 
 
 def described(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """What changes from one to the other, e.g. "steps 1 -> 50"."""
-    for axis in dict.fromkeys((*before, *after)):
-        a, b = before.get(axis), after.get(axis)
-        if a != b and a is not None and b is not None:
-            name = {"members": "draws"}.get(axis, axis.replace("_", " "))
-            yield f"{name} {a:g} → {b:g}" if not isinstance(a, str) else f"{name} {a} → {b}"
+    """What changes from one to the other, and what both have: "n = 1 → 20", "T = 4"."""
+    for axis, b in after.items():
+        a = before.get(axis, b)
+        yield axis_words(axis, _word(b) if a == b else f"{_word(a)} → {_word(b)}")
+
+
+def _word(value: int | float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"

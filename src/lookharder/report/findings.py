@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from lookharder.report.claims import CLAIMS, Claim
 from lookharder.report.compare import Strata, described, gain, pairs, seeds_of, settled, traded
-from lookharder.report.parts import WORDS, place_words
+from lookharder.report.parts import axis_words, place_words
 from lookharder.scaling.record import Record
 from lookharder.scaling.series import Series
 
@@ -109,7 +109,7 @@ def _difference(claim: Claim, records: Sequence[Record]) -> Finding:
         if (record.study, record.task, record.metric) == (claim.study, claim.task, claim.metric)
     ]
     if claim.rule == "trade":
-        strata = traded(ours, claim.after)
+        strata = traded(ours, settled(claim.after, ours))
         compared = _traded_words(strata)
     else:
         before, after = settled(claim.before, ours), settled(claim.after, ours)
@@ -179,9 +179,9 @@ def _strata_words(strata: Strata) -> str:
             if value not in axes[axis]:
                 axes[axis].append(value)
     many = [
-        f"{WORDS.get(axis, axis)} {', '.join(map(str, sorted(v)))}"
-        for axis, v in axes.items()
-        if len(v) > 1
+        axis_words(axis, ", ".join(map(str, sorted(found))))
+        for axis, found in axes.items()
+        if len(found) > 1
     ]
     return f"; mean over {' x '.join(many)}" if many else ""
 
@@ -191,6 +191,6 @@ def _traded_words(strata: Strata) -> str:
     asked: dict[str, list[str]] = {}
     for (small, large), found in strata.items():
         often = found[0][1].point
-        effort = f"T = {often.get('steps', 1)}, n = {often.get('members', 1)}"
+        effort = place_words({axis: often.get(axis, 1) for axis in ("steps", "members")})
         asked.setdefault(effort, []).append(f"{small} for {large}")
     return "; ".join(f"{effort}: {', '.join(sizes)}" for effort, sizes in asked.items())

@@ -73,12 +73,17 @@ def part(study: str) -> Part:
 
 def place_words(place: dict[str, int | float | str], axes: Sequence[str] | None = None) -> str:
     """Where a measurement lies, in words: "size n4, T = 10, n = 5"."""
-    said = []
-    for axis, value in place.items():
-        if axes is None or axis in axes:
-            word = WORDS.get(axis, axis.replace("_", " "))
-            said.append(f"{word} = {value}" if word in ("T", "n") else f"{word} {value}")
-    return ", ".join(said)
+    return ", ".join(
+        axis_words(axis, str(value))
+        for axis, value in place.items()
+        if axes is None or axis in axes
+    )
+
+
+def axis_words(axis: str, value: str) -> str:
+    """An axis and a value on it, in words: "size n4", "T = 10"."""
+    word = WORDS.get(axis, axis.replace("_", " "))
+    return f"{word} = {value}" if len(word) == 1 else f"{word} {value}"
 
 
 def metric_word(task: str, metric: str) -> str:
