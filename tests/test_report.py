@@ -3,6 +3,7 @@
 import hashlib
 import math
 import re
+from base64 import b64encode
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -244,6 +245,8 @@ def test_every_number_of_the_tables_is_measured_or_fitted(tmp_path: Path, series
     measured = [*series.records, *steps(8.0)]
     path = report(measured, [series], tmp_path / "report.html", preset="laptop")
     page = Page(path.read_text())
+    assert b64encode((tmp_path / "gains.svg").read_bytes()).decode() in path.read_text()
+    assert not (tmp_path / "frontier.svg").exists(), "nothing is known of budgets"
     law, bare = series.law, series.bare
     known = [len(series.records), law.offset, law.exponent, bare.exponent, law.r2]
     known += [100 * v for v in (law.scatter, law.held_out.error, law.held_out.baseline_error)]

@@ -56,7 +56,7 @@ def report(
     preset: str | None = None,
     budgets: Budgets | None = None,
 ) -> Path:
-    """Write the page of some studies; its path.
+    """Write the page of some studies; its path. Beside it go its figures of the whole, gains.svg and frontier.svg.
 
     Args:
         records: of any studies, whole or not.
@@ -79,13 +79,13 @@ def report(
         raise InputError("records", "none", "at least one, or the names of studies")
     plots.check()
     numbers, found = Numbers(), findings(records, laws, names)
-    drawn = plots.forest(found)
+    gains = plots.forest(found)
     every = _command("all" if len(names) > 1 else names[0], preset)
     forest = None
-    if drawn is not None:
+    if gains is not None:
         said = "Claims of a difference: gain and 95 % interval; green holds, orange does not, grey is open. "
         said += "A black tick marks the gain that is needed where it is not 0."
-        forest = numbers.figure(drawn, "gains of the claims", said, every)
+        forest = numbers.figure(gains, "gains of the claims", said, every)
     sections = [
         section(
             name,
@@ -99,12 +99,12 @@ def report(
         )
         for name in names
     ]
-    planner = None
+    planner, frontier = None, None
     if budgets is not None:
-        drawn = frontier_figure(budgets)
+        frontier = frontier_figure(budgets)
         said = "Each size over its training, measured and by the law; dotted: the least error of a budget."
         planner = {
-            "figure": numbers.figure(drawn, "error over training compute by size", said, every),
+            "figure": numbers.figure(frontier, "error over training compute by size", said, every),
             "families": family_table(budgets.families),
             "effects": effect_table(budgets.families[0]),
         }
@@ -124,8 +124,16 @@ def report(
         conventions=CONVENTIONS,
         commands="\n".join(dict.fromkeys((every, *(each.how for each in sections)))),
     )
-    with atomic(out) as aside:
-        aside.write_text(page.lstrip(), encoding="utf-8")
+    for path, text in (
+        (out, page.lstrip()),
+        (out.with_name("gains.svg"), gains),
+        (out.with_name("frontier.svg"), frontier),
+    ):
+        if text is None:
+            path.unlink(missing_ok=True)  # of other records
+        else:
+            with atomic(path) as aside:
+                aside.write_text(text, encoding="utf-8")
     return out
 
 
