@@ -11,15 +11,17 @@ from lookharder.scaling.law import fit_growth, fit_law, fit_power_law, profiles
 from lookharder.scaling.published import PAPER
 
 pytest.importorskip("matplotlib")
-from lookharder import law_views
-from lookharder.law_views import Points, draw_law, draw_profiles
+from lookharder import isoflop_views, law_views
+from lookharder.isoflop_views import draw_profiles
+from lookharder.law_views import Points, draw_law
 
 
 @pytest.fixture
 def figures(monkeypatch):
     """The figures as they are saved."""
-    saved, save = [], law_views._save
-    monkeypatch.setattr(law_views, "_save", lambda f, p, dpi: (saved.append(f), save(f, p, dpi)))
+    saved, save = [], law_views.save
+    for module in (law_views, isoflop_views):
+        monkeypatch.setattr(module, "save", lambda f, p, dpi: (saved.append(f), save(f, p, dpi)))
     return saved
 
 
@@ -81,7 +83,7 @@ def test_what_cannot_be_drawn_is_named(tmp_path: Path, monkeypatch):
         draw_law(tmp_path / "a.png", points, joint, title="", xlabel="", ylabel="")
     with pytest.raises(InputError, match="profiles"):
         draw_profiles(tmp_path / "a.png", [], None, title="", ylabel="")
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     law = fit_power_law(x, y, resamples=0)
     with pytest.raises(InputError, match=r"lookharder\[plot\]"):
         draw_law(tmp_path / "a.png", points, law, title="", xlabel="", ylabel="")

@@ -1,9 +1,58 @@
-"""What the axes of figures share: ink, and labels of logarithmic axes that can be read."""
+"""What figures share: ink, an empty one and its file, the look of axes, labels of logarithmic axes that can be read.
 
+matplotlib is not among the dependencies: it is imported where a figure is drawn.
+"""
+
+from pathlib import Path
 from typing import Any
 
+from lookharder.errors import InputError
+from lookharder.files import atomic
+
 INK, SOFT = "#1d1f24", "#8a93a1"
+BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"  # Okabe and Ito's
 LONG = 1e5  # numbers from here on are written as powers
+
+
+def blank(size: tuple[float, float], argument: str = "path") -> Any:
+    """An empty `matplotlib.figure.Figure` of so many inches, which needs no screen.
+
+    Raises:
+        InputError: no matplotlib, named by the argument that asked for a figure.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        allowed = "no figure, or the extra: pip install 'lookharder[plot]'"
+        raise InputError(argument, f"a figure, but {error}", allowed) from error
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Any, path: str | Path, dpi: int) -> None:
+    """Write a figure; the suffix says the format."""
+    with atomic(path) as aside:
+        figure.savefig(aside, dpi=dpi)
+
+
+def tidy(axis: Any) -> None:
+    """The look of all axes, once their titles and labels are set."""
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.spines[["left", "bottom"]].set_color(SOFT)
+    axis.grid(color=SOFT, alpha=0.18, linewidth=0.6)
+    axis.set_axisbelow(True)
+    axis.tick_params(colors=INK, labelsize=8, which="both", color=SOFT)
+    axis.title.set(fontsize=10, color=INK)
+    axis.xaxis.label.set(fontsize=9, color=INK)
+    axis.yaxis.label.set(fontsize=9, color=INK)
+
+
+def legend(axis: Any, **look: Any) -> None:
+    """A legend on white that lets lines shine through."""
+    usual = {"fontsize": 8, "loc": "best", "labelcolor": INK, "handlelength": 1.8}
+    axis.legend(**{**usual, "framealpha": 0.85, "edgecolor": "none", **look})
 
 
 def plain_ticks(axis: Any, least: float, most: float) -> None:

@@ -7,8 +7,6 @@ on. If the truth were one more draw it would follow the dotted law, which passes
 is the median distance of the draws to their middle; a curve to the right of it tells of errors that all draws share.
 For masks, the share of draws that disagree against the share of wrong pixels, which should be equal; dots grow with the
 share of pixels.
-
-matplotlib is not among the dependencies: it is imported where a figure is drawn.
 """
 
 import math
@@ -19,17 +17,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from lookharder.axes import BLUE, GREEN, INK, ORANGE, SOFT, blank, legend, save, tidy
 from lookharder.calibration_report import Bound, Calibration
 from lookharder.errors import InputError
-from lookharder.files import atomic
 
-COLOURS = {"depth": "#0072b2", "flow": "#d55e00", "amodal": "#009e73"}  # Okabe and Ito's
+COLOURS = {"depth": BLUE, "flow": ORANGE, "amodal": GREEN}
 TRIVIAL = {
     "depth": "trivial: equal spread everywhere",
     "flow": "trivial: by predicted speed",
     "amodal": "trivial: nearness to the outline",
 }
-INK, SOFT = "#1d1f24", "#8a93a1"
 MEDIAN = 0.6744897501960817  # of |z|, z normal: the median absolute deviation over the deviation
 
 
@@ -47,25 +44,18 @@ def draw_calibration(reports: Sequence[Calibration], path: str | Path, dpi: int 
     """Write the figure; the suffix says the format.
 
     Raises:
-        InputError: no report.
+        InputError: no report, or no matplotlib.
     """
     if not reports:
         raise InputError("reports", "none", "one for each task")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.1 * len(reports), 7.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank((4.1 * len(reports), 7.2))
     axes = figure.subplots(2, len(reports), squeeze=False)
     for report, (upper, lower) in zip(reports, axes.T, strict=True):
         _draw_ranking(upper, report)
         (_draw_coverage if report.reliability is None else _draw_reliability)(lower, report)
         for axis in (upper, lower):
-            axis.spines[["top", "right"]].set_visible(False)
-            axis.grid(color=SOFT, alpha=0.2, linewidth=0.6)
-            axis.legend(
-                frameon=False, fontsize=8.5, loc="upper right" if axis is upper else "upper left"
-            )
+            tidy(axis)
+            legend(axis, loc="upper right" if axis is upper else "upper left")
     first = reports[0]
     figure.suptitle(
         f"Does the spread of {first.members} draws rank and bound the error?   "
@@ -73,8 +63,7 @@ def draw_calibration(reports: Sequence[Calibration], path: str | Path, dpi: int 
         fontsize=11,
         color=INK,
     )
-    with atomic(path) as aside:
-        figure.savefig(aside, dpi=dpi)
+    save(figure, path, dpi)
 
 
 def _draw_ranking(axis: Any, report: Calibration) -> None:
@@ -94,7 +83,6 @@ def _draw_ranking(axis: Any, report: Calibration) -> None:
         xlim=(0, 100),
         ylim=(0, 1.7),
     )
-    axis.title.set(fontsize=10.5, color=INK)
 
 
 def _draw_coverage(axis: Any, report: Calibration) -> None:
@@ -118,8 +106,6 @@ def _draw_coverage(axis: Any, report: Calibration) -> None:
         ylim=(0, 125),
     )
     axis.set_yticks(range(0, 101, 20))
-    axis.xaxis.label.set(fontsize=9)
-    axis.title.set(fontsize=10.5, color=INK)
 
 
 def _words(bounds: Sequence[Bound]) -> str:
@@ -152,4 +138,3 @@ def _draw_reliability(axis: Any, report: Calibration) -> None:
         xlim=(-3, 55),
         ylim=(-3, max(72.0, 1.3 * outcome.max())),
     )
-    axis.title.set(fontsize=10.5, color=INK)

@@ -7,8 +7,6 @@
 A dashed line marks where another process took over, a cross at the foot of the gradients an update that was left out, a
 grey span iterations that were excluded. A loss is a mean over the few examples of one batch: only its median says where
 a run is. A loss in a legend is the end of the line.
-
-matplotlib is not among the dependencies: it is imported where a figure is drawn.
 """
 
 import math
@@ -19,13 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from lookharder.axes import INK, SOFT, blank, legend, save, tidy
 from lookharder.errors import InputError
-from lookharder.files import atomic
 from lookharder.run_history import History, Row, final_losses, running_median, summary
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's
 STYLES = ("-", "--", ":")  # of the runs beyond the colours
-INK, SOFT = "#1d1f24", "#8a93a1"
 SCORED = ("depth", "flow", "amodal")
 SUFFIXES = (".png", ".pdf", ".svg")
 POINTS, MOST = 600, 3000  # of a line, of points around it; more would not be seen
@@ -43,8 +40,7 @@ def draw_runs(histories: Sequence[History], path: str | Path, dpi: int = 150) ->
     if path.is_dir() or any(parent.is_file() for parent in path.absolute().parents):
         raise InputError("--out", path, "a file in a folder")
     figure = figure_of(histories)
-    with atomic(path) as aside:
-        figure.savefig(aside, dpi=dpi)
+    save(figure, path, dpi)
 
 
 def figure_of(histories: Sequence[History]) -> Any:
@@ -55,13 +51,6 @@ def figure_of(histories: Sequence[History]) -> Any:
     """
     if not histories:
         raise InputError("RUN", "none", "one or more")
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        allowed = "no figure, or the extra: pip install 'lookharder[plot]'"
-        raise InputError("--out", f"a figure, but {error}", allowed) from error
-
     tasks = list(dict.fromkeys(task for history in histories for task in history.tasks))
     scored = [t for t in SCORED if any(f"{t}.ratio" in r for h in histories for r in h.validations)]
     panels: list[list[Callable[[Any], None]]] = [
@@ -71,8 +60,7 @@ def figure_of(histories: Sequence[History]) -> Any:
     ]
     panels = [row for row in panels if row]
     width = max(len(row) for row in panels)
-    figure = Figure(figsize=(3.6 * width, 2.6 * len(panels)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank((3.6 * width, 2.6 * len(panels)), "--out")
     columns = math.lcm(*(len(row) for row in panels))
     grid = figure.add_gridspec(len(panels), columns)
     for i, row in enumerate(panels):
@@ -217,15 +205,8 @@ def _finish(axis: Any, histories: Sequence[History]) -> None:
     axis.set_xlabel("iteration")
     axis.set_title(axis.get_title(), loc="left", fontsize=10, color=INK, fontweight="bold")
     axis.title.set_text("")
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.spines[["left", "bottom"]].set_color(SOFT)
-    axis.tick_params(colors=INK, labelsize=8, which="both", color=SOFT)
-    axis.xaxis.label.set(fontsize=8.5, color=INK)
-    axis.yaxis.label.set(fontsize=8.5, color=INK)
-    axis.grid(color=SOFT, alpha=0.2, linewidth=0.6)
-    axis.set_axisbelow(True)
+    tidy(axis)
     low = axis.get_ylim()[0] == 0 and axis.get_ylabel() != "learning rate"  # those start high
     if axis.get_legend_handles_labels()[0]:
-        look = {"fontsize": 8, "labelcolor": INK, "handlelength": 1.4, "borderaxespad": 0.2}
-        frame = {"framealpha": 0.8, "edgecolor": "none", "facecolor": "white"}
-        axis.legend(**look, **frame, loc="lower left" if low else "upper right")
+        where = "lower left" if low else "upper right"
+        legend(axis, loc=where, handlelength=1.4, borderaxespad=0.2)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lookharder.axes import INK, plain_ticks
+from lookharder.axes import INK, legend, plain_ticks, tidy
 from lookharder.errors import InputError
 from lookharder.gallery import Table
 from lookharder.report import plots
@@ -66,8 +66,8 @@ def frontier_figure(budgets: Budgets) -> str:
         values = [record.value for record in records]
         axis.set_ylim(min(values) / 1.08, max(values) * 1.08)
         plain_ticks(axis.yaxis, min(values), max(values))
-        plots.tidy(axis)
-        plots.legend(axis, 2)
+        tidy(axis)
+        legend(axis, ncols=2)
 
     return plots.svg((6.4, 4.2), draw)
 

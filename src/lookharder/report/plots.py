@@ -2,7 +2,7 @@
 
     curves      every measurement of one metric over the axis of its study, seeds as dots, their mean as a line
     forest      the gains of the claims with their intervals, against what each needs
-    law_figure, isoflop: those of `law_views`
+    law_figure, isoflop: those of `law_views` and `isoflop_views`
 
 matplotlib is not among the dependencies: it is imported where a figure is drawn.
 """
@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from lookharder.axes import INK, SOFT, plain_ticks
-from lookharder.errors import InputError
-from lookharder.law_views import Points, draw_law, draw_profiles
+from lookharder.axes import INK, SOFT, blank, legend, plain_ticks, tidy
+from lookharder.isoflop_views import draw_profiles
+from lookharder.law_views import Points, draw_law
 from lookharder.report.findings import Finding
 from lookharder.report.parts import Part, at, metric_word, place_words
 from lookharder.scaling.law import fit_growth, profiles
@@ -87,7 +87,7 @@ def curves(records: Sequence[Record], part: Part) -> str:
                 plain_ticks(axis.xaxis, min(map(float, names)), max(map(float, names)))
         tidy(axis)
         if len(lines) > 1:
-            legend(axis, 2 if len(lines) > 4 else 1)
+            legend(axis, ncols=2 if len(lines) > 4 else 1)
 
     return svg((5.2, 3.7), draw)
 
@@ -167,10 +167,9 @@ def isoflop(records: Sequence[Record]) -> str | None:
 
 def svg(size: tuple[float, float], draw: Callable[[Any], None]) -> str:
     """A figure of so many inches as an SVG file."""
-    from matplotlib.figure import Figure
 
     def write(path: Path) -> None:
-        figure = Figure(figsize=size, layout="constrained")
+        figure = blank(size)
         draw(figure)
         figure.savefig(path, metadata={"Date": None})
 
@@ -192,22 +191,6 @@ def _coarse(attribute: re.Match[str]) -> str:
     return re.sub(r"(\.\d{2})\d+", r"\1", attribute.group())
 
 
-def tidy(axis: Any) -> None:
-    """The look of all axes."""
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.spines[["left", "bottom"]].set_color(SOFT)
-    axis.grid(color=SOFT, alpha=0.18, linewidth=0.6)
-    axis.tick_params(labelsize=8.5, colors=INK)
-    axis.xaxis.label.set(fontsize=9.5, color=INK)
-    axis.yaxis.label.set(fontsize=9.5, color=INK)
-
-
-def legend(axis: Any, columns: int) -> None:
-    """Of all figures."""
-    box = axis.legend(fontsize=8, loc="best", handlelength=1.8, framealpha=0.85, ncols=columns)
-    box.get_frame().set_linewidth(0)
-
-
 def _wrapped(text: str, width: int = 44) -> str:
     import textwrap
 
@@ -216,8 +199,4 @@ def _wrapped(text: str, width: int = 44) -> str:
 
 def check() -> None:
     """Raise InputError where nothing can be drawn."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        allowed = "no report, or the extra: pip install 'lookharder[plot]'"
-        raise InputError("report", f"figures, but {error}", allowed) from error
+    blank((1.0, 1.0), "report")
