@@ -25,7 +25,7 @@ LAPTOP = Preset(
     budgets=(  # the first two are what n2 and n3 cost in `model-size`
         (7.24e11, ("n1", "n2", "n3", "n4")),
         (2.056e12, ("n2", "n3", "n4", "n5")),
-        (5.9e12, ("n3", "n4", "n5", "n6")),
+        (5.9e12, ("n2", "n3", "n4", "n5", "n6")),
     ),
 )
 
