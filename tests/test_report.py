@@ -215,6 +215,27 @@ def test_few_seeds_do_not_look_surer_than_they_are(seeds):
     assert 0.92 <= held / 400 <= 0.98
 
 
+def test_the_same_networks_asked_otherwise_are_no_further_witnesses():
+    """Three schedules' steps on two seeds of one pair of networks tell as much of seeds as one of them."""
+
+    def asked(steps: tuple[int, ...]) -> list[Record]:
+        return [
+            record("schedule", {"steps": n, "train_schedule": name}, level * better, seed=seed)
+            for n, level in zip(steps, (0.1, 0.2, 0.4), strict=False)
+            for seed, gained in ((0, 0.01), (1, 0.03))
+            for name, better in (("linear", 1.0), ("cosine", 1 - gained))
+        ]
+
+    def width(found: list[Record]) -> float:
+        told = gain(pairs(found, {"train_schedule": "linear"}, {"train_schedule": "cosine"}))
+        assert told is not None and told.value == pytest.approx(2, abs=1e-6)
+        return told.high - told.low
+
+    assert width(asked((1, 4, 20))) == pytest.approx(width(asked((1,))), rel=0.02)
+    sizes = [replace(r, point={**r.point, "size": f"n{i}"}) for i in (1, 2) for r in asked((1,))]
+    assert width(sizes) < width(asked((1,))) / 2, "other networks are"
+
+
 def test_a_small_network_is_traded_at_the_dearest_effort_that_fits_or_at_the_one_named():
     def at(size: str, n: int, macs: float, count: int) -> Record:
         place = {"size": size, "steps": n, "members": 1}
@@ -234,6 +255,10 @@ def test_a_law_holds_if_it_foretells_and_not_if_it_misses(series):
 
     good = judged(series)
     assert good.verdict == "holds" and good.low < 0.3 < good.high
+    held, scatter = series.law.held_out, series.law.scatter
+    close = replace(held, baseline=held.measured * (1 + abs(held.error) + scatter / 2))
+    hardly = judged(replace(series, law=replace(series.law, held_out=close)))
+    assert hardly.verdict == "undecided" and "scatter" in hardly.why
     missed = judged(planted(last=2.0))
     assert missed.verdict in ("does not hold", "undecided")
     rising = planted()

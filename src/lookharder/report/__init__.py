@@ -26,15 +26,15 @@ __all__ = ["CLAIMS", "Budgets", "Claim", "Finding", "findings", "markdown", "rep
 CONVENTIONS = (
     "Intervals are 95 %. Those of single measurements are bootstraps over pictures; those of laws resample "
     "measurements and pictures, networks as a whole where each was asked more than once; those of gains resample "
-    "pictures, and add what another seed would change, by the spread between seeds of all that is compared.",
+    "pictures, and add what another seed would change, by the spread between seeds of all that is compared, "
+    "networks that are asked several times being one witness each.",
     "A gain is the share of the error that is gone, 100 (1 - after / before). A claim of “better” holds where"
     f" the interval of the gain is above 0, one of “as good” where it is above -{MARGIN:g} %; it does not hold"
     " where the interval is below, and is undecided where that value lies inside. With one seed there is not "
-    "enough data. What is compared, the largest effort against the least, is fixed by the rules; no best "
-    "setting is chosen after the fact.",
+    "enough data. The largest effort is compared with the least, never the best setting with the worst.",
     "A law is E + A x^-a, fitted to logarithms with Huber's loss. It holds where a is surely above 0 and the "
     "law of all other points foretells the largest point better than the largest of the others does (“no "
-    "law”). R² and scatter are those of logarithms. An exponent means something only beside its offset: the "
+    "law”), by more than the scatter. R² and scatter are those of logarithms. An exponent means something only beside its offset: the "
     "paper's laws have none, so they are to be compared with the column E = 0, and its compute is counted "
     "otherwise. "
     "With fewer than 5 places there is not enough data; an exponent whose interval spans more than a factor "

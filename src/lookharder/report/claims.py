@@ -75,8 +75,8 @@ def _pair(
     )
 
 
-COPIED: Choice = {"experts": 1, "more_iterations": 0}
-DENSE: Choice = {"experts": 1, "more_iterations": MOST}
+COPIED: Choice = {"experts": 1, "active": 1, "more_iterations": 0}
+DENSE: Choice = {"experts": 1, "active": 1, "more_iterations": MOST}
 SPARSE: Choice = {"experts": 8, "active": 2, "more_iterations": MOST}
 ALONE, ONE = {"model": "specialist"}, {"model": "generalist"}
 PRETRAIN = "pretrain_iterations"
@@ -109,16 +109,22 @@ CLAIMS: tuple[Claim, ...] = (
           {"members": MOST, "steps": MOST}),
     _pair("Cosine beats linear", "figure 10", "schedule", {TRAIN: "linear", TEST: "linear"}, COSINE),
     _pair("Cosine beats scaled-linear", "figure 10", "schedule", {TRAIN: ROOT, TEST: ROOT}, COSINE),
-    _pair("Trailing spacing beats leading at one step, eps-prediction", "ours", "spacing",
-          {"prediction": "eps", "spacing": "leading", "steps": 1},
-          {"prediction": "eps", "spacing": "trailing", "steps": 1}),
-    _pair("Steps help where spacing is leading, eps-prediction", "figure 8", "spacing",
-          {"prediction": "eps", "spacing": "leading", "steps": 1},
-          {"prediction": "eps", "spacing": "leading", "steps": MOST}),
-    _pair("Steps help where spacing is trailing, x0-prediction", "ours", "spacing",
-          {"prediction": "x0", "spacing": "trailing", "steps": 1},
-          {"prediction": "x0", "spacing": "trailing", "steps": MOST}),
-    _pair("A small network asked more often is as good as the next larger one, at its cost", "section 5", "trade",
+    *(
+        claim
+        for kind in ("x0", "eps")
+        for claim in (
+            _pair(f"Trailing spacing beats leading at one step, {kind}-prediction", "ours", "spacing",
+                  {"prediction": kind, "spacing": "leading", "steps": 1},
+                  {"prediction": kind, "spacing": "trailing", "steps": 1}),
+            _pair(f"Steps help where spacing is leading, {kind}-prediction", "figure 8", "spacing",
+                  {"prediction": kind, "spacing": "leading", "steps": 1},
+                  {"prediction": kind, "spacing": "leading", "steps": MOST}),
+            _pair(f"Steps help where spacing is trailing, {kind}-prediction", "ours", "spacing",
+                  {"prediction": kind, "spacing": "trailing", "steps": 1},
+                  {"prediction": kind, "spacing": "trailing", "steps": MOST}),
+        )
+    ),
+    _pair("A small network asked more often is as good as the next larger one, at its cost", "section 1", "trade",
           {}, {}, rule="trade"),
     _pair("A small network with the most draws is as good as the next larger one, at any cost", "ours", "trade",
           {}, {"members": MOST}, rule="trade"),

@@ -4,14 +4,15 @@
 
 Two measurements are a pair where they agree in everything but what is compared: size, effort, seed. All seeds of what
 else they share (a size, say) are a stratum. Pictures are resampled, the same for all. What another seed would change is
-estimated from all strata together, by the spread of the gain between seeds within each, and so counts where a stratum
-has one seed too:
+estimated from all strata together, by the spread of the gain between seeds within each. Strata that differ only in how
+the same networks were asked are one witness, w of the n strata. So with f degrees of freedom
 
-    spread² = Σ (gain of a seed - mean of its stratum)² / f       f = Σ (seeds of a stratum - 1)
-    gain*   = mean over strata of the gain on other pictures + spread sqrt(Σ 1 / seeds) / strata * t
+    spread² = Σ (gain of a seed - mean of its stratum, averaged over the strata of a witness)² / f
+    f       = Σ (seeds of a witness - 1)
+    gain*   = mean over strata of the gain on other pictures + spread sqrt(Σ (w / n)² / seeds) * t
 
-with t drawn from Student's distribution of f degrees, because a few seeds do not tell their own spread. Where no
-stratum has two seeds, the interval is over pictures alone.
+and t by Student's distribution, because a few seeds do not tell their own spread: its quantiles, shuffled, since its
+tails are too long to be drawn. Where no stratum has two seeds, the interval is over pictures alone.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from lookharder.report.parts import axis_words
 from lookharder.scaling.record import Record
 from lookharder.seeding import numpy_generator
 
+ASKED = ("steps", "members", "spacing", "test_schedule")  # axes of an answer, not of a network
 MOST, LEAST = "most", "least"  # the largest measured value of an axis, and the smallest above 0
 RESAMPLES = 2000
 
@@ -94,7 +96,7 @@ def traded(records: Sequence[Record], effort: Choice) -> Strata:
 
     Args:
         records: of one study, task and metric.
-        effort: how often, at any cost; empty: the dearest that costs no more.
+        effort: how often, at any cost; empty: the dearest that costs no more, of equals that of more draws.
     """
     sizes = sorted({(r.params, str(r.point["size"])) for r in records if "size" in r.point})
     strata: Strata = {}
@@ -112,7 +114,7 @@ def traded(records: Sequence[Record], effort: Choice) -> Strata:
                 and (effort or other.inference_macs <= once.inference_macs)
             ]
             if fits:
-                often = max(fits, key=lambda r: (r.inference_macs, _effort(r)))
+                often = max(fits, key=lambda r: (r.inference_macs, _effort(r)[::-1]))
                 strata.setdefault((small, large), []).append((once, often))
     return strata
 
@@ -141,8 +143,9 @@ def gains(strata: Strata, seed: int = 0) -> tuple[float, np.ndarray] | None:
     """The gain, and those of resampled measurements, (RESAMPLES,); None as of `gain`."""
     rng = numpy_generator(seed, "gain")
     weights: dict[int, np.ndarray] = {}
-    means, draws, deviations = [], [], []
-    for found in strata.values():
+    means, draws = [], []
+    witnesses: dict[tuple[Any, ...], list[dict[int, float]]] = {}
+    for key, found in strata.items():
         sides = [_values(records) for records in zip(*found, strict=True)]
         if any(side is None for side in sides):
             return None
@@ -157,16 +160,31 @@ def gains(strata: Strata, seed: int = 0) -> tuple[float, np.ndarray] | None:
         means.append(100 * (1 - b.mean() / a.mean()))
         draws.append(100 * (1 - after / before))
         of_seeds = 100 * (1 - b.mean(1) / a.mean(1))
-        deviations.append(of_seeds - of_seeds.mean())
+        off = dict(zip((r.seed for r, _ in found), of_seeds - of_seeds.mean(), strict=True))
+        witnesses.setdefault(tuple(k for k in key if k[0] not in ASKED), []).append(off)
     if not means:
         return None
-    again = np.mean(draws, axis=0)
-    counts = np.array([len(each) for each in deviations])
-    if (free := int((counts - 1).sum())) > 0:
-        spread = np.sqrt((np.concatenate(deviations) ** 2).sum() / free)
-        wide = spread * np.sqrt((1 / counts).sum()) / len(counts)
-        again = again + wide * rng.standard_t(free, RESAMPLES)
-    return float(np.mean(means)), again
+    return float(np.mean(means)), np.mean(draws, axis=0) + _of_seeds(list(witnesses.values()), rng)
+
+
+def _of_seeds(
+    witnesses: Sequence[Sequence[Mapping[int, float]]], rng: np.random.Generator
+) -> np.ndarray:
+    """What other seeds would change of the mean, (RESAMPLES,), from deviations by witness, stratum and seed."""
+    from scipy.stats import t as student
+
+    squares, free, share = 0.0, 0, 0.0
+    strata = sum(map(len, witnesses))
+    for witness in witnesses:
+        seeds = {seed for stratum in witness for seed in stratum}
+        mean = [np.mean([stratum[s] for stratum in witness if s in stratum]) for s in seeds]
+        squares += float(np.square(mean).sum())
+        free += len(seeds) - 1
+        share += (len(witness) / strata) ** 2 / len(seeds)
+    if not free:
+        return np.zeros(RESAMPLES)
+    quantiles = student.ppf((rng.permutation(RESAMPLES) + 0.5) / RESAMPLES, free)
+    return np.sqrt(squares / free * share) * quantiles
 
 
 def _values(records: Sequence[Record]) -> np.ndarray | None:

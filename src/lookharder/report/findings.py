@@ -5,7 +5,8 @@
                                                                 than the point before it does
     does not hold    interval below                             a < 0, or it foretells worse and misses its interval
     undecided        what is needed lies inside                 0 lies inside, or it foretells worse but not surely,
-                                                                or a is not known to within a factor of 10
+                                                                or better by less than the points scatter, or a is
+                                                                not known to within a factor of 10
     not enough data  no pair of two seeds                       fewer than 5 places, or nothing held out
 
 "Better" needs a gain of more than 0. "As good" needs one of more than -5 %: no interval is wholly at 0.
@@ -18,6 +19,7 @@ from typing import Any, Literal
 from lookharder.report.claims import CLAIMS, Claim
 from lookharder.report.compare import Strata, described, gain, pairs, seeds_of, settled, traded
 from lookharder.report.parts import axis_words, place_words
+from lookharder.scaling.law import Law
 from lookharder.scaling.record import Record
 from lookharder.scaling.series import Series
 
@@ -122,7 +124,7 @@ def _difference(claim: Claim, records: Sequence[Record]) -> Finding:
     if told is None:
         return Finding(**base, needed=needed, why=_lack(ours, strata))
     verdict: Verdict = decided(told.low, told.high, needed)
-    why = ""
+    why = f"worse, but by less than {-needed:g} %" if needed < told.low <= told.high < 0 else ""
     if most < LEAST_SEEDS:
         verdict, why = "not enough data", "one seed: the interval is over pictures alone"
     return Finding(**base, **vars(told), needed=needed, verdict=verdict, why=why)
@@ -146,8 +148,13 @@ def _followed(claim: Claim, series: Series) -> Finding:
         return Finding(**base, why=f"{len(counts)} places are too few for a law that is tested")
     low, high = law.interval("exponent")
     held = law.held_out
+    base["compared"] = "; ".join(filter(None, (base["compared"], _bare_words(series.bare))))
     verdict, why = decided(low, high), ""
-    if verdict == "holds" and abs(held.error) >= abs(held.baseline_error):
+    ahead = abs(held.baseline_error) - abs(held.error)
+    if verdict == "holds" and 0 < ahead <= law.scatter:
+        why = "foretells the largest point better than no law does, but by less than points scatter"
+        verdict = "undecided"
+    if verdict == "holds" and ahead <= 0:
         inside = held.low is not None and held.high is not None
         if inside and held.low <= held.measured <= held.high:  # type: ignore[operator]
             verdict, why = "undecided", "foretells the largest point no better than no law does"
@@ -156,6 +163,17 @@ def _followed(claim: Claim, series: Series) -> Finding:
     if verdict == "holds" and high > VAGUE * low:
         verdict, why = "undecided", f"the exponent is not known to within a factor of {VAGUE:g}"
     return Finding(**base, value=law.exponent, low=low, high=high, verdict=verdict, why=why)
+
+
+def _bare_words(bare: Law | None) -> str:
+    """The law without offset, the form of the paper's."""
+    if bare is None or not bare.samples or bare.held_out is None:
+        return ""
+    ends = ", ".join(f"{end:.3g}" for end in bare.interval("exponent"))
+    error, other = (100 * e for e in (bare.held_out.error, bare.held_out.baseline_error))
+    return (
+        f"with E = 0 {bare.exponent:.3g} [{ends}], which foretells {error:+.1f} % ({other:+.1f} %)"
+    )
 
 
 def _base(claim: Claim, quantity: str, compared: str, seeds: tuple[int, int]) -> dict[str, Any]:
@@ -171,19 +189,18 @@ def _lack(records: Sequence[Record], strata: Strata) -> str:
 
 
 def _strata_words(strata: Strata) -> str:
-    """What the mean is over, where it is over more than one thing."""
+    """Where, and what the mean is over."""
     axes: dict[str, list[Any]] = {}
     for key in strata:
         for axis, value in key:
             axes.setdefault(axis, [])
             if value not in axes[axis]:
                 axes[axis].append(value)
-    many = [
-        axis_words(axis, ", ".join(map(str, sorted(found))))
-        for axis, found in axes.items()
-        if len(found) > 1
-    ]
-    return f"; mean over {' x '.join(many)}" if many else ""
+    said: dict[bool, list[str]] = {True: [], False: []}
+    for axis, found in axes.items():
+        said[len(found) > 1].append(axis_words(axis, ", ".join(map(str, sorted(found)))))
+    one = f"; {', '.join(said[False])}" if said[False] else ""
+    return one + (f"; mean over {' x '.join(said[True])}" if said[True] else "")
 
 
 def _traded_words(strata: Strata) -> str:

@@ -146,7 +146,7 @@ def spacing(bench: Bench) -> str:
 
 def trade(bench: Bench) -> str:
     """Every size with every effort: which of them has the least error at its cost."""
-    efforts = ((1, 1), (2, 1), (4, 1), (1, 4), (4, 4), (10, 5), (4, 16))
+    efforts = ((1, 1), (1, 2), (2, 1), (4, 1), (1, 4), (4, 4), (10, 5), (4, 16))
     for size in bench.preset.sizes:
         for seed in bench.preset.repeats(size):
             model = bench.depth(size, seed)
