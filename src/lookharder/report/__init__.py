@@ -34,9 +34,9 @@ CONVENTIONS = (
     "enough data. The largest effort is compared with the least, never the best setting with the worst.",
     "A law is E + A x^-a, fitted to logarithms with Huber's loss. It holds where a is surely above 0 and the "
     "law of all other points foretells the largest point better than the largest of the others does (“no "
-    "law”), by more than the scatter. R² and scatter are those of logarithms. An exponent means something only beside its offset: the "
-    "paper's laws have none, so they are to be compared with the column E = 0, and its compute is counted "
-    "otherwise. "
+    "law”), by more than the scatter. R² and scatter are those of logarithms. An exponent means something "
+    "only beside its offset: the paper's laws have none, so they are to be compared with the column E = 0, "
+    "and its compute is counted otherwise. "
     "With fewer than 5 places there is not enough data; an exponent whose interval spans more than a factor "
     "of 10 leaves the claim undecided.",
     "Compute is counted in multiply-adds, those of attention between tokens among them, 3 forwards for an "
