@@ -47,7 +47,7 @@ PARTS = {
                      lines=("train_schedule", "test_schedule")),
     "spacing": Part(title="Spacing of steps", source="ours, on figure 8", x="steps", xlabel=STEPS,
                     lines=("prediction", "spacing")),
-    "trade": Part(title="Size against effort", source="section 5", x="inference", xlabel=INFERENCE,
+    "trade": Part(title="Size against effort", source="section 1", x="inference", xlabel=INFERENCE,
                   lines=("size",)),
     "generalist": Part(title="One network for all tasks", source="section 6.4", x="model", xlabel="",
                        lines=("size",)),

@@ -47,7 +47,7 @@ thead th { color: var(--soft); vertical-align: bottom; border-bottom-color: var(
 .claims th, .claims td { white-space: normal; }
 .claims tbody th { min-width: 12rem; font-weight: 600; }
 .claims .num { white-space: nowrap; }
-.claims .how { max-width: 19rem; color: var(--soft); }
+.claims .how { min-width: 15rem; color: var(--soft); }
 .verdict { min-width: 8.5rem; font-weight: 600; color: var(--open); }
 .holds { color: var(--yes); } .does-not-hold { color: var(--no); }
 td small, th small { display: block; font-weight: 400; font-size: .92em; color: var(--soft); white-space: normal; }
@@ -67,7 +67,7 @@ summary { cursor: pointer; color: var(--accent); }
   .claims, .claims tbody, .claims tr, .claims td, .claims tbody th { display: block; }
   .claims thead { display: none; }
   .claims tr { padding: .65rem 0; border-bottom: 1px solid var(--line); }
-  .claims td, .claims tbody th { padding: .06rem 0; border: 0; max-width: none; }
+  .claims td, .claims tbody th { padding: .06rem 0; border: 0; min-width: 0; }
   .claims td[data-label]:not(:empty)::before { content: attr(data-label) ": "; color: var(--soft);
     font-weight: 400; }
   .claims td:empty { display: none; }
