@@ -43,7 +43,7 @@ def test_points_law_residuals_and_the_held_out_point_are_drawn(tmp_path: Path, f
         xlabel="x",
         ylabel="y",
         bare=fit_power_law(x, y, False, resamples=20),
-        published={"paper": PAPER["finetune-abs_rel"]},
+        others={"paper": PAPER["finetune-abs_rel"].law},
         dpi=50,
     )
     assert np.asarray(Image.open(path)).std() > 10
@@ -53,7 +53,7 @@ def test_points_law_residuals_and_the_held_out_point_are_drawn(tmp_path: Path, f
     above = np.concatenate([line.get_ydata() for line in upper.lines if line.get_marker() == "o"])
     assert list(above) == pytest.approx(list(y))  # the largest, held out, is last and hollow
     words = " ".join(text.get_text() for text in upper.get_legend().get_texts())
-    for said in (f"{100 * law.held_out.error:+.1f} %", "held out", "paper", "linear layers"):
+    for said in (f"{100 * law.held_out.error:+.1f} %", "held out", "paper"):
         assert said in words
     (diamond,) = [line for line in upper.lines if line.get_marker() == "D"]
     assert diamond.get_ydata() == pytest.approx([law.held_out.predicted])

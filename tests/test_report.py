@@ -115,13 +115,14 @@ def steps(gained: float, seeds: int = 3) -> list[Record]:
 
 
 def planted(offset: float = 0.05, last: float = 1.0) -> Series:
-    """Seven sizes on a law; the largest off it by a factor."""
+    """Seven sizes on a law, two seeds of each; the largest off it by a factor."""
     found = []
     for i, macs in enumerate(np.geomspace(1e9, 1e12, 7)):
-        value = (offset + 0.4 * (macs / 1e9) ** -0.3) * (last if i == 6 else 1.0)
-        value *= 1 + 0.004 * (-1) ** i
-        place = {"size": f"n{i}", "steps": 1, "members": 1}
-        found.append(record("model-size", place, float(value), macs=float(macs)))
+        for seed in (0, 1):
+            value = (offset + 0.4 * (macs / 1e9) ** -0.3) * (last if i == 6 else 1.0)
+            value *= 1 + 0.004 * (-1) ** (i // 2 + seed)
+            place = {"size": f"n{i}", "steps": 1, "members": 1}
+            found.append(record("model-size", place, float(value), seed=seed, macs=float(macs)))
     x, y = [r.train_macs for r in found], [r.value for r in found]
     law, bare = (fit_power_law(x, y, o, variable="train_macs", resamples=60) for o in (True, False))
     return Series(
@@ -259,6 +260,8 @@ def test_a_law_holds_if_it_foretells_and_not_if_it_misses(series):
     close = replace(held, baseline=held.measured * (1 + abs(held.error) + scatter / 2))
     hardly = judged(replace(series, law=replace(series.law, held_out=close)))
     assert hardly.verdict == "undecided" and "scatter" in hardly.why
+    once = judged(replace(series, records=series.records[:-1]))
+    assert once.verdict == "undecided" and "single seed" in once.why
     missed = judged(planted(last=2.0))
     assert missed.verdict in ("does not hold", "undecided")
     rising = planted()

@@ -1,6 +1,6 @@
 """A law as a figure: what was measured, what was fitted, and how far it may be believed.
 
-Points with their intervals, the law with and without offset, its band, laws printed elsewhere as thin lines; below, the
+Points with their intervals, the law with and without offset, its band, laws of others as thin lines; below, the
 residuals in percent: where they bend, the form is wrong. The held-out point is drawn hollow, with what the law of the
 other points foretold of it: that distance, not the closeness of the curve, says what the law is worth.
 """
@@ -15,7 +15,6 @@ import numpy as np
 from lookharder.axes import BLUE, GREEN, INK, ORANGE, SOFT, blank, legend, plain_ticks, save, tidy
 from lookharder.errors import InputError
 from lookharder.scaling.law import HeldOut, Law
-from lookharder.scaling.published import Published
 
 HELD = "largest, held out for the test"
 BEYOND = (1 / 1.5, 4.0)  # how far the curves go on past the points
@@ -49,7 +48,7 @@ def draw_law(
     xlabel: str,
     ylabel: str,
     bare: Law | None = None,
-    published: Mapping[str, Published] | None = None,
+    others: Mapping[str, Law] | None = None,
     dpi: int = 160,
 ) -> None:
     """Write the figure of a law of one variable; the suffix says the format.
@@ -62,7 +61,7 @@ def draw_law(
         xlabel: what x is, and its unit.
         ylabel: what the value is.
         bare: a law without offset of the same points, dashed.
-        published: laws printed elsewhere by what to call them, whose unit of x the legend states.
+        others: laws to be held against it by what to call them, thin.
         dpi: of pixels.
 
     Raises:
@@ -87,7 +86,7 @@ def draw_law(
         upper.axhline(law.offset, color=SOFT, lw=0.8, ls=(0, (5, 3)))
         words = f"offset {law.offset:.3g}"
         upper.text(at[0] * 1.1, law.offset, words, va="bottom", fontsize=7.5, color=SOFT)
-    _draw_curves(upper, at, law, x, bare, published or {})
+    _draw_curves(upper, at, law, x, bare, others or {})
     held = law.held_out
     out = np.zeros(len(x), bool) if held is None else np.isclose(x, held.at[0], rtol=1e-9)
     _draw_points(upper, points, out, points.label)
@@ -121,7 +120,7 @@ def _draw_curves(
     law: Law,
     x: np.ndarray,
     bare: Law | None,
-    published: Mapping[str, Published],
+    others: Mapping[str, Law],
 ) -> None:
     """The law, dotted beyond the largest point, and those to be held against it."""
     curve, inside = np.asarray(law.predict(at)), (at >= x.min()) & (at <= x.max())
@@ -130,9 +129,9 @@ def _draw_curves(
     if bare is not None:
         other = np.asarray(bare.predict(at))
         axis.plot(at, other, color=ORANGE, lw=1.1, ls="--", label=_formula(bare))
-    for i, (name, printed) in enumerate(published.items()):
-        look, label = ("-", "-.", ":")[i % 3], f"{name}\n(x there: {printed.unit})"
-        axis.plot(at, np.asarray(printed.predict(at)), color=SOFT, lw=0.9, ls=look, label=label)
+    for i, (name, another) in enumerate(others.items()):
+        look = ("-", "-.", ":")[i % 3]
+        axis.plot(at, np.asarray(another.predict(at)), color=SOFT, lw=0.9, ls=look, label=name)
 
 
 def _draw_foretold(axis: Any, held: HeldOut, paper: tuple[float, float]) -> None:

@@ -1,12 +1,14 @@
 """The planner against brute force and closed form on planted laws; budgets in words; the file of laws."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lookharder.config import to_json
 from lookharder.errors import InputError
 from lookharder.scaling.budgets import DEVICES, Rates, flops_of
 from lookharder.scaling.law import Law, fit_law, fit_power_law, optimum
@@ -251,6 +253,23 @@ def test_laws_are_read_as_they_were_written(tmp_path: Path):
     for text, message in (("{", "laws"), ('{"studies": ["s"]}', "records"), ("[]", "Laws")):
         path.write_text(text)
         with pytest.raises(InputError, match=message):
+            Laws.read(path)
+    whole = json.dumps(to_json(laws))
+    for part, damage in {
+        '"macs": ': '"macs": -',
+        '"params": ': '"params": 0',
+        '"offset": ': '"offset": -',
+        '"batch": ': '"batch": -',
+        '"points": ': '"points": 0',
+        '"exponents": [': '"exponents": [1.0, ',
+        '"samples": [[': '"samples": [[1.0, ',
+        '"residuals": [': '"residuals": [NaN, ',
+        '"smallest": [': '"smallest": [-',
+        '"largest_train_macs": ': '"largest_train_macs": -',
+    }.items():
+        assert part in whole
+        path.write_text(whole.replace(part, damage, 1))
+        with pytest.raises(InputError, match=re.escape(str(path))):
             Laws.read(path)
     path.write_text(json.dumps({"studies": ["s"], "records": "", "format": 2}))
     with pytest.raises(InputError, match="format"):

@@ -65,6 +65,8 @@ def run_study(args: argparse.Namespace) -> int:
     known = command.known_records(args.records)
     if not args.dry_run:
         prepare(args.out)
+    elif args.out.exists() and not args.out.is_dir():
+        raise InputError("--out", f"{args.out}, which is no folder", "a folder, new or not")
     plan, ledger, records = command.prepared(
         args.name, args.preset, args.out, known, args.only, args.dry_run
     )

@@ -13,7 +13,13 @@ from pathlib import Path
 from lookharder.errors import InputError
 from lookharder.files import atomic
 from lookharder.report import plots
-from lookharder.report.budgets import Budgets, effect_table, family_table, frontier_figure
+from lookharder.report.budgets import (
+    Budgets,
+    effect_table,
+    family_table,
+    foretold,
+    frontier_figure,
+)
 from lookharder.report.claims import CLAIMS, Claim
 from lookharder.report.findings import MARGIN, Finding, findings
 from lookharder.report.page import Numbers, row, section
@@ -102,7 +108,8 @@ def report(
     planner, frontier = None, None
     if budgets is not None:
         frontier = frontier_figure(budgets)
-        said = "Each size over its training, measured and by the law; dotted: the least error of a budget."
+        said = "Each size over its training, measured and by the law; dotted: the least error of a budget. "
+        said += f"Below, the residuals. {foretold(budgets.families[0])}"
         planner = {
             "figure": numbers.figure(frontier, "error over training compute by size", said, every),
             "families": family_table(budgets.families),

@@ -36,14 +36,14 @@ class Budgets:
 
 
 def frontier_figure(budgets: Budgets) -> str:
-    """Curves of the law for each size, what was measured, and the least error of each budget."""
+    """Curves of the law for each size, what was measured, and the least error of each budget; below, residuals."""
     family, records = budgets.families[0], budgets.measured
     law = family.training
     costs = [record.train_macs for record in records]
     at = np.geomspace(min(costs) / 1.5, max(costs) * 2, 200)
 
     def draw(figure: Any) -> None:
-        axis = figure.subplots()
+        axis, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         curves = []
         for i, size in enumerate(family.sizes):
             colour = plots.CYCLE[i % len(plots.CYCLE)]
@@ -52,16 +52,17 @@ def frontier_figure(budgets: Budgets) -> str:
             curves.append(curve)
             axis.plot(at, curve, color=colour, lw=1.1, alpha=0.8)
             mine = [r for r in records if r.active_params == size.active_params]
-            axis.plot(
-                [r.train_macs for r in mine],
-                [r.value for r in mine],
-                plots.MARKS[i % len(plots.MARKS)],
-                color=colour,
-                ms=4.5,
-                label=size.name,
-            )
+            x, y = (np.array([getattr(r, of) for r in mine]) for of in ("train_macs", "value"))
+            look: Any = {"marker": plots.MARKS[i % len(plots.MARKS)], "color": colour, "ms": 4.5}
+            axis.plot(x, y, ls="", label=size.name, **look)
+            seen = np.array([float(r.train_images or 0) for r in mine])
+            off = 100 * (y / law.predict(np.full_like(y, size.n), seen) - 1) if mine else y
+            below.plot(x, off, ls="", **look)
         axis.plot(at, np.min(curves, axis=0), color=INK, lw=2, ls=":", label="least")
-        axis.set(xscale="log", yscale="log", xlabel=TRAIN)
+        below.axhline(0, color=INK, lw=1)
+        below.set(xlabel=TRAIN, ylabel="off the law, %")
+        tidy(below)
+        axis.set(xscale="log", yscale="log")
         axis.set(ylabel=metric_word(family.task, family.metric))
         values = [record.value for record in records]
         axis.set_ylim(min(values) / 1.08, max(values) * 1.08)
@@ -69,7 +70,19 @@ def frontier_figure(budgets: Budgets) -> str:
         tidy(axis)
         legend(axis, ncols=2)
 
-    return plots.svg((6.4, 4.2), draw)
+    return plots.svg((6.4, 5.2), draw)
+
+
+def foretold(family: Family) -> str:
+    """What the law of the other trainings says of the largest, in a sentence; empty where they are too few."""
+    held = family.training.held_out
+    if held is None:
+        return ""
+    size = next((s.name for s in family.sizes if s.n == held.at[0]), f"{held.at[0]:.3g} parameters")
+    return (
+        f"Not having seen the largest, {size} on {held.at[1]:.0f} images, the law foretells it by "
+        f"{100 * held.error:+.1f} % (no law: {100 * held.baseline_error:+.1f} %)."
+    )
 
 
 def family_table(families: Sequence[Family]) -> Table:
@@ -85,7 +98,7 @@ def effect_table(family: Family) -> Table | None:
         change = [f"{100 * (f - 1):+.1f} %" for f in (each.factor, low, high)]
         said = f"{change[0]} [{change[1]}, {change[2]}]"
         rows.append([f"{each.steps}", f"{each.draws}", said, f"{each.networks}"])
-    columns = ["steps T", "draws n", "error against one step, one draw", "networks"]
+    columns = ["steps T", "draws n", "error of a network against one step, one draw", "networks"]
     return Table(columns=columns, rows=rows) if rows else None
 
 

@@ -5,8 +5,9 @@
                                                                 than the point before it does
     does not hold    interval below                             a < 0, or it foretells worse and misses its interval
     undecided        what is needed lies inside                 0 lies inside, or it foretells worse but not surely,
-                                                                or better by less than the points scatter, or a is
-                                                                not known to within a factor of 10
+                                                                or better by less than the points scatter, or the two
+                                                                largest have one seed, or a is not known
+                                                                to within a factor of 10
     not enough data  no pair of two seeds                       fewer than 5 places, or nothing held out
 
 "Better" needs a gain of more than 0. "As good" needs one of more than -5 %: no interval is wholly at 0.
@@ -160,6 +161,9 @@ def _followed(claim: Claim, series: Series) -> Finding:
             verdict, why = "undecided", "foretells the largest point no better than no law does"
         else:
             verdict, why = "does not hold", "foretells the largest point worse than no law does"
+    last = sorted(set(series.x))[-2:]  # what is foretold, and what no law would say of it
+    if verdict == "holds" and min(map(series.x.count, last)) < LEAST_SEEDS:
+        verdict, why = "undecided", "of the two largest points one has a single seed"
     if verdict == "holds" and high > VAGUE * low:
         verdict, why = "undecided", f"the exponent is not known to within a factor of {VAGUE:g}"
     return Finding(**base, value=law.exponent, low=low, high=high, verdict=verdict, why=why)

@@ -13,16 +13,11 @@ from lookharder.report.findings import Finding
 from lookharder.report.parts import MAIN, metric_word, part, place_words
 from lookharder.report.samples import Strip, strip
 from lookharder.scaling.law import Law
-from lookharder.scaling.published import PAPER, Published
+from lookharder.scaling.published import Published
 from lookharder.scaling.record import Record
 from lookharder.scaling.series import Series
 
 MARKS = {"holds": "✓", "does not hold": "✗", "undecided": "?", "not enough data": "…"}
-PRINTED = {
-    "model-size": "finetune",
-    "steps": "steps",
-    "draws": "draws",
-}  # study -> laws of the paper
 LAWS = [
     "law", "points", "offset E", "exponent a", "R²", "scatter", "largest point foretold", "no law",
     "exponent, E = 0", "paper's exponent",
@@ -260,7 +255,7 @@ def _series_words(series: Series) -> str:
 
 
 def _law_row(series: Series) -> list[str]:
-    law, bare, printed = series.law, series.bare, _printed(series)
+    law, bare, printed = series.law, series.bare, series.printed
     held = None if law is None else law.held_out
     return [
         _series_words(series),
@@ -289,10 +284,3 @@ def _parameter(law: Law | None, name: str) -> str:
 def _printed_words(series: Series, printed: Published) -> str:
     said = f"{number(printed.exponents[0])}, {printed.claim}"
     return said if series.variable == "train_macs" else f"{said}, over compute and three sizes"
-
-
-def _printed(series: Series) -> Published | None:
-    """The paper's law of the same thing; its unit of compute is another, so only exponents compare."""
-    if series.study not in PRINTED or series.task == "generation":
-        return PAPER["pretrain-loss"] if series.study == "model-size" else None
-    return PAPER.get(f"{PRINTED[series.study]}-{series.metric}")

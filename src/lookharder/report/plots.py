@@ -10,6 +10,7 @@ matplotlib is not among the dependencies: it is imported where a figure is drawn
 import re
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from lookharder.isoflop_views import draw_profiles
 from lookharder.law_views import Points, draw_law
 from lookharder.report.findings import Finding
 from lookharder.report.parts import Part, at, metric_word, place_words
-from lookharder.scaling.law import fit_growth, profiles
+from lookharder.scaling.law import Law, fit_growth, profiles
 from lookharder.scaling.record import Record
 from lookharder.scaling.series import Series
 
@@ -135,12 +136,24 @@ def law_figure(series: Series, part: Part) -> str | None:
             points,
             law,
             bare=series.bare,
+            others=_printed(series),
             title=f"{words}\n{_wrapped(place)}" if place else words,
             xlabel=names[series.variable],
             ylabel=words,
         )
 
     return _written(write)
+
+
+def _printed(series: Series) -> dict[str, Law]:
+    """The paper's law, its level moved to our smallest point: in its own unit and data it lies elsewhere."""
+    printed, least = series.printed, min(series.x)
+    if printed is None:
+        return {}
+    ours = [r.value for r, x in zip(series.records, series.x, strict=True) if x == least]
+    (a,) = printed.exponents
+    here = replace(printed, coefficients=(float(np.mean(ours)) * least**a,))
+    return {f"the paper's slope, x$^{{{-a:.3g}}}$, {printed.claim}": here.law}
 
 
 def isoflop(records: Sequence[Record]) -> str | None:

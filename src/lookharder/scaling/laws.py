@@ -50,6 +50,14 @@ class Size:
     start_macs: float = 0.0
     start_images: float = 0.0
 
+    def __post_init__(self) -> None:
+        cost = (self.params, self.active_params, self.macs, self.law_params, self.train_macs)
+        start = (self.start_macs, self.start_images)
+        if not all(v is None or 0 < v < np.inf for v in cost):
+            raise InputError(f"{self.name}.macs", f"sizes and costs {cost}", "positive numbers")
+        if not all(0 <= v < np.inf for v in start):
+            raise InputError(f"{self.name}.start", f"{start}", "numbers, 0 or more")
+
     @property
     def n(self) -> float:
         """Size as the law knows it."""
@@ -69,7 +77,7 @@ class Effect:
         steps: of denoising.
         draws: that are merged.
         factor: on the error, the geometric mean of the networks that were asked so.
-        spread: standard error of its logarithm.
+        spread: standard deviation of the logarithm of what it is for one more network.
         networks: how many.
     """
 
@@ -80,7 +88,7 @@ class Effect:
     networks: int
 
     def sampled(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Factors (count,) that other networks might have given."""
+        """Factors (count,) that another network might give."""
         if self.spread == 0 or self.networks < 2:
             return np.full(count, self.factor)
         return self.factor * np.exp(self.spread * rng.standard_t(self.networks - 1, count))
@@ -126,6 +134,9 @@ class Family:
         if self.training.variables != ("params", "images"):
             found = list(self.training.variables)
             raise InputError(f"{self.name}.training", f"a law of {found}", "['params', 'images']")
+        counts = (self.resolution, self.batch, self.steps, self.draws, self.largest_train_macs)
+        if not all(0 < v < np.inf for v in (*counts, *self.training.smallest)):
+            raise InputError(f"{self.name}.batch", f"counts {counts}", "positive numbers")
         if bad := [each for each in self.effects if not (each.factor > 0 and each.spread >= 0)]:
             raise InputError(f"{self.name}.effects", bad[0], "positive factors")
         if not self.sizes:
@@ -166,6 +177,10 @@ class Laws:
             found = from_json(cls, json.loads(path.read_text(encoding="utf-8")), str(path))
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise InputError("laws", f"{path}: {error}", "a laws.json") from error
+        except InputError as error:  # of a value, which does not know what file it is in
+            name, got, allowed = error.args
+            said = name if str(path) in name else f"{path}: {name}"
+            raise InputError(said, got, allowed) from error
         if found.format != FORMAT:
             raise InputError(f"{path}.format", found.format, str(FORMAT))
         return found

@@ -33,7 +33,7 @@ class Goal:
     """What is given; FLOPs, each for what its name says.
 
     Attributes:
-        training: for all of the training; None leaves the images at the most that were measured.
+        training: for all of the training; None leaves images and compute at the most that were measured.
         inference: for one answer; None leaves steps and draws as they were in the measurements.
         total: for training and all answers.
         error: to be reached for the least total.
@@ -177,8 +177,9 @@ def _options(family: Family, size: Size, goal: Goal) -> Iterator[Plan]:
             images = seen + (goal.total - start - served) / image
         elif goal.error is not None:
             images = _images_for(family, size, goal.error / effect.factor)
-        else:
-            images = family.training.largest[1]
+        else:  # as many as any measurement saw, but not for more compute than any took
+            afforded = seen + (2 * family.largest_train_macs - start) / image
+            images = min(family.training.largest[1], afforded)
         if seen + family.batch <= images < np.inf:
             training = start + image * (images - seen)
             law, active = family.training, size.n

@@ -15,6 +15,7 @@ from typing import Any
 
 from lookharder.errors import InputError
 from lookharder.scaling.law import Law, fit_power_law
+from lookharder.scaling.published import PAPER, Published
 from lookharder.scaling.record import Record
 
 # study -> what its laws fall with, and the names of its axes that vary along with it
@@ -27,6 +28,11 @@ AXES: dict[str, tuple[str, tuple[str, ...]]] = {
     "draws": ("members", ("members",)),
     "spacing": ("steps", ("steps",)),
 }
+PRINTED = {
+    "model-size": "finetune",
+    "steps": "steps",
+    "draws": "draws",
+}  # study -> the paper's laws
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,6 +63,13 @@ class Series:
     def x(self) -> list[float]:
         """Where each measurement lies."""
         return [_at(record, self.variable) for record in self.records]
+
+    @property
+    def printed(self) -> Published | None:
+        """The paper's law of the same thing; its networks, data and unit of compute are others."""
+        if self.study == "model-size" and self.task == "generation":
+            return PAPER["pretrain-loss"]
+        return PAPER.get(f"{PRINTED.get(self.study)}-{self.metric}")
 
 
 def series_of(study: str, records: Sequence[Record]) -> list[Series]:

@@ -7,7 +7,7 @@
                            experts over that without, after as many more
 
 The last two were measured at few sizes and one length, and take for granted that what they found there holds at others:
-a family says so in `assumes`. What has no records has no family.
+a family says so in `assumes`, and beyond those its plans extrapolate. What has no records has no family.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -92,7 +92,7 @@ def _at_side(dense: Family, records: Sequence[Record], side: int) -> Family | No
         name=f"{TASK}-{side}-dense",
         resolution=side,
         sizes=tuple(_size(name, side) for name in NANO),
-        training=_times(dense.training, found),
+        training=_times(dense.training, found, [r for r in here if r.point["resolution"] == side]),
         recipe=f"half generative pre-training at {SIDE} px, half fine-tuning at {side} px",
         largest_train_macs=max(r.train_macs for r in here if r.point["resolution"] == side),
         assumes=f"that {side} pixels change the error of {SIDE} everywhere as they do for "
@@ -108,7 +108,8 @@ def _upcycled(dense: Family, records: Sequence[Record]) -> Family | None:
     whole = {str(r.point["size"]): r for r in records if r.study == "model-size"}
     if found is None or not whole:
         return None
-    at = sorted({str(r.point["size"]) for r in here if r.point["experts"] == EXPERTS})
+    sparse = [r for r in here if (r.point["experts"], r.point["active"]) == (EXPERTS, ACTIVE)]
+    at = sorted({str(r.point["size"]) for r in sparse})
     sizes = tuple(
         replace(
             _size(name, SIDE, MoEConfig(experts=EXPERTS, active=ACTIVE, expert="gelu")),
@@ -124,19 +125,23 @@ def _upcycled(dense: Family, records: Sequence[Record]) -> Family | None:
         name=f"{TASK}-{SIDE}-{EXPERTS}e{ACTIVE}a",
         architecture=f"upcycled to {EXPERTS}E{ACTIVE}A",
         sizes=sizes,
-        training=_times(dense.training, found),
+        training=_times(dense.training, found, sparse),
         recipe=f"with experts, after {after // BATCH} of the dense network that the FLOPs include",
-        largest_train_macs=max(r.train_macs for r in here if r.point["experts"] == EXPERTS),
+        largest_train_macs=max(r.train_macs for r in sparse),
         assumes=f"that experts change the error of the dense network trained as long everywhere as they do for "
         f"{', '.join(at)} after {before['more_iterations']} iterations: x {1 - found[0] / 100:.3f}",
     )
 
 
-def _times(law: Law, found: tuple[float, np.ndarray]) -> Law:
-    gain, again = (
-        found  # of two seeds some samples gain more than everything, which no error allows
-    )
-    return law.scaled(1 - gain / 100, [max(1 - float(g) / 100, 0.01) for g in again])
+def _times(law: Law, found: tuple[float, np.ndarray], measured: Sequence[Record]) -> Law:
+    """A law times what was found of some records, known where these lie."""
+    gain, again = found
+    # of two seeds some samples gain more than everything, which no error allows
+    scaled = law.scaled(1 - gain / 100, [max(1 - float(g) / 100, 0.01) for g in again])
+    sizes = [float(_size(str(r.point["size"]), SIDE).active_params) for r in measured]
+    images = [float(r.train_images or 0) for r in measured]
+    least, most = ((end(sizes), end(images)) for end in (min, max))
+    return replace(scaled, smallest=least, largest=most)
 
 
 def _effects(records: Sequence[Record]) -> tuple[Effect, ...]:
@@ -153,7 +158,7 @@ def _effects(records: Sequence[Record]) -> tuple[Effect, ...]:
             steps=steps,
             draws=draws,
             factor=float(np.exp(np.mean(found))),
-            spread=float(np.std(found, ddof=1) / len(found) ** 0.5),
+            spread=float(np.std(found, ddof=1) * (1 + 1 / len(found)) ** 0.5),
             networks=len(found),
         )
         for (steps, draws), found in sorted(logs.items())

@@ -6,6 +6,7 @@ python -m lookharder.study.publish DIR --preset laptop     from DIR/records.json
 import argparse
 from pathlib import Path
 
+from lookharder.errors import InputError
 from lookharder.study.command import studies_named
 from lookharder.study.results import conclude
 
@@ -18,8 +19,11 @@ def main(arguments: list[str] | None = None) -> list[Path]:
     parser.add_argument("--preset", default="laptop", help="as it was run [%(default)s]")
     parser.add_argument("--out", type=Path, help="another place for the report")
     args = parser.parse_args(arguments)
-    studies = studies_named(args.study, args.preset)
-    return conclude(studies, args.dir, args.preset, report_to=args.out)
+    try:
+        studies = studies_named(args.study, args.preset)
+        return conclude(studies, args.dir, args.preset, report_to=args.out)
+    except InputError as error:
+        parser.exit(2, f"{parser.prog}: error: {error}\n")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@
     draws         figure 9         more draws, merged?
     schedule      figure 10        linear, scaled-linear, cosine, in training and at test time?
     spacing       ours             how much of figure 8 is leading spacing?
-    trade         section 5        a larger network once, or a smaller one often?
+    trade         section 1        a larger network once, or a smaller one often?
     generalist    section 6.4      one network for all tasks, against one for each?
     allocation    ours             a larger network, or more pictures?
 
@@ -188,11 +188,12 @@ def allocation(bench: Bench) -> str:
     for macs, sizes in bench.preset.budgets:
         for size in sizes:
             length = bench.length(size, macs)
-            before = bench.pretrained(size, 0, length)
-            model = bench.finetuned(size, 0, before, iterations=length)
             place: Place = {"size": size, "iterations": length}
-            bench.score(model, "isoFLOP", place, 0)
-            bench.loss(model, "isoFLOP", place, 0, "depth")
+            for seed in bench.preset.repeats(size):
+                before = bench.pretrained(size, seed, length)
+                model = bench.finetuned(size, seed, before, iterations=length)
+                bench.score(model, "isoFLOP", place, seed)
+                bench.loss(model, "isoFLOP", place, seed, "depth")
     return "Is a training budget better spent on a larger network, or on more pictures?"
 
 

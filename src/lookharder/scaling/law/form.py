@@ -90,6 +90,22 @@ class Law:
     residuals: tuple[float, ...] = ()
     held_out: HeldOut | None = None
 
+    def __post_init__(self) -> None:
+        k, unknowns = len(self.variables), 1 + 2 * len(self.variables)
+        columns = (self.log_coefficients, self.exponents, self.smallest, self.largest)
+        if not k or {len(column) for column in columns} != {k}:
+            got = f"columns of {[len(column) for column in columns]}"
+            raise InputError("law", f"{got} numbers", f"one each of {list(self.variables)}")
+        if any(len(row) != unknowns for row in self.samples):
+            raise InputError("law.samples", "rows of another width", f"{unknowns} numbers each")
+        told = (self.offset, *self.log_coefficients, *self.exponents, *self.residuals)
+        if self.offset < 0 or not (np.isfinite(told).all() and np.isfinite(self.samples).all()):
+            raise InputError("law", str(self), "finite numbers, the offset 0 or more")
+        least = unknowns - (not self.has_offset)  # what is left to move when all are fitted
+        if self.samples and not (self.points > least and len(self.residuals) == self.points):
+            got = f"{len(self.residuals)} of {self.points} points"
+            raise InputError("law.residuals", got, f"one of each of more than {least} points")
+
     @property
     def exponent(self) -> float:
         """Of a law of one variable: a in E + A x^-a."""
