@@ -1,4 +1,4 @@
-"""Presets: how large the studies are. `laptop` fits the ten of the paper into six hours of two cores; `micro` is for tests.
+"""Presets: how large the studies are. `laptop` fits the ten of the paper into six hours of two cores, `micro` tests.
 
 lookharder study all --preset laptop --dry-run --out DIR        what it would cost, study by study
 """
