@@ -198,6 +198,8 @@ def test_a_file_that_began_anew_is_read_anew(tmp_path: Path):
         ({"value": 0.4}, "value"),
         ({"train_macs": -1.0}, "train_macs"),
         ({"seconds": float("inf")}, "seconds"),
+        ({"params": -5}, "params"),
+        ({"images": 0, "per_image": None}, "images"),
         ({"images": 4}, "per_image"),
         ({"point": {"width": float("nan")}}, "width"),
     ],

@@ -1,15 +1,18 @@
 """The studies: what they ask for, what it costs, and that nothing known is asked for again."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
+from lookharder.config import to_json
 from lookharder.errors import InputError
 from lookharder.scaling.record import Records
 from lookharder.study.command import concluded, execute, forecast, prepared, studies_named
 from lookharder.study.command import plan as left_of
 from lookharder.study.executor import EXECUTORS
 from lookharder.study.grid import Study
+from lookharder.study.jobs import canonical
 from lookharder.study.laptop import LAPTOP
 from lookharder.study.ledger import Ledger
 from lookharder.study.nano import NANO, recipe
@@ -82,6 +85,17 @@ def test_every_place_of_a_study_is_measured_once(laptop):
             lineage = study.jobs.closure([point.job.hash])
             trained = [job for job in lineage if job.kind == "train"]
             assert {job.config["arguments"]["seed"] for job in trained} == {point.seed}
+
+
+def test_what_the_names_of_runs_stand_for_is_what_it_was_when_they_ran(laptop):
+    """A name is made of the arguments given: were a default to change, committed records would speak of other runs."""
+    every = (
+        j for name in ("schedule", "spacing", "resolution", "upcycling") for j in laptop[name].jobs
+    )
+    trained = (j for j in every if j.kind == "train" and j.config["arguments"]["seed"] == 0)
+    said = {job.hash: to_json(recipe(job.config)) for job in trained}
+    digest = hashlib.blake2b(canonical(said).encode(), digest_size=8).hexdigest()
+    assert len(said) == 21 and digest == "842e8f2e2b1058f4"  # another only for what changes no run
 
 
 def test_every_training_of_the_preset_is_a_valid_recipe(laptop):
@@ -168,7 +182,7 @@ def test_a_study_runs_once_and_its_records_are_enough_anywhere(tmp_path: Path, m
     again, *_ = go("model-size", tmp_path / "a")
     assert again.todo == () and given == []
     total = forecast(again, ledger, 2).rows[-1]
-    assert total[3:] == [str(len(plan.jobs)), "0", "0.00e+00", "0.00", "0.00"]
+    assert total[3:] == [str(len(plan.jobs)), "0", "0.00e+00", "0.00", "0.00", "0.00"]
     elsewhere, _, records, _, _ = go("model-size", tmp_path / "b", known=found)
     assert elsewhere.todo == () and given == []
     assert {r.key for r in Records.read(records.path)} == {r.key for r in found}

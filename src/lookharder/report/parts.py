@@ -19,6 +19,7 @@ class Part:
         x: "train" or "inference" compute, or the name of an axis of its points.
         xlabel: what that is, and its unit.
         lines: axes of its points by which measurements are joined to lines.
+        beside: where the pictures of its lines are put beside each other; empty = pictures along one line.
     """
 
     title: str
@@ -26,6 +27,7 @@ class Part:
     x: str
     xlabel: str
     lines: tuple[str, ...]
+    beside: tuple[tuple[str, int | str], ...] = ()
 
 
 TRAIN = "training compute, multiply-adds (3 forwards an image)"
@@ -40,13 +42,13 @@ PARTS = {
     "resolution": Part(title="Resolution", source="figure 5", x="resolution", xlabel="pixels a side",
                        lines=("size",)),
     "upcycling": Part(title="Upcycling", source="figure 6", x="train", xlabel=TRAIN,
-                      lines=("experts", "active", "more_iterations")),
+                      lines=("experts", "active", "more_iterations"), beside=(("size", "n4"),)),
     "steps": Part(title="Denoising steps", source="figure 8", x="steps", xlabel=STEPS, lines=("size",)),
     "draws": Part(title="Draws", source="figure 9", x="members", xlabel="draws n", lines=("size", "steps")),
     "schedule": Part(title="Noise schedule", source="figure 10", x="steps", xlabel=STEPS,
-                     lines=("train_schedule", "test_schedule")),
+                     lines=("train_schedule", "test_schedule"), beside=(("steps", 20),)),
     "spacing": Part(title="Spacing of steps", source="ours, on figure 8", x="steps", xlabel=STEPS,
-                    lines=("prediction", "spacing")),
+                    lines=("prediction", "spacing"), beside=(("steps", 1),)),
     "trade": Part(title="Size against effort", source="section 1", x="inference", xlabel=INFERENCE,
                   lines=("size",)),
     "generalist": Part(title="One network for all tasks", source="section 6.4", x="model", xlabel="",

@@ -1,5 +1,7 @@
 """What the networks of a study see: the same held-out scenes, predicted once more by each, in order of compute.
 
+A study of more, of steps say, shows one line along its axis; one of kinds, of schedules say, shows them side by side.
+
     OUT/runs/RUN/job.json names the job that RUN measures ─► OUT/runs/JOB/model ─► predictions
 
 A record alone cannot be looked at, a model can; where the folder of models is gone, there are no pictures.
@@ -93,15 +95,17 @@ def data_uri(picture: np.ndarray) -> str:
 def _chosen(
     records: Sequence[Record], part: Part, root: Path
 ) -> list[tuple[Record, dict[str, Any], Path]]:
-    """The longest line of the study whose models are there, its first seed, thinned to what fits."""
+    """The columns: of all lines or along each, the most whose models are there, first seeds, thinned to what fits."""
+    kinds = [r for r in records if part.beside and set(part.beside) <= set(r.point.items())]
     lines: dict[tuple[Any, ...], dict[Any, tuple[Record, dict[str, Any], Path]]] = {}
-    for record in sorted(records, key=lambda r: r.seed):
+    for record in sorted(kinds or records, key=lambda r: r.seed):
         if MAIN.get(record.task) != record.metric:
             continue
         found = _model(record, root)
         if found is not None:
-            line = (record.task, *(str(record.point.get(axis)) for axis in part.lines))
-            lines.setdefault(line, {}).setdefault(at(record, part.x), (record, *found))
+            line = tuple(str(record.point.get(axis)) for axis in part.lines)
+            row, column = ((), line) if kinds else (line, at(record, part.x))
+            lines.setdefault((record.task, *row), {}).setdefault(column, (record, *found))
     if not lines:
         return []
     longest = max(lines.values(), key=len)

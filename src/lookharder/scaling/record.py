@@ -95,6 +95,9 @@ class Record:
         for name in ("train_macs", "train_macs_paper", "inference_macs", "seconds"):
             if getattr(self, name) < 0:
                 raise InputError(f"record.{name}", getattr(self, name), "0 or more")
+        for name in ("params", "active_params", "images"):
+            if getattr(self, name) < 1:
+                raise InputError(f"record.{name}", getattr(self, name), "1 or more")
         if not self.low <= self.value <= self.high:
             interval = f"{self.value} outside [{self.low}, {self.high}]"
             raise InputError("record.value", interval, "a value inside its interval")

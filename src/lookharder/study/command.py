@@ -98,11 +98,11 @@ def plan(
 
 
 def forecast(plan: Plan, ledger: Ledger, workers: int) -> Table:
-    """Study by study: runs, those that an earlier study of the list has, what is left, and its cost."""
-    columns = ["study", "runs", "shared", "done", "left", "FLOPs", "worker-hours", "hours"]
+    """Study by study: runs, those that an earlier one has, what is left and its cost, worker-hours spent here."""
+    columns = ["study", "runs", "shared", "done", "left", "FLOPs", "worker-h", "hours", "spent"]
     rows: list[list[str]] = []
     seen: set[str] = set()
-    totals: list[int | float] = [0] * 6
+    totals: list[int | float] = [0] * 7
     left_of_all = set(plan.todo)
     for study in plan.studies:
         names = {job.hash for job in study.jobs}
@@ -110,14 +110,16 @@ def forecast(plan: Plan, ledger: Ledger, workers: int) -> Table:
         left = own & left_of_all
         flops = sum(plan.jobs[name].cost for name in left)
         seconds = sum(price(plan.jobs[name], plan.jobs.jobs).seconds for name in left)
-        done = sum(ledger.state(n) == "done" or n in plan.answered for n in own)
+        here = [name for name in own if ledger.state(name) == "done"]
+        spent = sum(ledger.result(name)["seconds"] for name in here)
         figures: list[int | float] = [
             len(names),
             len(shared),
-            done,
+            len(own & plan.answered | set(here)),
             len(left),
             flops,
             seconds / 3600,
+            spent / 3600,
         ]
         totals = [a + b for a, b in zip(totals, figures, strict=True)]
         rows.append([study.name, *_row(figures, workers)])
@@ -128,12 +130,13 @@ def forecast(plan: Plan, ledger: Ledger, workers: int) -> Table:
 
 
 def _row(figures: Sequence[int | float], workers: int) -> list[str]:
-    *counts, flops, hours = figures
+    *counts, flops, hours, spent = figures
     return [
         *(f"{n:.0f}" for n in counts),
         f"{flops:.2e}",
         f"{hours:.2f}",
         f"{hours / workers:.2f}",
+        f"{spent:.2f}",
     ]
 
 

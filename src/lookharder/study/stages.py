@@ -11,6 +11,7 @@ interval over images. A stage that is stopped can be called again: a training go
 
 import fcntl
 import json
+import os
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
@@ -208,8 +209,9 @@ def _facts(chain: Chain) -> dict[str, Any]:
     return {
         "params": sum(group.params for group in cost),
         "active_params": sum(group.active_params for group in cost),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
         "versions": {
+            "python": platform.python_version(),
             "lookharder": __version__,
             "torch": torch.__version__.split("+")[0],
             "numpy": np.__version__,
