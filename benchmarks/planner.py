@@ -117,10 +117,12 @@ def main() -> None:
             "measured_low": low,
             "measured_high": high,
             "seeds": [m["value"] for m in metrics],
+            "inside": sum(row["low"] <= m["value"] <= row["high"] for m in metrics),
             "off": row["predicted"] / mean - 1,
         }
         print(
-            f"{row['family']} {row['size']}: {row['predicted']:.4f} foretold, {mean:.4f} measured"
+            f"{row['training']:.3g} FLOPs, {row['family']} {row['size']}, {row['iterations']} iterations: "
+            f"{row['predicted']:.4f} [{row['low']:.4f}, {row['high']:.4f}] foretold, {mean:.4f} measured"
         )
     write_json(out, {"laws": laws.records, "plans": rows})
 

@@ -176,7 +176,7 @@ def _bare_words(bare: Law | None) -> str:
     ends = ", ".join(f"{end:.3g}" for end in bare.interval("exponent"))
     error, other = (100 * e for e in (bare.held_out.error, bare.held_out.baseline_error))
     return (
-        f"with E = 0 {bare.exponent:.3g} [{ends}], which foretells {error:+.1f} % ({other:+.1f} %)"
+        f"with E = 0 {bare.exponent:.3g} [{ends}], which foretells {error:+.1f} % (no law {other:+.1f} %)"
     )
 
 
