@@ -9,6 +9,7 @@ missing, and beside every figure stands the command that draws it again. It hold
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from lookharder.errors import InputError
 from lookharder.files import atomic
@@ -40,9 +41,10 @@ CONVENTIONS = (
     "enough data. The largest effort is compared with the least, never the best setting with the worst.",
     "A law is E + A x^-a, fitted to logarithms with Huber's loss. It holds where a is surely above 0 and the "
     "law of all other points foretells the largest point better than the largest of the others does (“no "
-    "law”), by more than the scatter. R² and scatter are those of logarithms. An exponent means something "
+    "law”), by more than the scatter, and neither of the two is a single seed's. R² and scatter are those of "
+    "logarithms. An exponent means something "
     "only beside its offset: the paper's laws have none, so they are to be compared with the column E = 0, "
-    "and its compute is counted otherwise. "
+    "and its compute is counted otherwise; thin and grey is their slope, moved to our smallest point. "
     "With fewer than 5 places there is not enough data; an exponent whose interval spans more than a factor "
     "of 10 leaves the claim undecided.",
     "Compute is counted in multiply-adds, those of attention between tokens among them, 3 forwards for an "
@@ -105,16 +107,7 @@ def report(
         )
         for name in names
     ]
-    planner, frontier = None, None
-    if budgets is not None:
-        frontier = frontier_figure(budgets)
-        said = "Each size over its training, measured and by the law; dotted: the least error of a budget. "
-        said += f"Below, the residuals. {foretold(budgets.families[0])}"
-        planner = {
-            "figure": numbers.figure(frontier, "error over training compute by size", said, every),
-            "families": family_table(budgets.families),
-            "effects": effect_table(budgets.families[0]),
-        }
+    frontier = None if budgets is None else frontier_figure(budgets)
     title = "Scaling studies" if len(sections) > 1 else f"Scaling study: {sections[0].title}"
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(PAGE).render(
@@ -127,20 +120,13 @@ def report(
         claims_lead=_lead(found),
         forest=forest,
         sections=sections,
-        planner=planner,
+        planner=_planner(budgets, frontier, numbers, every),
         conventions=CONVENTIONS,
         commands="\n".join(dict.fromkeys((every, *(each.how for each in sections)))),
     )
-    for path, text in (
-        (out, page.lstrip()),
-        (out.with_name("gains.svg"), gains),
-        (out.with_name("frontier.svg"), frontier),
-    ):
-        if text is None:
-            path.unlink(missing_ok=True)  # of other records
-        else:
-            with atomic(path) as aside:
-                aside.write_text(text, encoding="utf-8")
+    _write(out, page.lstrip())
+    _write(out.with_name("gains.svg"), gains)
+    _write(out.with_name("frontier.svg"), frontier)
     return out
 
 
@@ -157,6 +143,30 @@ def markdown(found: Sequence[Finding]) -> str:
         cells = (said, each.printed, compared, each.seeds, here)
         lines.append("| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _planner(
+    budgets: Budgets | None, frontier: str | None, numbers: Numbers, how: str
+) -> dict[str, Any] | None:
+    """What the page shows of budgets."""
+    if budgets is None or frontier is None:
+        return None
+    said = "Each size over its training, measured and by the law; dotted: the least error of a budget. "
+    said += f"Below, the residuals. {foretold(budgets.families[0])}"
+    return {
+        "figure": numbers.figure(frontier, "error over training compute by size", said, how),
+        "families": family_table(budgets.families),
+        "effects": effect_table(budgets.families[0]),
+    }
+
+
+def _write(path: Path, text: str | None) -> None:
+    """Write a file whole; without text remove it, for it is of other records."""
+    if text is None:
+        path.unlink(missing_ok=True)
+    else:
+        with atomic(path) as aside:
+            aside.write_text(text, encoding="utf-8")
 
 
 def _command(study: str, preset: str | None) -> str:

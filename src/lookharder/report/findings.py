@@ -175,9 +175,7 @@ def _bare_words(bare: Law | None) -> str:
         return ""
     ends = ", ".join(f"{end:.3g}" for end in bare.interval("exponent"))
     error, other = (100 * e for e in (bare.held_out.error, bare.held_out.baseline_error))
-    return (
-        f"with E = 0 {bare.exponent:.3g} [{ends}], which foretells {error:+.1f} % (no law {other:+.1f} %)"
-    )
+    return f"with E = 0 {bare.exponent:.3g} [{ends}], which foretells {error:+.1f} % (no law {other:+.1f} %)"
 
 
 def _base(claim: Claim, quantity: str, compared: str, seeds: tuple[int, int]) -> dict[str, Any]:
