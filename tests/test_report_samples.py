@@ -1,13 +1,16 @@
 """The pictures of a report: which networks are shown beside each other, and that they are what those predict."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from lookharder.chain import Chain
+from lookharder.errors import InputError
 from lookharder.report.parts import part
-from lookharder.report.samples import strip
+from lookharder.report.samples import KEPT, pictures
 from lookharder.scaling.record import Record
 from lookharder.seeding import torch_generator
 from lookharder.study.nano import system
@@ -58,7 +61,7 @@ def measured(root: Path, study: str, run: str, steps: int, **place: str) -> Reco
 
 def test_a_study_of_more_is_shown_along_its_axis(root: Path):
     records = [measured(root, "steps", f"s{t}", t) for t in (4, 1, 2)]
-    shown = strip(records, part("steps"), root)
+    shown = pictures("steps", records, part("steps"), root)
     assert shown is not None and len(shown.rows) == 2
     assert [title[-1] for title in shown.titles[2:]] == ["1", "2", "4"]
     for row in shown.rows:
@@ -71,7 +74,7 @@ def test_a_study_of_kinds_is_shown_side_by_side(root: Path):
         for spacing in ("leading", "trailing")
         for t in (1, 2, 5)
     ]
-    shown = strip(records, part("spacing"), root)
+    shown = pictures("spacing", records, part("spacing"), root)
     assert shown is not None and len(shown.titles) == 4
     assert "leading" in shown.titles[2] and "trailing" in shown.titles[3]
     assert all("T = 1" in title for title in shown.titles[2:])
@@ -80,4 +83,23 @@ def test_a_study_of_kinds_is_shown_side_by_side(root: Path):
 
 def test_where_no_models_are_there_are_no_pictures(root: Path, tmp_path: Path):
     records = [measured(root, "steps", f"s{t}", t) for t in (1, 2)]
-    assert strip(records, part("steps"), tmp_path) is None
+    assert pictures("steps", records, part("steps"), tmp_path) is None
+
+
+def test_pictures_outlive_the_models_they_are_of(root: Path, tmp_path: Path):
+    shutil.copytree(root / "runs", tmp_path / "runs")
+    two = [measured(tmp_path, "steps", f"s{t}", t) for t in (1, 2)]
+    drawn = pictures("steps", two, part("steps"), tmp_path)
+    assert drawn is not None and drawn.runs == ("s1", "s2")
+    three = [*two, measured(tmp_path, "steps", "s4", 4)]
+    more = pictures("steps", three, part("steps"), tmp_path)
+    assert more is not None and more.runs == ("s1", "s2", "s4")
+    shutil.rmtree(tmp_path / "runs")
+    assert pictures("steps", three, part("steps"), tmp_path) == more
+    assert pictures("steps", two, part("steps"), tmp_path) is None, "of a run without a record"
+
+
+def test_a_damaged_file_of_pictures_is_named(tmp_path: Path):
+    (tmp_path / KEPT).write_text('{"steps": {"titles": []}}')
+    with pytest.raises(InputError, match=re.escape(KEPT)):
+        pictures("steps", [], part("steps"), tmp_path)

@@ -73,7 +73,7 @@ def report(
         studies: those that are shown, in this order; None for all that have records.
         questions: what each asks.
         planned: how many measurements make each whole, where that is known.
-        root: the folder whose `runs` hold the models, for pictures.
+        root: the folder whose `runs` hold the models, for pictures, which are kept there in pictures.json.
         preset: of the commands that the page prints; None where it is not known.
         budgets: what the planner knows; None where it knows nothing.
 

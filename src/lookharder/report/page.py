@@ -11,7 +11,7 @@ from lookharder.gallery import Table
 from lookharder.report import plots
 from lookharder.report.findings import Finding
 from lookharder.report.parts import MAIN, metric_word, part, place_words
-from lookharder.report.samples import Strip, strip
+from lookharder.report.samples import Strip, pictures
 from lookharder.scaling.law import Law
 from lookharder.scaling.published import Published
 from lookharder.scaling.record import Record
@@ -155,8 +155,8 @@ def section(
         notes.append(
             "No isoFLOP curves: all sizes see the same pictures; see the study of size against pictures."
         )
-    pictures = strip(records, shown, root) if root is not None and records else None
-    if records and pictures is None:
+    seen = pictures(study, records, shown, root) if root is not None and records else None
+    if records and seen is None:
         notes.append("No sample predictions: the models of this study are not beside the records.")
     return Section(
         id=re.sub(r"[^a-z0-9]+", "-", study.lower()),
@@ -168,7 +168,7 @@ def section(
         laws=law_table(series),
         law_figures=law_figures,
         isoflop=budgets,
-        strip=pictures,
+        strip=seen,
         strip_caption="Scenes that no network was trained on, predicted with rising compute.",
         notes=notes,
         how=how,

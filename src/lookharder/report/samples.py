@@ -2,9 +2,9 @@
 
 A study of more, of steps say, shows one line along its axis; one of kinds, of schedules say, shows them side by side.
 
-    OUT/runs/RUN/job.json names the job that RUN measures ─► OUT/runs/JOB/model ─► predictions
+    OUT/runs/RUN/job.json names the job that RUN measures ─► OUT/runs/JOB/model ─► predictions ─► OUT/pictures.json
 
-A record alone cannot be looked at, a model can; where the folder of models is gone, there are no pictures.
+A record alone cannot be looked at, a model can; models are large and go, so what was drawn is kept beside the records.
 """
 
 import base64
@@ -18,14 +18,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from lookharder.config import from_json, to_json
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import HELD_OUT_SEED
+from lookharder.errors import InputError
+from lookharder.files import write_json
 from lookharder.panels import PANELS
 from lookharder.predict import Predictor
 from lookharder.report.parts import MAIN, METRICS, Part, at, place_words
 from lookharder.scaling.record import Record
 
 SCENES, COLUMNS = 3, 7  # shown at most
+KEPT = "pictures.json"
 CELLS = {"depth": (0, 1, 2), "flow": (0, 2, 3), "amodal": (0, 1, 2)}  # input, truth, prediction
 
 
@@ -37,24 +41,55 @@ class Strip:
         titles: of the columns: input, truth, then where each prediction lies.
         notes: under the titles: the error that was measured there on all scenes.
         rows: PNG files as data URIs.
+        runs: whose predictions they are, in order.
     """
 
     titles: tuple[str, ...]
     notes: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    runs: tuple[str, ...]
 
 
-def strip(records: Sequence[Record], part: Part, root: Path) -> Strip | None:
-    """Predictions along the axis of one study; None where fewer than two of its models are there.
+@dataclass(frozen=True, kw_only=True)
+class _Kept:
+    by_study: dict[str, Strip]
+
+
+def pictures(study: str, records: Sequence[Record], part: Part, root: Path) -> Strip | None:
+    """The strip of one study: drawn where its models are, and kept in ROOT/pictures.json for when they are gone.
+
+    What is kept stays until more can be drawn, or its measurements are none of the records any more.
 
     Args:
-        records: of one study.
+        study: its name.
+        records: of this study.
         part: how it is shown.
         root: the folder that holds `runs`.
+
+    Raises:
+        InputError: what was kept is damaged.
+    """
+    kept, models = _kept(root / KEPT), _chosen(records, part, root)
+    former = kept.get(study)
+    if former is not None and not set(former.runs) <= {record.run for record in records}:
+        former = None
+    if former is not None and len(models) <= len(former.runs):
+        return former
+    drawn = strip(models)
+    if drawn is not None:
+        write_json(root / KEPT, to_json({**kept, study: drawn}))
+    return drawn or former
+
+
+def strip(models: Sequence[tuple[Record, dict[str, Any], Path]]) -> Strip | None:
+    """Predictions of some models, side by side; None of fewer than two.
+
+    Args:
+        models: the measurement, what its run was told, and the model that it measured.
     """
     titles, notes = ["input", "truth"], ["", ""]
     columns: list[list[np.ndarray]] = []
-    for record, job, model in _chosen(records, part, root):
+    for record, job, model in models if len(models) > 1 else ():
         task = record.task
         world = ProceduralWorld(job["size"], HELD_OUT_SEED, count=min(SCENES, job["scenes"]))
         examples = [world[i] for i in range(len(world))]
@@ -79,10 +114,15 @@ def strip(records: Sequence[Record], part: Part, root: Path) -> Strip | None:
         columns.append([panel[CELLS[task][2]][1] for panel in panels])
         titles.append(place_words(record.point))
         notes.append(f"{METRICS[record.metric]} {record.value:.3g}")
-    if len(columns) < 4:
+    if not columns:
         return None
     rows = tuple(tuple(map(data_uri, row)) for row in zip(*columns, strict=True))
-    return Strip(titles=tuple(titles), notes=tuple(notes), rows=rows)
+    return Strip(
+        titles=tuple(titles),
+        notes=tuple(notes),
+        rows=rows,
+        runs=tuple(record.run for record, *_ in models),
+    )
 
 
 def data_uri(picture: np.ndarray) -> str:
@@ -90,6 +130,17 @@ def data_uri(picture: np.ndarray) -> str:
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "png", optimize=True)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _kept(path: Path) -> dict[str, Strip]:
+    """The strips of a file, by study; none where there is no file."""
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError("pictures", f"{path}: {error}", "what a report wrote") from error
+    return from_json(_Kept, {"by_study": value}, str(path)).by_study
 
 
 def _chosen(

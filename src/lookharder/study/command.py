@@ -5,6 +5,7 @@ OUT/records.jsonl    every measurement, appended as it is made
 OUT/laws.json        the laws of all that is measured in the folder, which `lookharder plan` reads
 OUT/claims.md        what became of the paper's claims
 OUT/report.html      all of it, to be read, and gains.svg and frontier.svg of it
+OUT/pictures.json    sample predictions of the report, which outlive the networks
 """
 
 from collections.abc import Callable, Mapping, Sequence
