@@ -33,7 +33,8 @@ def test_an_exact_law_is_recovered_in_any_unit(offset, exponent):
 
 def test_the_optimum_is_at_least_as_good_as_scipys():
     """Nelder-Mead and BFGS from many places, on Hoffmann's objective written anew, find nothing better."""
-    optimize = pytest.importorskip("scipy.optimize")
+    from scipy import optimize
+
     for seed, k in ((0, 1), (1, 1), (2, 2)):
         rng = np.random.default_rng(seed)
         x = np.exp(rng.uniform(0, 6, (12 * k * k, k)))

@@ -1,4 +1,4 @@
-"""Schedulers and workers are killed at random; every job is published once, in order, by nobody beside another."""
+"""Schedulers and workers are killed at random; every job is done, published and recorded once, and in order."""
 
 import os
 import random
@@ -10,17 +10,25 @@ from pathlib import Path
 
 import pytest
 
+from lookharder.scaling.record import Records
 from lookharder.study.jobs import Graph, Job
 from lookharder.study.ledger import Ledger
 
 SCHEDULER = """
 import sys
 from pathlib import Path
+from lookharder.scaling.record import Records
 from lookharder.study.executor import local
+from lookharder.study.grid import Point
 from lookharder.study.ledger import Ledger
-root, workers = sys.argv[1:3]
-jobs = Path(root, "order").read_text().split()
-local(Ledger(Path(root)), jobs, workers=int(workers), stages="toy:STAGES")
+from lookharder.study.results import collect
+root, workers = Path(sys.argv[1]), int(sys.argv[2])
+ledger, records = Ledger(root), Records(root / "records.jsonl")
+jobs = (root / "order").read_text().split()
+points = {name: Point(study="toy", claim="", job=ledger.job(name), place={}, seed=0) for name in jobs}
+collect(points.values(), ledger, records)
+watch = lambda name, state: collect([points[name]], ledger, records)
+local(ledger, jobs, workers=workers, stages="toy:STAGES", watch=watch)
 """
 
 
@@ -111,6 +119,10 @@ def check(root: Path, graph: Graph, kills: int) -> None:
         assert events[-1].startswith("end")
         again += states.count("running") - 1
     assert again <= 3 * kills  # a scheduler's death is that of its workers
+    lines = (root / "records.jsonl").read_bytes().splitlines(keepends=True)
+    assert all(line.endswith(b"\n") for line in lines)
+    assert {r.run: r.value for r in Records.read(root / "records.jsonl")} == wanted
+    assert len(lines) == len(wanted)
 
 
 def test_killed_schedulers_and_workers(tmp_path: Path):

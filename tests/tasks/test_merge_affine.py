@@ -172,7 +172,6 @@ def test_failed_draws_are_flagged():
 
 def test_closed_form_is_no_worse_than_the_others_on_average():
     """Planted truth, members of unequal quality, one of them an outlier: mean error over scenes."""
-    pytest.importorskip("scipy")
     found = {solver: [] for solver in ("gram", "zscore", "marigold")}
     for seed in range(6):
         rng = torch.Generator().manual_seed(seed)

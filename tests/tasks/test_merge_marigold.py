@@ -24,7 +24,6 @@ def members(seed, n, size=(21, 30)):
 def published():
     """`ensemble_depth` itself; of transformers its module needs the names of two types, for annotations."""
     pytest.importorskip("diffusers")  # looks for transformers, and must not find the stand-in
-    pytest.importorskip("scipy")
     with pytest.MonkeyPatch.context() as patch:
         if not find_spec("transformers"):
             stand_in = ModuleType("transformers")
@@ -61,7 +60,6 @@ def test_it_is_the_published_solver(published, n, ours, theirs):
 
 
 def test_its_name_means_the_published_options():
-    pytest.importorskip("scipy")
     draws = members(0, 3)
     by_name = merge.merge_affine(draws, solver="marigold")
     for a, b in zip(by_name, merge.merge_affine(draws, solver=merge.Marigold()), strict=True):
@@ -70,17 +68,10 @@ def test_its_name_means_the_published_options():
 
 
 def test_one_member_is_the_identity():
-    pytest.importorskip("scipy")
     draw = 0.2 + 0.5 * members(0, 1)
     merged, uncertainty = merge.merge_affine(draw, solver="marigold")
     assert torch.equal(merged, draw[0])
     assert not uncertainty.any()
-
-
-def test_without_scipy_it_says_so(monkeypatch):
-    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
-    with pytest.raises(InputError, match="pip install scipy"):
-        merge.merge_affine(members(0, 2), solver="marigold")
 
 
 @pytest.mark.parametrize(

@@ -55,12 +55,10 @@ def solve_published(
     """Scale and shift (N,) float64 of each draw.
 
     Raises:
-        InputError: scipy is not installed, a value is not finite, or no pixel is left of a side.
+        InputError: a value is not finite, or no pixel is left of a side.
     """
-    try:
-        from scipy.optimize import minimize
-    except ImportError as error:
-        raise InputError("solver", "'marigold' without scipy", "pip install scipy") from error
+    from scipy.optimize import minimize
+
     if not draws.isfinite().all():
         raise InputError("draws", "values that are not finite", "finite values")
     maps = _shrunk(draws.float(), options.max_res)
