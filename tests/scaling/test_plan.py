@@ -105,6 +105,20 @@ def test_an_answers_budget_is_spent_as_a_search_would(flops):
     assert best.images == pytest.approx(1e6)
 
 
+def test_an_error_inside_a_ceiling_asks_for_the_images_that_reach_it():
+    n, d = (v.ravel() for v in np.meshgrid(np.geomspace(1e5, 1e7, 4), np.geomspace(1e4, 1e6, 4)))
+    y = 0.33 / (1 + (300 * n**-0.5 + 800 * d**-0.6) ** -1.5)
+    law = fit_law({"params": n, "images": d}, y, bounded=True, resamples=0, hold_out=False)
+    where = family(training=law)
+    best, options = plan([where], Goal(error=0.05, answers=1.0))
+    assert all(option.error == pytest.approx(0.05, rel=1e-6) for option in options)
+    assert best.training == min(option.training for option in options)
+    easy, _ = plan(
+        [where], Goal(error=0.5, answers=1.0)
+    )  # which any network has, however little trained
+    assert easy.images == 32 and easy.error < 0.34
+
+
 def test_more_budget_is_never_worse():
     where = family(effects=EFFECTS)
     for name in ("training", "inference"):

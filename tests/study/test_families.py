@@ -21,7 +21,7 @@ STUDIES = ("model-size", "steps", "draws", "trade", "upcycling", "resolution", "
 
 
 def error(params: float, images: float) -> float:
-    return 0.1 + 8 * params**-0.4 + 30 * images**-0.5
+    return 0.35 / (1 + (500 * params**-0.55 + 4000 * images**-0.7) ** -1.6)
 
 
 def planted(*names: str) -> list[Record]:

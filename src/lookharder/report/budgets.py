@@ -17,7 +17,7 @@ from lookharder.scaling.record import Record
 from lookharder.seeding import numpy_generator
 
 COLUMNS = [
-    "family", "offset E", "a, size", "b, images", "R²", "scatter", "best size grows as",
+    "family", "ceiling C", "power g", "a, size", "b, images", "R²", "scatter", "best size grows as",
     "takes for granted",
 ]  # fmt: skip
 
@@ -104,9 +104,10 @@ def effect_table(family: Family) -> Table | None:
 
 def _row(family: Family) -> list[str]:
     law = family.training
-    ends = [_ends(law, "offset"), *(_ends(law, "exponent", name) for name in law.variables)]
-    values = [law.offset, *law.exponents]
-    cells = [f"{value:.3g} {end}" for value, end in zip(values, ends, strict=True)]
+    inside = [] if law.ceiling is None else [(law.ceiling, "ceiling"), (law.power, "power")]
+    cells = [f"{value:.3g} {_ends(law, name)}" for value, name in inside] or ["none", "1"]
+    for value, name in zip(law.exponents, law.variables, strict=True):
+        cells.append(f"{value:.3g} {_ends(law, 'exponent', name)}")
     try:
         exponent, low, high = growth(law)
         grows = f"C^{exponent:.2f} [{low:.2f}, {high:.2f}]"

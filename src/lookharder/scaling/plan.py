@@ -220,9 +220,11 @@ def _effects(family: Family, goal: Goal) -> tuple[Effect, ...]:
 
 
 def _images_for(family: Family, size: Size, error: float) -> float:
-    """The images at which a size reaches an error, by B D^-b = error - E - A N^-a; infinite where they are too many."""
+    """The images at which a size reaches an error, by what is left for B D^-b; infinite where they are too many."""
     law = family.training
-    left, b = error - _floor(family, size), law.exponents[1]
+    if np.isinf(whole := law.terms(error)):  # any network does, however little trained
+        return size.start_images + family.batch
+    left, b = whole - _floor(family, size), law.exponents[1]
     if left <= 0 or b <= 0:
         return float("inf")
     log_images = (law.log_coefficients[1] - np.log(left)) / b
@@ -232,7 +234,7 @@ def _images_for(family: Family, size: Size, error: float) -> float:
 
 
 def _floor(family: Family, size: Size) -> float:
-    """The error of a size after any number of images, E + A N^-a."""
+    """What the law's terms sum to for a size after any number of images, E + A N^-a."""
     law = family.training
     return law.offset + float(np.exp(law.log_coefficients[0] - law.exponents[0] * np.log(size.n)))
 

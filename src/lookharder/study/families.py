@@ -1,7 +1,9 @@
 """From records to what the planner chooses from: families of the nano networks for depth.
 
-    dense, 32 pixels       error by (parameters, images), of every road of pre-training and fine-tuning in equal parts;
-                           the effects of steps and draws, by all networks that were asked with several
+    dense, 32 pixels       error by (parameters, images), of every road of pre-training and fine-tuning in equal parts,
+                           inside a ceiling, as short roads end near the answer that has not looked
+                           (`benchmarks/law_forms.py` holds it against other forms); the effects of steps and
+                           draws, by all networks that were asked with several
     dense, other sides     the same, times the error at that side over that at 32 pixels
     upcycled to 8E2A       the same, from where the dense road of 1,500 + 1,500 iterations ends, times the error with
                            experts over that without, after as many more
@@ -27,7 +29,7 @@ from lookharder.study.nano import NANO, system
 TASK, METRIC, SIDE, BATCH = "depth", "abs_rel", 32, 32
 ROADS = ("model-size", "allocation")  # studies whose trainings are whole roads
 ASKED = ("steps", "draws", "trade")  # studies of what is done at test time
-PLACES = 6  # of a law of size and images: one more than its unknowns
+PLACES = 7  # of a law of size and images: one more than its unknowns
 EXPERTS, ACTIVE = 8, 2
 
 
@@ -49,6 +51,7 @@ def families(records: Iterable[Record], resamples: int = 1000) -> tuple[Family, 
             "images": [float(r.train_images or 0) for r in roads],
         },
         [r.value for r in roads],
+        bounded=True,
         per_image=_pictures(roads),
         resamples=resamples,
     )

@@ -1,6 +1,7 @@
 """Laws: how error falls with compute, size, data, steps and draws, fitted so that they can be believed.
 
-solver ─► form, fitting ─► allocation       `form` says what a law is, `fitting` where it comes from
+design ─► bounded ─► solver ─┐
+             held_out ─► form ─► fitting ─► allocation       `form` says what a law is, `fitting` where it comes from
 """
 
 from lookharder.scaling.law.allocation import (
@@ -12,7 +13,8 @@ from lookharder.scaling.law.allocation import (
     profiles,
 )
 from lookharder.scaling.law.fitting import fit_law, fit_power_law
-from lookharder.scaling.law.form import HeldOut, Law
+from lookharder.scaling.law.form import Law
+from lookharder.scaling.law.held_out import HeldOut
 
 __all__ = [
     "HeldOut",

@@ -6,7 +6,7 @@ Parametric. Of L = E + A N^-a + B D^-b under that constraint the least is where 
 
     N = G (C/κ)^(b/(a+b))     D = (C/κ)^(a/(a+b)) / G     G = (a A / b B)^(1/(a+b))
 
-(Hoffmann et al., arXiv 2203.15556, equation 4.)
+(Hoffmann et al., arXiv 2203.15556, equation 4.) A ceiling does not move it: the error rises with its terms.
 
 IsoFLOP. At each budget, sizes are measured with what images remain; a parabola in log N through log values has the
 best size at its vertex, and a power law through the vertices says how it grows. No form is assumed of L, but a
@@ -107,7 +107,7 @@ def growth(law: Law, level: float = 0.95) -> tuple[float, float, float]:
     """
     a, b, _ = _terms(law)
     law.interval("exponent", level, law.variables[0])  # has samples, or says that it has none
-    every = np.array(law.samples)[:, -2:]
+    every = np.array(law.samples)[:, 3:5]
     rows = every[(every > 0).all(1)]
     if len(rows) < (1 + level) / 2 * len(every):
         got = f"terms that fall in {len(rows)} of {len(every)} resampled laws"

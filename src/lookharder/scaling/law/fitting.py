@@ -2,6 +2,7 @@
 
     fit_power_law(compute, value)                       E + A C^-a         .exponent .offset .interval("exponent")
     fit_law({"params": N, "images": D}, value)          E + A N^-a + B D^-b
+    fit_law(the same, value, bounded=True)              C / (1 + (A N^-a + B D^-b)^-g)
     fit_law({"steps": T, "draws": N}, value)            what denoising longer and averaging more give, at test time
 
 Two things would differ if all were measured again, and the bootstrap repeats both.
@@ -28,8 +29,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from lookharder.errors import InputError
-from lookharder.scaling.law.form import HeldOut, Law
-from lookharder.scaling.law.solver import DELTA, Design, fit
+from lookharder.scaling.law.bounded import Bounded
+from lookharder.scaling.law.design import Design
+from lookharder.scaling.law.form import Law
+from lookharder.scaling.law.held_out import HeldOut
+from lookharder.scaling.law.solver import DELTA, fit
 from lookharder.seeding import numpy_generator
 
 Values = Sequence[int] | Sequence[float] | Sequence[int | float] | np.ndarray
@@ -84,6 +88,7 @@ def fit_law(
     value: Values,
     offset: bool = True,
     *,
+    bounded: bool = False,
     per_image: Images | None = None,
     groups: Sequence[Hashable] | None = None,
     resamples: int = 1000,
@@ -91,7 +96,11 @@ def fit_law(
     hold_out: bool = True,
     delta: float = DELTA,
 ) -> Law:
-    """Fit value = E + Σ_k A_k x_k^-a_k, a term for each variable; else as `fit_power_law`."""
+    """Fit value = E + Σ_k A_k x_k^-a_k, a term for each variable; else as `fit_power_law`.
+
+    A law that is `bounded` has a ceiling and a power instead of an offset: C / (1 + (Σ_k A_k x_k^-a_k)^-g).
+    """
+    offset = offset and not bounded
     names = tuple(variables)
     if not names:
         raise InputError("variables", "none", "at least one")
@@ -100,16 +109,17 @@ def fit_law(
     images = None if per_image is None else np.asarray(per_image, np.float64)
     if groups is not None and len(groups) != len(y):
         raise InputError("groups", f"{len(groups)}", f"{len(y)}, one for each value")
-    _check(x, y, names, offset, images)
+    _check(x, y, names, offset, images, bounded)
     order = np.lexsort((y, *x.T[::-1]))
     x, y = x[order], y[order]
     group = _numbered([groups[i] if groups is not None else 0 for i in order])
     images = None if images is None else images[order]
 
-    design = Design.of(x, offset)
+    points = Design.of(x, offset)
+    design = Bounded(points) if bounded else points
     log_y = np.log(y)
     theta, _ = fit(design, log_y[None], delta, starts=8)
-    fitted = design.evaluate(theta)[0][0]
+    fitted = design.values(theta)[0]
     residuals = log_y - fitted
     free = len(y) - design.unknowns
     exact, *log_c = design.natural(theta)[0]
@@ -125,19 +135,21 @@ def fit_law(
         variables=names,
         offset=float(exact),
         log_coefficients=tuple(map(float, log_c[:k])),
-        exponents=tuple(map(float, log_c[k:])),
+        exponents=tuple(map(float, log_c[k : 2 * k])),
         has_offset=offset,
         points=len(y),
         smallest=tuple(map(float, x.min(0))),
         largest=tuple(map(float, x.max(0))),
         r2=float(1 - (residuals**2).sum() / spread) if spread > 0 else 1.0,
+        power=float(log_c[-2]) if bounded else 1.0,
+        ceiling=float(log_c[-1]) if bounded else None,
         scatter=float(np.sqrt((residuals**2).sum() / free)) if free > 0 else 0.0,
         samples=samples,
         residuals=tuple(map(float, residuals)),
     )
     if not hold_out:
         return law
-    held = _hold_out(x, y, names, offset, images, group, resamples, seed, delta)
+    held = _hold_out(x, y, names, offset, bounded, images, group, resamples, seed, delta)
     return replace(law, held_out=held)
 
 
@@ -177,6 +189,7 @@ def _hold_out(
     y: Float[np.ndarray, "n"],
     names: tuple[str, ...],
     offset: bool,
+    bounded: bool,
     images: Float[np.ndarray, "n I"] | None,
     group: Int[np.ndarray, "n"],
     resamples: int,
@@ -189,13 +202,14 @@ def _hold_out(
     held = (x == last).all(1)
     rest, kept = x[~held], y[~held]
     try:
-        _check(rest, kept, names, offset, None)
+        _check(rest, kept, names, offset, None, bounded)
     except InputError:
         return None
     law = fit_law(
         dict(zip(names, rest.T, strict=True)),
         kept,
         offset,
+        bounded=bounded,
         per_image=None if images is None else images[~held],
         groups=group[~held].tolist(),
         resamples=min(resamples, 400),
@@ -238,9 +252,10 @@ def _check(
     names: tuple[str, ...],
     offset: bool,
     images: Float[np.ndarray, "..."] | None,
+    bounded: bool,
 ) -> None:
     """That there are numbers enough, at places enough, for every unknown to be told from the others."""
-    k, unknowns = len(names), 2 * len(names) + offset
+    k, unknowns = len(names), 2 * len(names) + (2 if bounded else offset)
     if len(x) != len(y):
         raise InputError("value", f"{len(y)} values", f"{len(x)}, one for each of {names[0]}")
     if len(y) < unknowns:

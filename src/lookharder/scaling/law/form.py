@@ -6,6 +6,11 @@ One variable, e.g. training compute: E + A C^-a. Two, e.g. parameters N and trai
 An exponent means something only together with its offset: with E forced to 0, what cannot be removed hides in an
 exponent that looks small.
 
+    value = C / (1 + u^-g)          u = Σ_k A_k x_k^-a_k, ceiling C, power g
+
+is a law inside a ceiling: however little is spent, an error does not pass that of an answer that has not looked. The
+odds of the error below it are a power of the sum; what size and images do to each other is in g.
+
 A law knows how sure it is: `samples` are the laws of resampled measurements, and every interval is read from them.
 It knows where it was measured: beyond that range it extrapolates, `beyond` says by what factor, and `held_out` what
 happened when the largest measurement was foretold from the others.
@@ -19,41 +24,11 @@ import numpy as np
 from jaxtyping import Float
 
 from lookharder.errors import InputError
+from lookharder.scaling.law.held_out import HeldOut
 from lookharder.seeding import numpy_generator
 
 Numbers = int | float | np.ndarray
 LARGEST = 700.0  # logarithm of a number that a float holds; a steep law's coefficient may be larger
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeldOut:
-    """What a law foretold of the largest measurement, not having seen it.
-
-    Attributes:
-        at: where it lies, one number a variable.
-        measured: its value; the mean where it was repeated.
-        predicted: what the law of the others says.
-        low: lower end of the 95 % interval for a measurement there; None where the others are too few for one.
-        high: upper end.
-        baseline: the value of the largest of the others, the answer of no law at all.
-    """
-
-    at: tuple[float, ...]
-    measured: float
-    predicted: float
-    low: float | None
-    high: float | None
-    baseline: float
-
-    @property
-    def error(self) -> float:
-        """Of the law, relative to what was measured; positive: foretold too much."""
-        return self.predicted / self.measured - 1
-
-    @property
-    def baseline_error(self) -> float:
-        """Of the baseline, likewise."""
-        return self.baseline / self.measured - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +46,10 @@ class Law:
         largest: greatest.
         r2: share of the variance of log value that it explains.
         scatter: standard deviation of log value around it; 0 where points are as many as unknowns.
-        samples: (offset, log coefficients, exponents) of each law fitted to resampled measurements.
+        power: g of a law inside a ceiling.
+        ceiling: C; None for a law without.
+        samples: (offset, log coefficients, exponents) of each law fitted to resampled measurements, and (power,
+            ceiling) where there is one.
         residuals: log measured - log fitted, in the order of the variables.
         held_out: how it foretells the largest measurement from the others; None where they are too few.
     """
@@ -86,25 +64,40 @@ class Law:
     largest: tuple[float, ...]
     r2: float
     scatter: float
+    power: float = 1.0
+    ceiling: float | None = None
     samples: tuple[tuple[float, ...], ...] = ()
     residuals: tuple[float, ...] = ()
     held_out: HeldOut | None = None
 
     def __post_init__(self) -> None:
-        k, unknowns = len(self.variables), 1 + 2 * len(self.variables)
+        k = len(self.variables)
         columns = (self.log_coefficients, self.exponents, self.smallest, self.largest)
         if not k or {len(column) for column in columns} != {k}:
             got = f"columns of {[len(column) for column in columns]}"
             raise InputError("law", f"{got} numbers", f"one each of {list(self.variables)}")
-        if any(len(row) != unknowns for row in self.samples):
-            raise InputError("law.samples", "rows of another width", f"{unknowns} numbers each")
-        told = (self.offset, *self.log_coefficients, *self.exponents, *self.residuals)
+        if any(len(row) != len(self.theta) for row in self.samples):
+            width = len(self.theta)
+            raise InputError("law.samples", "rows of another width", f"{width} numbers each")
+        told = (*self.theta, *self.residuals)
+        if self.ceiling is not None and (min(self.ceiling, self.power) <= 0 or self.has_offset):
+            raise InputError("law", str(self), "ceiling and power above 0, without offset")
         if self.offset < 0 or not (np.isfinite(told).all() and np.isfinite(self.samples).all()):
             raise InputError("law", str(self), "finite numbers, the offset 0 or more")
-        least = unknowns - (not self.has_offset)  # what is left to move when all are fitted
-        if self.samples and not (self.points > least and len(self.residuals) == self.points):
+        if self.samples and not (self.points > self.fitted and len(self.residuals) == self.points):
             got = f"{len(self.residuals)} of {self.points} points"
-            raise InputError("law.residuals", got, f"one of each of more than {least} points")
+            raise InputError("law.residuals", got, f"one of each of more than {self.fitted} points")
+
+    @property
+    def theta(self) -> tuple[float, ...]:
+        """What a row of `samples` holds, of this law."""
+        inside = () if self.ceiling is None else (self.power, self.ceiling)
+        return (self.offset, *self.log_coefficients, *self.exponents, *inside)
+
+    @property
+    def fitted(self) -> int:
+        """How many unknowns were fitted."""
+        return len(self.theta) - (not self.has_offset)
 
     @property
     def exponent(self) -> float:
@@ -125,7 +118,10 @@ class Law:
         terms = [f"{self.offset:.4g}"] if self.has_offset else []
         for name, a, c in zip(self.variables, self.exponents, self.coefficients, strict=True):
             terms.append(f"{c:.4g} {name}^{-a:.4g}")
-        return " + ".join(terms)
+        total = " + ".join(terms)
+        if self.ceiling is None:
+            return total
+        return f"{self.ceiling:.4g} / (1 + ({total})^{-self.power:.4g})"
 
     def predict(self, *x: Numbers) -> Numbers:
         """The value of the law, one number or array of equal shapes for each variable.
@@ -133,9 +129,16 @@ class Law:
         Raises:
             InputError: for a number of variables that is not the law's, or a value that is not positive.
         """
-        theta = np.array([[self.offset, *self.log_coefficients, *self.exponents]])
-        values = self._evaluate(theta, x)[0]
+        values = self._evaluate(np.array([self.theta]), x)[0]
         return float(values) if values.ndim == 0 else values
+
+    def terms(self, value: float) -> float:
+        """What offset and terms have to sum to for this value; infinite where the ceiling lies below it."""
+        if self.ceiling is None:
+            return value
+        if value >= self.ceiling:
+            return float("inf")
+        return float((value / (self.ceiling - value)) ** (1 / self.power))
 
     def band(
         self, *x: Numbers, level: float = 0.95, measurement: bool = False, seed: int = 0
@@ -169,11 +172,10 @@ class Law:
         Raises:
             InputError: as `predict`.
         """
-        unknowns = 1 + 2 * len(self.variables)
-        values = self._evaluate(np.array(self.samples).reshape(-1, unknowns), x)
+        values = self._evaluate(np.array(self.samples).reshape(-1, len(self.theta)), x)
         if not (measurement and self.samples):
             return values
-        free = self.points - unknowns + (not self.has_offset)
+        free = self.points - self.fitted
         noise = numpy_generator(seed, "scatter").choice(np.array(self.residuals), values.shape)
         return values * np.exp(noise * (self.points / free) ** 0.5)
 
@@ -183,26 +185,17 @@ class Law:
         """Where a parameter lies with a confidence of `level`; what was fitted, at its limit perhaps, is inside.
 
         Args:
-            name: "offset", "coefficient" or "exponent".
+            name: "offset", "coefficient" or "exponent"; inside a ceiling also "power" or "ceiling".
             level: of confidence.
             variable: whose, in a law of several.
 
         Raises:
             InputError: there is no such parameter, or the law has no samples.
         """
-        if name == "offset":
-            if not self.has_offset:
-                raise InputError("name", "'offset'", "a parameter of a law without one")
-            column = 0
-        elif name in ("coefficient", "exponent"):
-            k = self._index(variable)
-            column = 1 + k + (len(self.variables) if name == "exponent" else 0)
-        else:
-            raise InputError("name", repr(name), "one of ['offset', 'coefficient', 'exponent']")
+        column = self._column(name, variable)
         values = np.array(self._sampled(level))[:, column]
         low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-        fitted = (self.offset, *self.log_coefficients, *self.exponents)[column]
-        low, high = min(low, fitted), max(high, fitted)
+        low, high = min(low, self.theta[column]), max(high, self.theta[column])
         return (_exp(low), _exp(high)) if name == "coefficient" else (float(low), float(high))
 
     def scaled(self, factor: float, factors: Sequence[float] = ()) -> "Law":
@@ -220,14 +213,20 @@ class Law:
             raise InputError("factor", got, "positive numbers, with at least one for the samples")
         k = len(self.variables)
 
-        def times(f: float, offset: float, *rest: float) -> tuple[float, ...]:
-            return (offset * f, *(log + float(np.log(f)) for log in rest[:k]), *rest[k:])
+        def times(f: float, row: tuple[float, ...]) -> tuple[float, ...]:
+            if self.ceiling is not None:
+                return (*row[:-1], row[-1] * f)
+            return (row[0] * f, *(log + float(np.log(f)) for log in row[1 : k + 1]), *row[k + 1 :])
 
-        offset, *logs = times(factor, self.offset, *self.log_coefficients)
+        theta = times(factor, self.theta)
         again = islice(cycle(factors), len(self.samples))
-        samples = tuple(times(f, *s) for f, s in zip(again, self.samples, strict=True))
         return replace(
-            self, offset=offset, log_coefficients=tuple(logs), samples=samples, held_out=None
+            self,
+            offset=theta[0],
+            log_coefficients=theta[1 : k + 1],
+            ceiling=None if self.ceiling is None else theta[-1],
+            samples=tuple(times(f, row) for f, row in zip(again, self.samples, strict=True)),
+            held_out=None,
         )
 
     def beyond(self, *x: float) -> float:
@@ -238,6 +237,17 @@ class Law:
             for v, least, most in zip(x, self.smallest, self.largest, strict=True)
         ]
         return float(max(outside))
+
+    def _column(self, name: str, variable: str | None) -> int:
+        """Where a parameter is in a row of samples."""
+        places = {"offset": 0} if self.has_offset else {}
+        places |= {} if self.ceiling is None else {"power": -2, "ceiling": -1}
+        if name in places:
+            return places[name]
+        if name not in ("coefficient", "exponent"):
+            known = [*places, "coefficient", "exponent"]
+            raise InputError("name", repr(name), f"one of {known} of this law")
+        return 1 + self._index(variable) + (len(self.variables) if name == "exponent" else 0)
 
     def _index(self, variable: str | None) -> int:
         if variable is None and len(self.variables) == 1:
@@ -255,10 +265,8 @@ class Law:
         if not 0 < level < 1:
             raise InputError("level", level, "a share in (0, 1)")
         if not self.samples:
-            unknowns = 2 * len(self.variables) + self.has_offset
-            raise InputError(
-                "interval", f"a law of {self.points} points", f"one of more than {unknowns}"
-            )
+            got = f"a law of {self.points} points"
+            raise InputError("interval", got, f"one of more than {self.fitted}")
         return self.samples
 
     def _check(self, x: tuple[Numbers, ...]) -> None:
@@ -281,7 +289,10 @@ class Law:
         for i in range(k):
             power = theta[:, 1 + i].reshape(shape) - theta[:, 1 + k + i].reshape(shape) * logs[i]
             total = total + np.exp(np.minimum(power, LARGEST))
-        return total
+        if self.ceiling is None:
+            return total
+        power, ceiling = (theta[:, i].reshape(shape) for i in (-2, -1))
+        return ceiling / (1 + np.exp(np.minimum(-power * np.log(total), LARGEST)))
 
 
 def _exp(log: float) -> float:

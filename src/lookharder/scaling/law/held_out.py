@@ -1,0 +1,34 @@
+"""What a law foretold of the largest measurement."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """What a law foretold of the largest measurement, not having seen it.
+
+    Attributes:
+        at: where it lies, one number a variable.
+        measured: its value; the mean where it was repeated.
+        predicted: what the law of the others says.
+        low: lower end of the 95 % interval for a measurement there; None where the others are too few for one.
+        high: upper end.
+        baseline: the value of the largest of the others, the answer of no law at all.
+    """
+
+    at: tuple[float, ...]
+    measured: float
+    predicted: float
+    low: float | None
+    high: float | None
+    baseline: float
+
+    @property
+    def error(self) -> float:
+        """Of the law, relative to what was measured; positive: foretold too much."""
+        return self.predicted / self.measured - 1
+
+    @property
+    def baseline_error(self) -> float:
+        """Of the baseline, likewise."""
+        return self.baseline / self.measured - 1
