@@ -151,12 +151,13 @@ def _planner(
     """What the page shows of budgets."""
     if budgets is None or frontier is None:
         return None
-    said = "Each size over its training, measured and by the law; dotted: the least error of a budget. "
-    said += f"Below, the residuals. {foretold(budgets.families[0])}"
+    known = budgets.families[0]
+    said = f"Each size over its training, measured and by the law {known.training}; dotted: the least error of a "
+    said += f"budget. Below, the residuals. {foretold(known)}"
     return {
         "figure": numbers.figure(frontier, "error over training compute by size", said, how),
         "families": family_table(budgets.families),
-        "effects": effect_table(budgets.families[0]),
+        "effects": effect_table(known),
     }
 
 
