@@ -1,11 +1,12 @@
-"""Which law of size and images? Six forms held against each other on the trainings of the studies.
+"""Which law of size and images? Seven forms held against each other on the trainings of the studies.
 
     sum             E + A N^-a + B D^-b                         Hoffmann et al. (arXiv 2203.15556)
     power           (A N^-a + B D^-b)^g                         as Kaplan et al. (arXiv 2001.08361) join the two
     bent plane      c N^-a D^-b e^(h log N log D)               images are worth more, or less, to a larger network
-    bounded plane   C / (1 + (A N^-a D^-b)^-1)                  odds of the error below a ceiling, product of two powers
-    bounded sum     C / (1 + (A N^-a + B D^-b)^-1)              the same, sum of two powers
-    bounded power   C / (1 + (A N^-a + B D^-b)^-g)              what the planner uses
+    bounded plane   M / (1 + (A N^-a D^-b)^-1)                  odds of the error below a ceiling, product of two powers
+    bounded sum     M / (1 + (A N^-a + B D^-b)^-1)              the same, sum of two powers
+    bounded power   M / (1 + (A N^-a + B D^-b)^-g)              what the planner uses
+    with a floor    0.1 + the same                              whether a floor could be told
 
 python benchmarks/law_forms.py docs/results/laptop
 
@@ -31,7 +32,7 @@ from lookharder.seeding import numpy_generator
 from lookharder.study.families import SIDE, roads_of
 from lookharder.study.laptop import LAPTOP
 
-STARTS = 60
+STARTS, FLOOR = 60, 0.1
 Form = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]  # unknowns, log N, log D
 
 
@@ -58,6 +59,10 @@ FORMS: dict[str, tuple[Form, tuple[float, ...]]] = {  # with where starts are lo
     "bounded power": (
         lambda p, n, d: inside(p[5], p[4] * both(p, n, d)),
         (0.5, 0.5, 0.5, 0.5, 1.5, -1.1),
+    ),
+    "with a floor": (
+        lambda p, n, d: np.logaddexp(np.log(FLOOR), inside(p[5], p[4] * both(p, n, d))),
+        (0.5, 0.5, 0.5, 0.5, 1.5, -1.3),
     ),
 }
 
@@ -105,7 +110,7 @@ def main() -> None:
     after = planned(args.results)
     found = {}
     for name, (form, around) in FORMS.items():
-        whole, before = (fitted(name, n[m], d[m], y[m]) for m in (macs > 0, ~largest))
+        whole, before = (fitted(name, n[m], d[m], y[m]) for m in (np.ones_like(largest), ~largest))
         each = []
         for i in range(len(y)):
             rest = np.arange(len(y)) != i

@@ -94,6 +94,10 @@ def test_pictures_outlive_the_models_they_are_of(root: Path, tmp_path: Path):
     three = [*two, measured(tmp_path, "steps", "s4", 4)]
     more = pictures("steps", three, part("steps"), tmp_path)
     assert more is not None and more.runs == ("s1", "s2", "s4")
+    other = [*two, measured(tmp_path, "steps", "s3", 3)]
+    changed = pictures("steps", [*other, three[-1]][:3], part("steps"), tmp_path)
+    assert changed is not None and changed.runs == ("s1", "s2", "s3")
+    assert pictures("steps", three, part("steps"), tmp_path) == more
     shutil.rmtree(tmp_path / "runs")
     assert pictures("steps", three, part("steps"), tmp_path) == more
     assert pictures("steps", two, part("steps"), tmp_path) is None, "of a run without a record"

@@ -76,13 +76,13 @@ def coverage(repeats: int, resamples: int) -> float:
 
 
 def test_intervals_hold_the_planted_law_about_as_often_as_they_say():
-    """Of 16 intervals of 95 %, 13 or more hold the truth, 99 times in 100."""
-    assert coverage(16, 100) >= 13 / 16
+    """Of 16 intervals of 95 %, 12 or more hold the truth, 99 times in 100 for all six kinds."""
+    assert coverage(16, 100) >= 12 / 16
 
 
 @pytest.mark.slow
 def test_intervals_of_95_percent_hold_the_planted_law_95_times_in_100():
-    """Of 150 repeats, 95 % - 5.4 % is three standard deviations of the binomial; of six the least is taken."""
+    """Of 150 repeats, 95 % - 7 % is four standard deviations of the binomial: of six kinds the least is taken."""
     assert coverage(150, 300) >= 0.88
 
 
@@ -111,6 +111,18 @@ def test_a_law_times_a_factor_is_the_law_of_values_times_it():
     )
 
 
+def test_few_points_and_much_scatter_break_nothing():
+    """One point more than unknowns: the law is worth little, but it is one, and nothing overflows."""
+    rng = np.random.default_rng(0)
+    n, d = np.exp(rng.uniform(np.log([2e4, 1e4]), np.log([4e6, 1e6]), (7, 2))).T
+    for scatter in (0.02, 0.3):
+        y = planted(n, d) * np.exp(scatter * rng.standard_normal(7))
+        law = fit_law({"params": n, "images": d}, y, bounded=True, resamples=200, hold_out=False)
+        assert np.isfinite(law.sampled(1e5, 1e5, measurement=True)).all()
+    steep = replace(fitted(), exponents=(60.0, 60.0))
+    assert steep.predict(1e6, 1e6) == 0
+
+
 def test_the_best_size_is_that_of_a_search():
     law = fitted(0.01, resamples=40)
     split = optimum(law, 1e13, per=400.0)
@@ -123,10 +135,22 @@ def test_the_best_size_is_that_of_a_search():
 
 
 def test_what_is_no_such_law_is_refused():
-    law = fitted()
-    for changes in ({"ceiling": -1.0}, {"power": 0.0}, {"has_offset": True}):
+    law, (n, d) = fitted(), places()
+    for changes in (
+        {"ceiling": -1.0},
+        {"power": 0.0},
+        {"has_offset": True},
+        {"offset": 0.1},
+        {"ceiling": None},
+        {"samples": ((0.0, 1.0, 1.0, 0.5, 0.5, 1.5, -0.3),)},
+    ):
         with pytest.raises(InputError, match="law"):
             replace(law, **changes)
+    with pytest.raises(InputError, match="value"):
+        law.terms(0.0)
+    with pytest.raises(InputError, match="two or more"):
+        fit_law({"params": [1.0, 2.0, 3.0, 4.0]}, [0.3, 0.2, 0.1, 0.1], bounded=True)
+    with pytest.raises(InputError, match="offset"):
+        fit_law({"params": n, "images": d}, planted(n, d), True, bounded=True)
     with pytest.raises(InputError, match="6 or more"):
-        n, d = places(5)
         fit_law({"params": n[::6], "images": d[::6]}, planted(n, d)[::6], bounded=True)

@@ -204,7 +204,7 @@ def test_a_goal_that_is_none_is_refused(goal, message):
 def test_what_does_not_fit_names_what_would():
     with pytest.raises(InputError, match=r"FLOPs of training"):
         plan([family()], Goal(training=10.0))
-    least = LAW.predict(3e8, 1e9)  # the largest size after a thousand times the most images
+    least = LAW.predict(3e8, 1e8)  # the largest size after a hundred times the most images
     with pytest.raises(InputError, match=f"more than {least:.3g}"):
         plan([family()], Goal(error=0.01, answers=1.0))
     with pytest.raises(InputError, match="one task and metric"):

@@ -26,7 +26,6 @@ root, workers = Path(sys.argv[1]), int(sys.argv[2])
 ledger, records = Ledger(root), Records(root / "records.jsonl")
 jobs = (root / "order").read_text().split()
 points = {name: Point(study="toy", claim="", job=ledger.job(name), place={}, seed=0) for name in jobs}
-collect(points.values(), ledger, records)
 watch = lambda name, state: collect([points[name]], ledger, records)
 local(ledger, jobs, workers=workers, stages="toy:STAGES", watch=watch)
 """

@@ -17,7 +17,7 @@ from lookharder.scaling.record import Record
 from lookharder.seeding import numpy_generator
 
 COLUMNS = [
-    "family", "ceiling C", "power g", "a, size", "b, images", "R²", "scatter", "best size grows as",
+    "family", "ceiling M", "power g", "a, size", "b, images", "R²", "scatter", "best size grows as",
     "takes for granted",
 ]  # fmt: skip
 
@@ -105,7 +105,10 @@ def effect_table(family: Family) -> Table | None:
 def _row(family: Family) -> list[str]:
     law = family.training
     inside = [] if law.ceiling is None else [(law.ceiling, "ceiling"), (law.power, "power")]
-    cells = [f"{value:.3g} {_ends(law, name)}" for value, name in inside] or ["none", "1"]
+    cells = [f"{value:.3g} {_ends(law, name)}" for value, name in inside] or [
+        f"none, E = {law.offset:.3g}",
+        "1",
+    ]
     for value, name in zip(law.exponents, law.variables, strict=True):
         cells.append(f"{value:.3g} {_ends(law, 'exponent', name)}")
     try:

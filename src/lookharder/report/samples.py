@@ -58,7 +58,7 @@ class _Kept:
 def pictures(study: str, records: Sequence[Record], part: Part, root: Path) -> Strip | None:
     """The strip of one study: drawn where its models are, and kept in ROOT/pictures.json for when they are gone.
 
-    What is kept stays until more can be drawn, or its measurements are none of the records any more.
+    What is kept stays until other columns can be drawn, and as many, or its measurements are no longer recorded.
 
     Args:
         study: its name.
@@ -73,7 +73,8 @@ def pictures(study: str, records: Sequence[Record], part: Part, root: Path) -> S
     former = kept.get(study)
     if former is not None and not set(former.runs) <= {record.run for record in records}:
         former = None
-    if former is not None and len(models) <= len(former.runs):
+    runs = tuple(record.run for record, *_ in models)
+    if former is not None and (runs == former.runs or len(runs) < len(former.runs)):
         return former
     drawn = strip(models)
     if drawn is not None:

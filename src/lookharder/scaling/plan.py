@@ -25,7 +25,7 @@ from lookharder.scaling.laws import Effect, Family, Size
 from lookharder.seeding import numpy_generator
 
 WORTH = 0.01  # of the error: less than this is not worth dearer answers
-FAR = 1000  # times the images of any measurement: an error that needs more is not to be had
+FAR = 100  # times the images of any measurement: an error that needs more is not to be had
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +114,10 @@ class Plan:
         """What is taken for granted."""
         family = self.family
         said = [family.assumes] if family.assumes else []
+        if self.extrapolates and family.training.ceiling is not None:
+            said.append(
+                "that error falls on as it did, to no floor: the measurements cannot tell one"
+            )
         if (self.steps, self.draws) != (family.steps, family.draws):
             said.append(
                 "that steps and draws change this network's error as they did, on average, that of the "

@@ -29,7 +29,7 @@ from lookharder.study.nano import NANO, system
 TASK, METRIC, SIDE, BATCH = "depth", "abs_rel", 32, 32
 ROADS = ("model-size", "allocation")  # studies whose trainings are whole roads
 ASKED = ("steps", "draws", "trade")  # studies of what is done at test time
-PLACES = 7  # of a law of size and images: one more than its unknowns
+PLACES = 12  # of a law of size and images: of fewer its six unknowns are not told apart
 EXPERTS, ACTIVE = 8, 2
 
 

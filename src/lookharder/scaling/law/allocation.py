@@ -107,7 +107,7 @@ def growth(law: Law, level: float = 0.95) -> tuple[float, float, float]:
     """
     a, b, _ = _terms(law)
     law.interval("exponent", level, law.variables[0])  # has samples, or says that it has none
-    every = np.array(law.samples)[:, 3:5]
+    every = np.array(law.samples)[:, 1 + len(law.variables) :][:, : len(law.variables)]
     rows = every[(every > 0).all(1)]
     if len(rows) < (1 + level) / 2 * len(every):
         got = f"terms that fall in {len(rows)} of {len(every)} resampled laws"

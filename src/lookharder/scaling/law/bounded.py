@@ -1,10 +1,10 @@
 """A sum of power laws inside a ceiling: what an answer costs that has not looked, which no error passes for long.
 
-    log y = κ - log(1 + e^-t)        t = e^λ log( Σ_k e^(α_k - a_k log x_k) ), the log odds of y below its ceiling e^κ
+    log y = μ - log(1 + e^-t)        t = e^λ log( Σ_k e^(α_k - a_k log x_k) ), the log odds of y below its ceiling e^μ
 
-θ is that of the sum, then λ, the logarithm of the power, and κ. With s the logarithm of the sum, q = 1 - y e^-κ:
+θ is that of the sum, then λ, the logarithm of the power, and μ. With s the logarithm of the sum, q = 1 - y e^-μ:
 
-    dt = e^λ ds + t dλ        d log y = dκ + q dt        d² log y = q d²t - q (1 - q) dt dt'
+    dt = e^λ ds + t dλ        d log y = dμ + q dt        d² log y = q d²t - q (1 - q) dt dt'
 
 Everything else, starts and exact second derivatives, is that of `design`, which this one is made of.
 """
@@ -29,7 +29,7 @@ class Bounded:
     """The points of a fit of a bounded sum.
 
     Attributes:
-        inner: of the sum, without offset: an error that is left would be another power of it.
+        inner: of the sum, which has no offset: there is no floor.
     """
 
     inner: Design

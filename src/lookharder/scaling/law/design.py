@@ -1,6 +1,6 @@
 """The points of a fit as a problem in θ: a sum of power laws and its derivatives, on the log.
 
-    log p(x) = log( e^θ0 + Σ_k e^(α_k - a_k log x_k) )          one term is constant, each other falls with its x_k
+    log p(x) = log( e^θ0 + Σ_k e^(α_k - a_k log x_k) )          with an offset a constant; each other falls
 
 The terms are linear in θ, hence gradient and Hessian are exact and cheap: with π the share of each term in p, and V
 its derivative by θ, d log p = Σ π V and d² log p = cov_π(V). A bootstrap has a thousand problems on the same x: they

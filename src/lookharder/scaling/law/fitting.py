@@ -2,7 +2,7 @@
 
     fit_power_law(compute, value)                       E + A C^-a         .exponent .offset .interval("exponent")
     fit_law({"params": N, "images": D}, value)          E + A N^-a + B D^-b
-    fit_law(the same, value, bounded=True)              C / (1 + (A N^-a + B D^-b)^-g)
+    fit_law(the same, value, bounded=True)              M / (1 + (A N^-a + B D^-b)^-g)
     fit_law({"steps": T, "draws": N}, value)            what denoising longer and averaging more give, at test time
 
 Two things would differ if all were measured again, and the bootstrap repeats both.
@@ -86,7 +86,7 @@ def fit_power_law(
 def fit_law(
     variables: Mapping[str, Values],
     value: Values,
-    offset: bool = True,
+    offset: bool | None = None,
     *,
     bounded: bool = False,
     per_image: Images | None = None,
@@ -98,12 +98,18 @@ def fit_law(
 ) -> Law:
     """Fit value = E + Σ_k A_k x_k^-a_k, a term for each variable; else as `fit_power_law`.
 
-    A law that is `bounded` has a ceiling and a power instead of an offset: C / (1 + (Σ_k A_k x_k^-a_k)^-g).
+    A law that is `bounded` has a ceiling and a power instead of an offset, M / (1 + (Σ_k A_k x_k^-a_k)^-g), of two
+    variables or more: of one, the power is part of the exponent. Values that nowhere come near their ceiling do not
+    tell it: it ends at its limit, ten times the largest of them.
     """
-    offset = offset and not bounded
     names = tuple(variables)
-    if not names:
-        raise InputError("variables", "none", "at least one")
+    if len(names) < 1 + bounded:
+        raise InputError(
+            "variables", f"{list(names)}", "two or more" if bounded else "at least one"
+        )
+    if bounded and offset:
+        raise InputError("offset", offset, "none, in a law inside a ceiling")
+    offset = not bounded if offset is None else offset
     x = np.stack([_positive(name, values) for name, values in variables.items()], 1)
     y = _positive("value", value)
     images = None if per_image is None else np.asarray(per_image, np.float64)
@@ -122,7 +128,7 @@ def fit_law(
     fitted = design.values(theta)[0]
     residuals = log_y - fitted
     free = len(y) - design.unknowns
-    exact, *log_c = design.natural(theta)[0]
+    row = tuple(map(float, design.natural(theta)[0]))
     samples: tuple[tuple[float, ...], ...] = ()
     if free > 0 and resamples > 0:
         repeats = fitted + _deviations(x, residuals, free, group, resamples, seed)
@@ -131,18 +137,19 @@ def fit_law(
         again, _ = fit(design, repeats, delta, starts=2, finish=1, tolerance=1e-6)
         samples = tuple(tuple(map(float, row)) for row in design.natural(again))
     k, spread = len(names), ((log_y - log_y.mean()) ** 2).sum()
+    power, ceiling = row[-2:] if bounded else (1.0, None)
     law = Law(
         variables=names,
-        offset=float(exact),
-        log_coefficients=tuple(map(float, log_c[:k])),
-        exponents=tuple(map(float, log_c[k : 2 * k])),
+        offset=row[0],
+        log_coefficients=row[1 : 1 + k],
+        exponents=row[1 + k : 1 + 2 * k],
         has_offset=offset,
         points=len(y),
         smallest=tuple(map(float, x.min(0))),
         largest=tuple(map(float, x.max(0))),
         r2=float(1 - (residuals**2).sum() / spread) if spread > 0 else 1.0,
-        power=float(log_c[-2]) if bounded else 1.0,
-        ceiling=float(log_c[-1]) if bounded else None,
+        power=power,
+        ceiling=ceiling,
         scatter=float(np.sqrt((residuals**2).sum() / free)) if free > 0 else 0.0,
         samples=samples,
         residuals=tuple(map(float, residuals)),
@@ -166,7 +173,8 @@ def _deviations(
     if groups == 1 or groups == n:
         # sqrt(n / free) for the unknowns that were fitted, sqrt(free / χ²) for how few residuals there are
         larger = np.sqrt(n / rng.chisquare(free, (resamples, 1)))
-        return larger * rng.choice(residuals, (resamples, n))
+        # with one or two more points than unknowns χ² may be next to nothing: e^20 is far enough
+        return np.clip(larger * rng.choice(residuals, (resamples, n)), -20, 20)
     common = rng.standard_normal((resamples, groups))
     larger = np.sqrt(groups / rng.chisquare(groups - 1, (resamples, 1)))
     same = (x[:, None] == x).all(2)  # (n, n) points of one place
@@ -208,7 +216,7 @@ def _hold_out(
     law = fit_law(
         dict(zip(names, rest.T, strict=True)),
         kept,
-        offset,
+        None if bounded else offset,
         bounded=bounded,
         per_image=None if images is None else images[~held],
         groups=group[~held].tolist(),

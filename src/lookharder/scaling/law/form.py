@@ -1,4 +1,4 @@
-"""A law is a sum of terms that each fall with one thing, above what no amount of anything removes.
+"""Laws: a sum of terms that each fall with one thing, above what no amount removes or below what an error can be.
 
     value = E + Σ_k A_k x_k^-a_k        offset E >= 0, coefficients A > 0, exponents a (positive: the value falls)
 
@@ -6,7 +6,7 @@ One variable, e.g. training compute: E + A C^-a. Two, e.g. parameters N and trai
 An exponent means something only together with its offset: with E forced to 0, what cannot be removed hides in an
 exponent that looks small.
 
-    value = C / (1 + u^-g)          u = Σ_k A_k x_k^-a_k, ceiling C, power g
+    value = M / (1 + u^-g)          u = Σ_k A_k x_k^-a_k, ceiling M, power g
 
 is a law inside a ceiling: however little is spent, an error does not pass that of an answer that has not looked. The
 odds of the error below it are a power of the sum; what size and images do to each other is in g.
@@ -47,7 +47,7 @@ class Law:
         r2: share of the variance of log value that it explains.
         scatter: standard deviation of log value around it; 0 where points are as many as unknowns.
         power: g of a law inside a ceiling.
-        ceiling: C; None for a law without.
+        ceiling: M; None for a law without.
         samples: (offset, log coefficients, exponents) of each law fitted to resampled measurements, and (power,
             ceiling) where there is one.
         residuals: log measured - log fitted, in the order of the variables.
@@ -74,14 +74,16 @@ class Law:
         k = len(self.variables)
         columns = (self.log_coefficients, self.exponents, self.smallest, self.largest)
         if not k or {len(column) for column in columns} != {k}:
-            got = f"columns of {[len(column) for column in columns]}"
-            raise InputError("law", f"{got} numbers", f"one each of {list(self.variables)}")
+            got = f"columns of {[len(column) for column in columns]} numbers"
+            raise InputError("law", got, f"one each of {list(self.variables)}")
         if any(len(row) != len(self.theta) for row in self.samples):
-            width = len(self.theta)
-            raise InputError("law.samples", "rows of another width", f"{width} numbers each")
+            raise InputError("law.samples", "other widths", f"{len(self.theta)} numbers each")
         told = (*self.theta, *self.residuals)
-        if self.ceiling is not None and (min(self.ceiling, self.power) <= 0 or self.has_offset):
-            raise InputError("law", str(self), "ceiling and power above 0, without offset")
+        if self.ceiling is None and self.power != 1:
+            raise InputError("law.power", self.power, "1, without a ceiling")
+        ends = np.array([self.theta, *self.samples])[:, -2:]  # power and ceiling, if there is one
+        if self.ceiling is not None and (self.offset or self.has_offset or ends.min() <= 0):
+            raise InputError("law.ceiling", str(self), "ceiling and power above 0, and no offset")
         if self.offset < 0 or not (np.isfinite(told).all() and np.isfinite(self.samples).all()):
             raise InputError("law", str(self), "finite numbers, the offset 0 or more")
         if self.samples and not (self.points > self.fitted and len(self.residuals) == self.points):
@@ -133,12 +135,14 @@ class Law:
         return float(values) if values.ndim == 0 else values
 
     def terms(self, value: float) -> float:
-        """What offset and terms have to sum to for this value; infinite where the ceiling lies below it."""
+        """What offset and terms have to sum to for this value, above 0; infinite where the ceiling lies below it."""
+        if not value > 0:
+            raise InputError("value", value, "a positive number")
         if self.ceiling is None:
             return value
         if value >= self.ceiling:
             return float("inf")
-        return float((value / (self.ceiling - value)) ** (1 / self.power))
+        return _exp(float(np.log(value / (self.ceiling - value))) / self.power)
 
     def band(
         self, *x: Numbers, level: float = 0.95, measurement: bool = False, seed: int = 0
@@ -284,15 +288,12 @@ class Law:
         self._check(x)
         k = len(self.variables)
         logs = np.stack([np.log(np.asarray(v, np.float64)) for v in x])  # (K, *s)
-        shape = (-1, *[1] * (logs.ndim - 1))
-        total = theta[:, 0].reshape(shape) + np.zeros(logs.shape[1:])
-        for i in range(k):
-            power = theta[:, 1 + i].reshape(shape) - theta[:, 1 + k + i].reshape(shape) * logs[i]
-            total = total + np.exp(np.minimum(power, LARGEST))
+        column = [each.reshape(-1, *[1] * (logs.ndim - 1)) for each in theta.T]
+        terms = [column[1 + i] - column[1 + k + i] * logs[i] for i in range(k)]
         if self.ceiling is None:
-            return total
-        power, ceiling = (theta[:, i].reshape(shape) for i in (-2, -1))
-        return ceiling / (1 + np.exp(np.minimum(-power * np.log(total), LARGEST)))
+            return column[0] + sum(np.exp(np.minimum(term, LARGEST)) for term in terms)
+        log_odds = column[-2] * np.logaddexp.reduce(terms)
+        return column[-1] * np.exp(-np.logaddexp(0, -log_odds))
 
 
 def _exp(log: float) -> float:
