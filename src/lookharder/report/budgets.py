@@ -17,7 +17,7 @@ from lookharder.scaling.record import Record
 from lookharder.seeding import numpy_generator
 
 COLUMNS = [
-    "family", "ceiling M", "power g", "a, size", "b, images", "R²", "scatter", "best size grows as",
+    "family", "ceiling M", "power g", "a, size", "b, images", "scatter", "best size grows as",
     "takes for granted",
 ]  # fmt: skip
 
@@ -116,7 +116,7 @@ def _row(family: Family) -> list[str]:
         grows = f"C^{exponent:.2f} [{low:.2f}, {high:.2f}]"
     except InputError:  # a term that does not fall, or a law without samples
         grows = "unknown"
-    fit = [f"{law.r2:.3f}", f"{100 * law.scatter:.1f} %", grows]
+    fit = [f"{100 * law.scatter:.1f} %", grows]
     return [family.name, *cells, *fit, family.assumes or "nothing"]
 
 

@@ -59,8 +59,8 @@ td small, th small { display: block; font-weight: 400; font-size: .92em; color: 
 details { margin: 1.1rem 0; }
 summary { cursor: pointer; color: var(--accent); }
 .runs { font-size: .78rem; }
-.families { font-size: .8rem; }
-.families td:last-child { white-space: normal; min-width: 16rem; text-align: left; }
+.families { font-size: .76rem; }
+.families td:last-child { white-space: normal; min-width: 11rem; text-align: left; }
 @media (max-width: 44rem) {
   body { padding: 1.5rem 1rem 3rem; }
   h1 { font-size: 1.6rem; }
