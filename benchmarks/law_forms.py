@@ -13,7 +13,8 @@ python benchmarks/law_forms.py docs/results/laptop
 Fitted to logarithms of means over seeds by least squares from many starts. `scatter` is of what a form was fitted to,
 with its unknowns counted; `left_out` of each place foretold from all others; `largest` of the largest budget of
 `allocation`, foretold from all other trainings. With a planner.json beside the records, `planned` is of what that
-measured for budgets that no study spent, foretold from the studies. All are root mean squares of logarithms.
+measured for budgets that no study spent, foretold from the studies. All are root mean squares of logarithms. `blind` is
+what the ceiling should be: the error of the best answer that has not looked, on the same held-out scenes.
 """
 
 import argparse
@@ -25,11 +26,14 @@ from typing import Any
 import numpy as np
 from scipy.optimize import least_squares
 
+from lookharder.data.procedural import ProceduralWorld
+from lookharder.data.source import HELD_OUT_SEED
+from lookharder.evaluate import SCORES, TRIVIAL, protocol
 from lookharder.files import write_json
 from lookharder.scaling.laws import Laws
 from lookharder.scaling.record import Records
 from lookharder.seeding import numpy_generator
-from lookharder.study.families import SIDE, roads_of
+from lookharder.study.families import SIDE, TASK, roads_of
 from lookharder.study.laptop import LAPTOP
 
 STARTS, FLOOR = 60, 0.1
@@ -90,6 +94,18 @@ def planned(results: Path) -> np.ndarray:
     return np.log(np.array(rows).reshape(-1, 3))
 
 
+def blind() -> float:
+    """AbsRel of the best of the maps that ignore the picture, on the held-out scenes of the studies."""
+    rules = protocol(TASK, "procedural")
+    world = ProceduralWorld(SIDE, HELD_OUT_SEED, count=LAPTOP.held_out)
+    examples = [world[i] for i in range(len(world))]
+    scores = [
+        np.mean([SCORES[TASK](answer(each), each, rules)["abs_rel"] for each in examples])
+        for answer in TRIVIAL[TASK](examples, rules).values()
+    ]
+    return float(min(scores))
+
+
 def rms(off: Any) -> float:
     return float(np.sqrt(np.mean(np.square(off))))
 
@@ -126,10 +142,14 @@ def main() -> None:
             "ceiling": float(np.exp(whole[-1])) if name.startswith("bounded") else None,
         }
         print(name, {k: v if v is None else round(v, 4) for k, v in found[name].items()})
-    counts = {"places": len(y), "largest": int(largest.sum()), "planned": len(after)}
-    write_json(
-        args.out or args.results / "law-forms.json", {**counts, "side": SIDE, "forms": found}
-    )
+    facts = {
+        "places": len(y),
+        "largest": int(largest.sum()),
+        "planned": len(after),
+        "blind": blind(),
+    }
+    print(facts)
+    write_json(args.out or args.results / "law-forms.json", {**facts, "forms": found})
 
 
 if __name__ == "__main__":
