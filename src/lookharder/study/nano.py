@@ -63,7 +63,7 @@ def rate(size: str) -> float:
 
     Muon's update has a root mean square of 0.2 times the rate (2502.16982) and so a norm, as a map, that grows with
     the root of the width; what a layer's output changes by stays the same where the rate falls with that root. The
-    constant: 2e-3, 4e-3 and 8e-3 at width 48 gave AbsRel 0.276, 0.269, 0.271 (`docs/log.md`).
+    constant: 2e-3, 4e-3 and 8e-3 at width 48 gave AbsRel 0.276, 0.273, 0.279 (`docs/results/nano-recipe.json`).
     """
     if size not in NANO:
         raise InputError("size", repr(size), f"one of {list(NANO)}")
