@@ -1,12 +1,21 @@
 """Families planted in records come back: the law of size and images, and what resolution and experts change."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from lookharder.errors import InputError
 from lookharder.models.flops import breakdown
-from lookharder.report.budgets import Budgets, effect_table, family_table, frontier_figure
+from lookharder.report.budgets import (
+    Budgets,
+    check_table,
+    checks,
+    effect_table,
+    family_table,
+    frontier_figure,
+)
 from lookharder.scaling.plan import Goal, plan
 from lookharder.scaling.record import Record
 from lookharder.study.families import families, roads_of
@@ -154,6 +163,33 @@ def test_the_report_shows_what_a_budget_buys(found):
     assert float(effects["10", "1"].split()[0]) == pytest.approx(2 * np.log2(10), abs=0.4)
     assert table.rows[0][-1] == "nothing" and "n3" in table.rows[1][-1]
     assert table.rows[0][1].startswith("0.") and "C^0." in table.rows[0][-2]
+
+
+def test_plans_that_were_trained_are_shown_by_their_own_laws_only(tmp_path):
+    trained = {
+        "training": 1e12, "inference_limit": None, "family": "depth-32-dense", "size": "n2",
+        "iterations": 2072, "predicted": 0.3, "low": 0.28, "high": 0.32,
+        "measured": 0.29, "seeds": [0.27, 0.31], "inside": 1, "off": 0.3 / 0.29 - 1,
+    }  # fmt: skip
+    path, waiting = tmp_path / "planner.json", {"training": 2e12}
+    path.write_text(json.dumps({"laws": "0a", "plans": [trained, waiting]}))
+    (row,) = check_table(checks(path, "0a")).rows
+    assert row == [
+        "1e+12",
+        "",
+        "depth-32-dense, n2",
+        "2072",
+        "0.300 [0.280, 0.320]",
+        "0.290",
+        "1 of 2",
+        "+3.4 %",
+    ]
+    assert checks(path, "0b") == [] == checks(tmp_path / "none.json", "0a")
+    assert check_table([]) is None
+    for damaged in ("{", "[]", '{"laws": "0a"}'):
+        path.write_text(damaged)
+        with pytest.raises(InputError, match=r"planner\.json"):
+            checks(path, "0a")
 
 
 def test_what_is_not_measured_has_no_family():

@@ -16,6 +16,8 @@ from lookharder.files import atomic
 from lookharder.report import plots
 from lookharder.report.budgets import (
     Budgets,
+    check_table,
+    checks,
     effect_table,
     family_table,
     foretold,
@@ -28,7 +30,17 @@ from lookharder.report.template import PAGE, STYLE
 from lookharder.scaling.record import Record
 from lookharder.scaling.series import Series, series_of
 
-__all__ = ["CLAIMS", "Budgets", "Claim", "Finding", "findings", "markdown", "report", "series_of"]
+__all__ = [
+    "CLAIMS",
+    "Budgets",
+    "Claim",
+    "Finding",
+    "checks",
+    "findings",
+    "markdown",
+    "report",
+    "series_of",
+]
 
 CONVENTIONS = (
     "Intervals are 95 %. Those of single measurements are bootstraps over pictures; those of laws resample "
@@ -158,6 +170,7 @@ def _planner(
         "figure": numbers.figure(frontier, "error over training compute by size", said, how),
         "families": family_table(budgets.families),
         "effects": effect_table(known),
+        "checked": check_table(budgets.checked),
     }
 
 

@@ -1,7 +1,9 @@
 """What a training budget buys: the law of size and images over compute, size by size, and the planner's families."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,9 @@ COLUMNS = [
     "family", "ceiling M", "power g", "a, size", "b, images", "scatter", "best size grows as",
     "takes for granted",
 ]  # fmt: skip
+CHECKED = [
+    "FLOPs", "of an answer, at most", "plan", "iterations", "foretold", "measured", "inside", "foretold is off by",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,10 +34,32 @@ class Budgets:
     Attributes:
         families: the first is the one that was fitted to `measured`.
         measured: the trainings behind its law.
+        checked: plans that were trained, as `checks` reads them.
     """
 
     families: Sequence[Family]
     measured: Sequence[Record]
+    checked: Sequence[Mapping[str, Any]] = ()
+
+
+def checks(path: Path, records: str) -> list[dict[str, Any]]:
+    """Plans and what their trainings measured, by the laws of these records; none of other laws, or without a file.
+
+    Args:
+        path: what `benchmarks/planner.py` wrote.
+        records: their hash.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not path.is_file():
+        return []
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        rows = found["plans"] if found["laws"] == records else []
+        return [row for row in rows if "measured" in row]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(str(path), repr(error), "what benchmarks/planner.py wrote") from error
 
 
 def frontier_figure(budgets: Budgets) -> str:
@@ -100,6 +127,24 @@ def effect_table(family: Family) -> Table | None:
         rows.append([f"{each.steps}", f"{each.draws}", said, f"{each.networks}"])
     columns = ["steps T", "draws n", "error of a network against one step, one draw", "networks"]
     return Table(columns=columns, rows=rows) if rows else None
+
+
+def check_table(checked: Sequence[Mapping[str, Any]]) -> Table | None:
+    """One trained plan a row: what was foretold, what came; None where nothing was trained."""
+    rows = [
+        [
+            f"{row['training']:.2g}",
+            "" if row["inference_limit"] is None else f"{row['inference_limit']:.2g}",
+            f"{row['family']}, {row['size']}",
+            f"{row['iterations']}",
+            f"{row['predicted']:.3f} [{row['low']:.3f}, {row['high']:.3f}]",
+            f"{row['measured']:.3f}",
+            f"{row['inside']} of {len(row['seeds'])}",
+            f"{100 * row['off']:+.1f} %",
+        ]
+        for row in checked
+    ]
+    return Table(columns=CHECKED, rows=rows) if rows else None
 
 
 def _row(family: Family) -> list[str]:

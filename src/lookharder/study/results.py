@@ -13,7 +13,7 @@ from typing import Any
 
 from lookharder.errors import InputError
 from lookharder.files import atomic
-from lookharder.report import Budgets, findings, markdown, plots, report
+from lookharder.report import Budgets, checks, findings, markdown, plots, report
 from lookharder.scaling.laws import Laws, hash_of
 from lookharder.scaling.record import Record, Records
 from lookharder.scaling.series import series_of
@@ -147,6 +147,10 @@ def conclude(
         log.warning("no report: %s", error)
         page.unlink(missing_ok=True)  # of other laws
         return [laws, table]
+    budgets = None
+    if known:
+        checked = checks(out / "planner.json", hash_of(path))
+        budgets = Budgets(families=known, measured=roads_of(records), checked=checked)
     report(
         records,
         series,
@@ -156,6 +160,6 @@ def conclude(
         planned={study.name: len(study.points) for study in shown},
         root=out,
         preset=preset,
-        budgets=Budgets(families=known, measured=roads_of(records)) if known else None,
+        budgets=budgets,
     )
     return [laws, table, page]
