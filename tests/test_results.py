@@ -1,14 +1,16 @@
 """What is committed under docs/results agrees with itself, and the README with it."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from lookharder.report import markdown
+from lookharder.report import findings, markdown
 from lookharder.report.findings import Finding
 from lookharder.scaling.laws import Laws, hash_of
 from lookharder.scaling.plan import Goal, plan
 from lookharder.scaling.record import Records
+from lookharder.study.families import SIDE
 from lookharder.study.laptop import LAPTOP
 from lookharder.study.results import answers
 from lookharder.study.studies import STUDIES, build
@@ -40,8 +42,47 @@ def test_the_records_are_of_the_preset_as_it_is():
     points = [point for name in STUDIES for point in build(name, LAPTOP).points]
     asked = {(point.study, point.job.hash) for point in points}
     assert {(record.study, record.run) for record in records} <= asked
-    known = answers(points, records)
-    assert {point.study for point in points if point.job.hash in known} == set(STUDIES)
+    assert answers(points, records) == {point.job.hash for point in points}, (
+        "nothing is left to measure"
+    )
+
+
+def test_differences_are_judged_as_they_were(laws):
+    """Those of two settings; laws take minutes to fit, and have tests of their own."""
+    records = Records.read(LAPTOP_RESULTS / "records.jsonl")
+    again = {each.says: each.to_json() for each in findings(records, [], tuple(STUDIES))}
+    gains = [claim for claim in laws.claims if claim["quantity"] == "gain, %"]
+    assert len(gains) > 15
+    for claim in gains:
+        assert json.loads(json.dumps(again[claim["says"]])) == claim
+
+
+def test_the_planner_was_checked_by_these_laws(laws):
+    """Foretold and measured for budgets that no study spent; what it foretells now is what was put to the test."""
+    found = json.loads((LAPTOP_RESULTS / "planner.json").read_text(encoding="utf-8"))
+    assert found["laws"] == laws.records
+    rows = found["plans"]
+    assert len({row["training"] for row in rows}) >= 3
+    families = [family for family in laws.families if family.resolution == SIDE]
+    for row in rows:
+        best, _ = plan(families, Goal(training=row["training"], inference=row["inference_limit"]))
+        assert (best.family.name, best.size.name) == (row["family"], row["size"])
+        assert (best.iterations, best.steps, best.draws) == (
+            row["iterations"],
+            row["steps"],
+            row["draws"],
+        )
+        assert best.error == pytest.approx(row["predicted"])
+        assert row["off"] == pytest.approx(row["predicted"] / row["measured"] - 1)
+
+
+def test_the_planners_law_is_of_the_form_that_foretold_best(laws):
+    found = json.loads((LAPTOP_RESULTS / "law-forms.json").read_text(encoding="utf-8"))
+    forms, training = found["forms"], laws.families[0].training
+    for judged in ("left_out", "largest"):
+        assert min(forms, key=lambda name: forms[name][judged]) == "bounded power"
+    low, high = training.interval("ceiling")
+    assert low < found["blind"] < high, "the ceiling is the error of an answer that has not looked"
 
 
 def test_what_was_found_can_be_planned_with(laws):
