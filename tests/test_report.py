@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -297,6 +297,14 @@ def test_every_number_of_the_tables_is_measured_or_fitted(tmp_path: Path, series
     for s in shown:
         assert all(word in "".join(page.words) for word in (s.says, s.measured, s.verdict))
         _all_known([s.measured.replace("gain", ""), s.seeds], known)
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path: Path, series):
+    pages = [report(series.records, [series], tmp_path / f"{i}.html") for i in range(2)]
+    texts = [page.read_text() for page in pages]
+    assert texts[0] == texts[1]
+    figures = re.findall(r"data:image/svg\+xml;base64,([^\"]+)", texts[0])
+    assert figures and not any(b"dc:date" in b64decode(figure) for figure in figures)
 
 
 def _all_known(cells: list[str], known: list[float]) -> None:

@@ -32,9 +32,10 @@ def blank(size: tuple[float, float], argument: str = "path") -> Any:
 
 
 def save(figure: Any, path: str | Path, dpi: int) -> None:
-    """Write a figure; the suffix says the format."""
+    """Write a figure; the suffix says the format. The same figure is the same file, whatever the day."""
+    metadata = {"Date": None} if Path(path).suffix == ".svg" else None
     with atomic(path) as aside:
-        figure.savefig(aside, dpi=dpi)
+        figure.savefig(aside, dpi=dpi, metadata=metadata)
 
 
 def tidy(axis: Any) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from lookharder.axes import INK, SOFT, blank, legend, plain_ticks, tidy
+from lookharder.axes import INK, SOFT, blank, legend, plain_ticks, save, tidy
 from lookharder.isoflop_views import draw_profiles
 from lookharder.law_views import Points, draw_law
 from lookharder.report.findings import Finding
@@ -184,7 +184,7 @@ def svg(size: tuple[float, float], draw: Callable[[Any], None]) -> str:
     def write(path: Path) -> None:
         figure = blank(size)
         draw(figure)
-        figure.savefig(path, metadata={"Date": None})
+        save(figure, path, dpi=100)
 
     return _written(write)
 
