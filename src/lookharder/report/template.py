@@ -180,8 +180,9 @@ PAGE = """{% macro figures(items) %}
 {{ grid(planner.effects, "effects") }}{% endif %}
 {% if planner.checked %}<h3>Plans that were trained</h3>
 {{ grid(planner.checked, "checked") }}
-<p class="soft">Budgets that no study spent. Measured is the mean of some trainings of the plan; inside, how many of
-them lie in the interval. To reproduce: <code>python benchmarks/planner.py DIR --budgets FLOPS ... --work WORK</code></p>
+<p class="soft">Budgets that no study spent. Measured is the mean of some trainings of the plan; inside, how many
+of them lie in the interval. To reproduce:
+<code>python benchmarks/planner.py DIR --budgets FLOPS ... --work WORK</code></p>
 {% endif %}
 <p class="soft">To ask it: <code>lookharder plan laws.json --training 5e12 --explain</code></p>
 </section>
