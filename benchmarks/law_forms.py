@@ -10,11 +10,11 @@
 
 python benchmarks/law_forms.py docs/results/laptop
 
-Fitted to logarithms of means over seeds by least squares from many starts. `scatter` is of what a form was fitted to,
-with its unknowns counted; `left_out` of each place foretold from all others; `largest` of the largest budget of
-`allocation`, foretold from all other trainings. With a planner.json beside the records, `planned` is of what that
-measured for budgets that no study spent, foretold from the studies. All are root mean squares of logarithms. `blind` is
-what the ceiling should be: the error of the best answer that has not looked, on the same held-out scenes.
+Fitted to logarithms of means over seeds by least squares from many starts. `off` is log measured - log fitted at each
+place; of root mean squares of such, `scatter` counts unknowns, `left_out` is of each place foretold from all others,
+`largest` of the largest budget of `allocation`, foretold from all other trainings, and `planned`, with a planner.json
+beside the records, of what that measured for budgets that no study spent, foretold from the studies. `blind` is what
+the ceiling should be: the error of the best answer that has not looked, on the same held-out scenes.
 """
 
 import argparse
@@ -135,20 +135,21 @@ def main() -> None:
         ahead = form(whole, after[:, 0] - size.mean(), after[:, 1] - images.mean()) - after[:, 2]
         found[name] = {
             "unknowns": len(around),
+            "off": [round(float(value), 4) for value in -off],
             "scatter": float(np.sqrt((off**2).sum() / (len(y) - len(around)))),
             "left_out": rms(each),
             "largest": rms(form(before, n[largest], d[largest]) - y[largest]),
             "planned": rms(ahead) if len(after) else None,
             "ceiling": float(np.exp(whole[-1])) if name.startswith("bounded") else None,
         }
-        print(name, {k: v if v is None else round(v, 4) for k, v in found[name].items()})
+        print(name, {k: round(v, 4) for k, v in found[name].items() if isinstance(v, float)})
     facts = {
-        "places": len(y),
+        "places": [{"params": n, "images": d, "macs": c} for n, d, c in roads],
         "largest": int(largest.sum()),
         "planned": len(after),
         "blind": blind(),
     }
-    print(facts)
+    print(f"{len(y)} places; blind {facts['blind']:.4f}")
     write_json(args.out or args.results / "law-forms.json", {**facts, "forms": found})
 
 

@@ -168,8 +168,9 @@ def test_the_report_shows_what_a_budget_buys(found):
 def test_plans_that_were_trained_are_shown_by_their_own_laws_only(tmp_path):
     trained = {
         "training": 1e12, "inference_limit": None, "family": "depth-32-dense", "size": "n2",
-        "iterations": 2072, "predicted": 0.3, "low": 0.28, "high": 0.32,
-        "measured": 0.29, "seeds": [0.27, 0.31], "inside": 1, "off": 0.3 / 0.29 - 1,
+        "iterations": 2072, "steps": 1, "draws": 1, "predicted": 0.3, "low": 0.28, "high": 0.32,
+        "extrapolates": False, "measured": 0.29, "measured_low": 0.28, "measured_high": 0.3,
+        "seeds": [0.27, 0.31], "inside": 1, "off": 0.3 / 0.29 - 1,
     }  # fmt: skip
     path, waiting = tmp_path / "planner.json", {"training": 2e12}
     path.write_text(json.dumps({"laws": "0a", "plans": [trained, waiting]}))
@@ -186,7 +187,8 @@ def test_plans_that_were_trained_are_shown_by_their_own_laws_only(tmp_path):
     ]
     assert checks(path, "0b") == [] == checks(tmp_path / "none.json", "0a")
     assert check_table([]) is None
-    for damaged in ("{", "[]", '{"laws": "0a"}'):
+    half = json.dumps({"laws": "0a", "plans": [{"measured": 0.29}]})
+    for damaged in ("{", "[]", '{"laws": "0a"}', half):
         path.write_text(damaged)
         with pytest.raises(InputError, match=r"planner\.json"):
             checks(path, "0a")

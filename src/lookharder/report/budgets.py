@@ -1,7 +1,7 @@
 """What a training budget buys: the law of size and images over compute, size by size, and the planner's families."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lookharder.axes import INK, legend, plain_ticks, tidy
+from lookharder.config import from_json
 from lookharder.errors import InputError
 from lookharder.gallery import Table
 from lookharder.report import plots
@@ -34,16 +35,59 @@ class Budgets:
     Attributes:
         families: the first is the one that was fitted to `measured`.
         measured: the trainings behind its law.
-        checked: plans that were trained, as `checks` reads them.
+        checked: plans that were trained.
     """
 
     families: Sequence[Family]
     measured: Sequence[Record]
-    checked: Sequence[Mapping[str, Any]] = ()
+    checked: Sequence["TrainedPlan"] = ()
 
 
-def checks(path: Path, records: str) -> list[dict[str, Any]]:
-    """Plans and what their trainings measured, by the laws of these records; none of other laws, or without a file.
+@dataclass(frozen=True, kw_only=True)
+class TrainedPlan:
+    """What the planner answered, and what its trainings measured: a row of what `benchmarks/planner.py` writes.
+
+    Attributes:
+        training: FLOPs that were asked for.
+        inference_limit: FLOPs of an answer, at most; None for any.
+        family: of the plan.
+        size: likewise.
+        iterations: likewise.
+        steps: of denoising.
+        draws: that are merged.
+        predicted: error foretold.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        extrapolates: whether it left what was measured.
+        measured: error, mean over trainings.
+        measured_low: lower end of its 95 % interval over pictures.
+        measured_high: upper end.
+        seeds: error of each training.
+        inside: how many of them lie in the interval foretold.
+        off: foretold over measured, - 1.
+    """
+
+    training: float
+    inference_limit: float | None
+    family: str
+    size: str
+    iterations: int
+    steps: int
+    draws: int
+    predicted: float
+    low: float
+    high: float
+    extrapolates: bool
+    measured: float
+    measured_low: float
+    measured_high: float
+    seeds: tuple[float, ...]
+    inside: int
+    off: float
+
+
+def checks(path: Path, records: str) -> list[TrainedPlan]:
+    """Plans that were trained by the laws of these records; none of other laws, or without a file.
 
     Args:
         path: what `benchmarks/planner.py` wrote.
@@ -57,9 +101,10 @@ def checks(path: Path, records: str) -> list[dict[str, Any]]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         rows = found["plans"] if found["laws"] == records else []
-        return [row for row in rows if "measured" in row]
+        trained = [row for row in rows if "measured" in row]  # others wait for their trainings
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(str(path), repr(error), "what benchmarks/planner.py wrote") from error
+    return [from_json(TrainedPlan, row, f"{path}: plan") for row in trained]
 
 
 def frontier_figure(budgets: Budgets) -> str:
@@ -129,20 +174,20 @@ def effect_table(family: Family) -> Table | None:
     return Table(columns=columns, rows=rows) if rows else None
 
 
-def check_table(checked: Sequence[Mapping[str, Any]]) -> Table | None:
+def check_table(checked: Sequence[TrainedPlan]) -> Table | None:
     """One trained plan a row: what was foretold, what came; None where nothing was trained."""
     rows = [
         [
-            f"{row['training']:.2g}",
-            "" if row["inference_limit"] is None else f"{row['inference_limit']:.2g}",
-            f"{row['family']}, {row['size']}",
-            f"{row['iterations']}",
-            f"{row['predicted']:.3f} [{row['low']:.3f}, {row['high']:.3f}]",
-            f"{row['measured']:.3f}",
-            f"{row['inside']} of {len(row['seeds'])}",
-            f"{100 * row['off']:+.1f} %",
+            f"{plan.training:.2g}",
+            "" if plan.inference_limit is None else f"{plan.inference_limit:.2g}",
+            f"{plan.family}, {plan.size}",
+            f"{plan.iterations}",
+            f"{plan.predicted:.3f} [{plan.low:.3f}, {plan.high:.3f}]",
+            f"{plan.measured:.3f}",
+            f"{plan.inside} of {len(plan.seeds)}",
+            f"{100 * plan.off:+.1f} %",
         ]
-        for row in checked
+        for plan in checked
     ]
     return Table(columns=CHECKED, rows=rows) if rows else None
 

@@ -115,9 +115,7 @@ class Plan:
         family = self.family
         said = [family.assumes] if family.assumes else []
         if self.extrapolates and family.training.ceiling is not None:
-            said.append(
-                "that error falls on as it did, to no floor: the measurements cannot tell one"
-            )
+            said.append("that errors fall on as they did: the law has no floor")
         if (self.steps, self.draws) != (family.steps, family.draws):
             said.append(
                 "that steps and draws change this network's error as they did, on average, that of the "

@@ -134,9 +134,9 @@ class Design:
             theta = np.concatenate(
                 [np.log(solution) + centre, np.broadcast_to(exponents, (b, k))], 1
             )
-            theta[:, : k + self.offset] -= (self.evaluate(theta)[0] - log_y).mean(1, keepdims=True)
+            theta[:, : k + self.offset] -= (self.values(theta) - log_y).mean(1, keepdims=True)
             found.append(theta)
-            losses.append(np.abs(self.evaluate(theta)[0] - log_y).sum(1))
+            losses.append(np.abs(self.values(theta) - log_y).sum(1))
         order = np.argsort(np.array(losses), axis=0, kind="stable")[:count].T  # (b, s)
         return np.array(found)[order, np.arange(b)[:, None]]
 

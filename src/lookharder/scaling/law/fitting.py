@@ -128,7 +128,7 @@ def fit_law(
     fitted = design.values(theta)[0]
     residuals = log_y - fitted
     free = len(y) - design.unknowns
-    row = tuple(map(float, design.natural(theta)[0]))
+    best = tuple(map(float, design.natural(theta)[0]))
     samples: tuple[tuple[float, ...], ...] = ()
     if free > 0 and resamples > 0:
         repeats = fitted + _deviations(x, residuals, free, group, resamples, seed)
@@ -137,12 +137,12 @@ def fit_law(
         again, _ = fit(design, repeats, delta, starts=2, finish=1, tolerance=1e-6)
         samples = tuple(tuple(map(float, row)) for row in design.natural(again))
     k, spread = len(names), ((log_y - log_y.mean()) ** 2).sum()
-    power, ceiling = row[-2:] if bounded else (1.0, None)
+    power, ceiling = best[-2:] if bounded else (1.0, None)
     law = Law(
         variables=names,
-        offset=row[0],
-        log_coefficients=row[1 : 1 + k],
-        exponents=row[1 + k : 1 + 2 * k],
+        offset=best[0],
+        log_coefficients=best[1 : 1 + k],
+        exponents=best[1 + k : 1 + 2 * k],
         has_offset=offset,
         points=len(y),
         smallest=tuple(map(float, x.min(0))),

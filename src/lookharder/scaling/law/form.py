@@ -8,8 +8,8 @@ exponent that looks small.
 
     value = M / (1 + u^-g)          u = Σ_k A_k x_k^-a_k, ceiling M, power g
 
-is a law inside a ceiling: however little is spent, an error does not pass that of an answer that has not looked. The
-odds of the error below it are a power of the sum; what size and images do to each other is in g.
+is a law inside a ceiling: trainings begin near the error of an answer that has not looked, and there no sum of powers
+is straight. The odds of the error below it are a power of the sum; what size and images do to each other is in g.
 
 A law knows how sure it is: `samples` are the laws of resampled measurements, and every interval is read from them.
 It knows where it was measured: beyond that range it extrapolates, `beyond` says by what factor, and `held_out` what
