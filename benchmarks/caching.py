@@ -15,11 +15,11 @@ import numpy as np
 
 from lookharder.data.example import collate
 from lookharder.data.source import open_spec
-from lookharder.effort import Effort
-from lookharder.evaluate import SCORES, protocol
+from lookharder.evaluate.evaluation import SCORES, protocol
 from lookharder.files import write_json
 from lookharder.metrics.statistics import bootstrap_mean
-from lookharder.predict import Predictor
+from lookharder.predict.effort import Effort
+from lookharder.predict.predictor import Predictor
 
 ERRORS = {"depth": "abs_rel", "flow": "epe", "amodal": "iou"}  # 1 - iou
 

@@ -8,12 +8,12 @@ Scenes are held out from training. Writes `calibration.json` and `calibration.pn
 import argparse
 from pathlib import Path
 
-from lookharder.calibration_report import JUDGES, calibration
-from lookharder.calibration_views import draw_calibration
 from lookharder.data.source import Remembered, open_spec
-from lookharder.evaluate import protocol
+from lookharder.evaluate.calibration import JUDGES, calibration
+from lookharder.evaluate.evaluation import protocol
 from lookharder.files import write_json
-from lookharder.predict import Predictor
+from lookharder.predict.predictor import Predictor
+from lookharder.report.figures.calibration import draw_calibration
 
 
 def main() -> None:

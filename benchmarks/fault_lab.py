@@ -24,9 +24,9 @@ from lookharder.recipes import smoke
 from lookharder.recipes.embedded import pixel_chain
 from lookharder.training import checkpoint
 from lookharder.training import run as run_module
+from lookharder.training.distributed.runtime import RuntimeConfig
 from lookharder.training.optim import OptimConfig, build_optimizer
 from lookharder.training.run import RunConfig, run
-from lookharder.training.runtime import RuntimeConfig
 
 STOPPED = 75  # what `lookharder train` exits with when it was asked to stop
 DATA = DataConfig(spec="procedural:8:1", size=16)

@@ -17,8 +17,9 @@ from fault_lab import STOPPED, Child, lost, small, spawn, state_of, team
 
 import lookharder.chain
 from lookharder.errors import InputError
-from lookharder.training import checkpoint, journal
+from lookharder.training import checkpoint
 from lookharder.training.checkpoint import folder as checkpoint_folder
+from lookharder.training.monitor import journal
 from lookharder.training.run import RunConfig
 
 Figures = dict[str, Any]

@@ -32,7 +32,7 @@ from fault_trials import Figures, damage, full_disk, kills, ranks, sites, stops,
 
 from lookharder.files import atomic, write_json
 from lookharder.recipes import smoke
-from lookharder.training.saver import Saver
+from lookharder.training.checkpoint.saver import Saver
 
 
 def stall(base: Path, iterations: int = 61) -> Figures:

@@ -23,14 +23,14 @@ import torch
 from lookharder.chain import find
 from lookharder.data.example import Example, collate
 from lookharder.data.procedural import ProceduralWorld
-from lookharder.easel import Easel
-from lookharder.effort import Effort
-from lookharder.evaluate import SCORES, protocol
+from lookharder.evaluate.evaluation import SCORES, protocol
 from lookharder.files import atomic, write_json
-from lookharder.frontier import Frontier, Row
-from lookharder.inputs import resized
 from lookharder.metrics.statistics import bootstrap_mean, paired_bootstrap
-from lookharder.predict import Predictor
+from lookharder.predict.effort import Effort
+from lookharder.predict.inputs import resized
+from lookharder.predict.predictor import Predictor
+from lookharder.predict.sampling import Easel
+from lookharder.predict.settings import Frontier, Row
 
 TRAINING_SEED, BEYOND = 1, 2_000_000
 METRIC = {"depth": "abs_rel", "flow": "epe", "amodal": "iou"}

@@ -28,7 +28,7 @@ from scipy.optimize import least_squares
 
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import HELD_OUT_SEED
-from lookharder.evaluate import SCORES, TRIVIAL, protocol
+from lookharder.evaluate.evaluation import SCORES, TRIVIAL, protocol
 from lookharder.files import write_json
 from lookharder.scaling.laws import Laws
 from lookharder.scaling.record import Records

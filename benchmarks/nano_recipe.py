@@ -14,7 +14,7 @@ from lookharder.scaling.record import Records
 from lookharder.study.command import execute, plan
 from lookharder.study.grid import Bench
 from lookharder.study.laptop import LAPTOP
-from lookharder.study.ledger import Ledger
+from lookharder.study.queue.ledger import Ledger
 
 NAME = "nano-recipe"
 ROWS = [  # size, and what differs from the family's recipe

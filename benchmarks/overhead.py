@@ -23,7 +23,7 @@ from lookharder.chain import Chain, find
 from lookharder.data.example import Example
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.files import write_json
-from lookharder.predict import Predictor
+from lookharder.predict.predictor import Predictor
 
 GOAL, FROM_STEPS = (
     0.03,

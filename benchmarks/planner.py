@@ -22,9 +22,9 @@ from lookharder.study.command import execute
 from lookharder.study.command import plan as left_of
 from lookharder.study.families import ACTIVE, EXPERTS, SIDE
 from lookharder.study.grid import Bench
-from lookharder.study.jobs import Job
 from lookharder.study.laptop import LAPTOP
-from lookharder.study.ledger import Ledger
+from lookharder.study.queue.jobs import Job
+from lookharder.study.queue.ledger import Ledger
 
 NAME = "planner"
 

@@ -10,9 +10,9 @@ import argparse
 from pathlib import Path
 
 from lookharder.data.source import open_spec
-from lookharder.evaluate import Evaluation, evaluate, protocol
+from lookharder.evaluate.evaluation import Evaluation, evaluate, protocol
 from lookharder.files import atomic, write_json
-from lookharder.predict import Predictor
+from lookharder.predict.predictor import Predictor
 
 SETS = (  # reader, folder below DATA, task
     ("hypersim", "hypersim/val", "depth"),

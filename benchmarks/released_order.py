@@ -33,20 +33,20 @@ import torch.nn.functional as F
 from moe_layer import processor, timed
 from torch import Tensor, nn
 
-from lookharder.acceleration import accelerated
 from lookharder.chain import Chain, find
 from lookharder.data.example import Batch, collate
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.diffusion.denoiser import to_eps, to_x0
 from lookharder.diffusion.sampler import draw_noise
-from lookharder.easel import Easel
-from lookharder.effort import Effort
 from lookharder.files import write_json
 from lookharder.models.dit import SIZES, DiT
 from lookharder.models.layers import MLP, sincos_positions
 from lookharder.models.moe import MoE
 from lookharder.models.surgery import LABELS, upcycle
-from lookharder.predict import Predictor
+from lookharder.predict.acceleration import accelerated
+from lookharder.predict.effort import Effort
+from lookharder.predict.predictor import Predictor
+from lookharder.predict.sampling import Easel
 from lookharder.recipes import pixel_chain
 from lookharder.seeding import torch_generator
 from lookharder.tasks.flow import Flow

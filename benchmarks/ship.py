@@ -15,9 +15,9 @@ from lookharder.chain import Chain
 from lookharder.data.example import Example
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import HELD_OUT_SEED
-from lookharder.evaluate import Evaluation, evaluate, protocol
+from lookharder.evaluate.evaluation import Evaluation, evaluate, protocol
 from lookharder.models.flops import count
-from lookharder.predict import Predictor
+from lookharder.predict.predictor import Predictor
 from lookharder.tasks.amodal import Amodal
 
 TRAINING_SEED, BEYOND = 1, 1_000_000

@@ -43,10 +43,10 @@ from lookharder.models.flops import count
 from lookharder.seeding import torch_generator
 from lookharder.tasks.generation import Generation
 from lookharder.training.batches import Items
+from lookharder.training.distributed.parallel import distributed
+from lookharder.training.distributed.runtime import RuntimeConfig
 from lookharder.training.loop import TrainConfig, start, train, update
 from lookharder.training.optim import OptimConfig
-from lookharder.training.parallel import distributed
-from lookharder.training.runtime import RuntimeConfig
 
 CLASSES, STEPS, UNUSED = (
     1000,

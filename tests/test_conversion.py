@@ -16,8 +16,8 @@ from lookharder.config import from_json
 from lookharder.data.formats import read_npy
 from lookharder.errors import InputError
 from lookharder.models.dit import DiT, DiTConfig
-from lookharder.models.foreign import export_state, import_network, load_network
-from lookharder.models.layouts import LAYOUTS
+from lookharder.models.foreign.layouts import LAYOUTS
+from lookharder.models.foreign.networks import export_state, import_network, load_network
 from lookharder.models.moe import MoEConfig
 from lookharder.seeding import torch_generator
 

@@ -12,7 +12,7 @@ from lookharder.chain import Chain
 from lookharder.cli import main
 from lookharder.data.formats import read_npy
 from lookharder.models.dit import DiT, DiTConfig
-from lookharder.models.foreign import export_state
+from lookharder.models.foreign.networks import export_state
 from lookharder.seeding import torch_generator
 
 TOUR = Path(__file__).parents[1] / "docs" / "tour.md"

@@ -11,7 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 __all__ = ["InputError", "Predictor", "__version__"]
 
-_HOMES = {"Predictor": "lookharder.predict", "InputError": "lookharder.errors"}
+_HOMES = {"Predictor": "lookharder.predict.predictor", "InputError": "lookharder.errors"}
 
 
 def __getattr__(name: str) -> Any:

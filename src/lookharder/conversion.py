@@ -24,8 +24,8 @@ from lookharder.errors import InputError
 from lookharder.files import write_json
 from lookharder.models.dit import DiT
 from lookharder.models.flops import count
-from lookharder.models.foreign import Imported, export_state, import_network
-from lookharder.models.layouts import LAYOUTS
+from lookharder.models.foreign.layouts import LAYOUTS
+from lookharder.models.foreign.networks import Imported, export_state, import_network
 from lookharder.models.surgery import (
     deviation,
     extend_labels,

@@ -16,13 +16,13 @@ from lookharder.data.example import Example
 from lookharder.data.formats import write_image
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import HELD_OUT_SEED
-from lookharder.evaluate import Evaluation, evaluate, protocol
+from lookharder.evaluate.evaluation import Evaluation, evaluate, protocol
+from lookharder.evaluate.table import MAIN, NOTES, score_table
 from lookharder.files import write_json
-from lookharder.gallery import Card, Picture, Section, write_gallery
-from lookharder.panels import PANELS, Cells, Panel
-from lookharder.predict import Prediction, Predictor
-from lookharder.scoreboard import MAIN, NOTES, score_table
-from lookharder.visualize import montage
+from lookharder.predict.predictor import Prediction, Predictor
+from lookharder.visualize.colours import montage
+from lookharder.visualize.html import Card, Picture, Section, write_gallery
+from lookharder.visualize.panels import PANELS, Cells, Panel
 
 SIZE = 64  # pixels of a scene
 ZOOM = 3  # pictures are written so many times larger

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from lookharder.data.example import Example, collate
-from lookharder.data.motion import flow_of, follow, hidden
 from lookharder.data.procedural import FAMILIES, ProceduralWorld
-from lookharder.data.raycast import resolve
-from lookharder.data.tracing import trace
+from lookharder.data.world.motion import flow_of, follow, hidden
+from lookharder.data.world.raycast import resolve
+from lookharder.data.world.tracing import trace
 from lookharder.errors import InputError
 from lookharder.seeding import numpy_generator
 

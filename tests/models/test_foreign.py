@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lookharder.errors import InputError
-from lookharder.models import unpickle
 from lookharder.models.dit import DiT, DiTConfig
-from lookharder.models.foreign import load_network
+from lookharder.models.foreign import unpickle
+from lookharder.models.foreign.networks import load_network
 from lookharder.models.layers import sincos_positions
 from lookharder.seeding import torch_generator
 

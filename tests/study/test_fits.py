@@ -13,8 +13,8 @@ from lookharder.scaling.record import Record, Records
 from lookharder.scaling.series import series_of
 from lookharder.study.fits import laws_told
 from lookharder.study.grid import Point, Study
-from lookharder.study.jobs import Graph, Job
 from lookharder.study.laptop import MICRO
+from lookharder.study.queue.jobs import Graph, Job
 from lookharder.study.results import conclude
 from lookharder.study.studies import build
 

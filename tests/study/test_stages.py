@@ -16,12 +16,12 @@ from lookharder.seeding import torch_generator
 from lookharder.study import stages
 from lookharder.study.grid import Bench
 from lookharder.study.laptop import MICRO
-from lookharder.study.ledger import Ledger
 from lookharder.study.nano import recipe
 from lookharder.study.price import price
+from lookharder.study.queue.ledger import Ledger
+from lookharder.study.queue.worker import Stopped, drain
 from lookharder.study.stages import STAGES
 from lookharder.study.validation import validation_loss
-from lookharder.study.worker import Stopped, drain
 
 
 @pytest.fixture(scope="module")

@@ -10,16 +10,16 @@ from lookharder.errors import InputError
 from lookharder.scaling.record import Records
 from lookharder.study.command import concluded, execute, forecast, prepared, studies_named
 from lookharder.study.command import plan as left_of
-from lookharder.study.executor import EXECUTORS
 from lookharder.study.grid import Study
-from lookharder.study.jobs import canonical
 from lookharder.study.laptop import LAPTOP
-from lookharder.study.ledger import Ledger
 from lookharder.study.nano import NANO, recipe
 from lookharder.study.price import network_of, price
+from lookharder.study.queue.executor import EXECUTORS
+from lookharder.study.queue.jobs import canonical
+from lookharder.study.queue.ledger import Ledger
+from lookharder.study.queue.worker import Stopped
 from lookharder.study.results import collect, metrics
 from lookharder.study.studies import STUDIES, build
-from lookharder.study.worker import Stopped
 
 PAPER = ("model-size", "pretraining", "resolution", "upcycling", "steps", "draws", "schedule")
 

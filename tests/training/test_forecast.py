@@ -22,9 +22,9 @@ from lookharder.recipes import pixel_chain, smoke
 from lookharder.seeding import torch_generator
 from lookharder.training import forecast as module
 from lookharder.training.cost import STABLE_DIFFUSION
+from lookharder.training.distributed.parallel import Team
 from lookharder.training.forecast import forecast, refuse_if_too_large
 from lookharder.training.loop import start, train
-from lookharder.training.parallel import Team
 from lookharder.training.run import RunConfig
 
 SIDE, TASKS = 32, ("depth", "flow", "amodal")

@@ -25,8 +25,8 @@ from lookharder.seeding import keyed_seed, torch_generator
 from lookharder.training import checkpoint
 from lookharder.training import run as run_module
 from lookharder.training.loop import start, train
+from lookharder.training.monitor.throughput import Meter
 from lookharder.training.run import run
-from lookharder.training.watch import Meter
 
 SETTINGS = [
     "chain.model.depth=1",

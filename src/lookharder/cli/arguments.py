@@ -25,7 +25,7 @@ def rule(name: str) -> Callable[[str], Any]:
     """A type of arguments: a `Budget` or an `Until`, read when it is given, for the reader needs torch."""
 
     def convert(text: str) -> Any:
-        from lookharder import effort
+        from lookharder.predict import effort
 
         try:
             return getattr(effort, name).parse(text)

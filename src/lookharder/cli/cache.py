@@ -59,12 +59,12 @@ def run_cache(args: argparse.Namespace) -> int:
     """`lookharder cache`."""
     from tqdm import tqdm
 
-    from lookharder.caching import CacheConfig, cache_latents, open_autoencoder
     from lookharder.chain import Chain, find
     from lookharder.data.source import open_spec
-    from lookharder.outputs import prepare
+    from lookharder.predict.files.outputs import prepare
     from lookharder.tasks.registry import TASKS as REGISTRY
-    from lookharder.training.runtime import pick_device
+    from lookharder.training.distributed.runtime import pick_device
+    from lookharder.training.latent_cache import CacheConfig, cache_latents, open_autoencoder
 
     if args.model is not None and args.autoencoder is not None:
         raise InputError("--model, --autoencoder", "both", "one of them: a model has its own")

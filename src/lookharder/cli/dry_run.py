@@ -1,10 +1,10 @@
 """`lookharder train RECIPE --dry-run`: what a run is, costs and needs, and nothing is written."""
 
 from lookharder.cli.printing import show
-from lookharder.gallery import Table
 from lookharder.training.cost import DEVICES, MFU, TrainingCost, cost
 from lookharder.training.forecast import Memory, forecast
 from lookharder.training.run import RunConfig
+from lookharder.visualize.html import Table
 
 NOTE = (
     f"Hours are at {MFU:.0%} of the device's dense bfloat16 peak, which is an assumption: latents from a cache, and "

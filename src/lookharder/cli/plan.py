@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lookharder.gallery import Table
     from lookharder.scaling.laws import Family, Size
     from lookharder.scaling.plan import Plan
+    from lookharder.visualize.html import Table
 
 EPILOG = """One of: --training, --inference, both; or, for --answers images to be served, --total or --error.
 A budget B is FLOPs (1e18, 3 EFLOPs, 5 GMACs), time ("20 GPU-hours") or money ("$50", with --price)."""
@@ -106,7 +106,7 @@ def _lines(plan: "Plan", answers: float | None) -> list[str]:
 
 
 def _table(plans: "tuple[Plan, ...]", best: "Plan") -> "Table":
-    from lookharder.gallery import Table
+    from lookharder.visualize.html import Table
 
     columns = ("", "network", "iterations", "TxN", "answer", "total", "error", "95 %")
     rows = [

@@ -18,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run_plot(args: argparse.Namespace) -> int:
     """`lookharder plot`."""
     from lookharder.cli.printing import show
-    from lookharder.run_history import NOTE, read_histories, summary_table
-    from lookharder.run_views import draw_runs
+    from lookharder.report.figures.runs import draw_runs
+    from lookharder.training.monitor.history import NOTE, read_histories, summary_table
 
     histories = read_histories(args.run)
     if args.out is not None:

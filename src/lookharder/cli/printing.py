@@ -1,6 +1,6 @@
 """Tables on the terminal."""
 
-from lookharder.gallery import Table
+from lookharder.visualize.html import Table
 
 
 def show(title: str, table: Table, note: str = "") -> None:

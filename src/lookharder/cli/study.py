@@ -55,9 +55,9 @@ def run_study(args: argparse.Namespace) -> int:
     """`lookharder study`: a stop that was asked for exits with 75, and the same command resumes."""
     from lookharder.cli.printing import show
     from lookharder.errors import InputError
-    from lookharder.outputs import prepare
+    from lookharder.predict.files.outputs import prepare
     from lookharder.study import command
-    from lookharder.study.worker import STOPPED, Stopped
+    from lookharder.study.queue.worker import STOPPED, Stopped
 
     if args.slurm and args.executor != "slurm":
         raise InputError("--slurm", " ".join(args.slurm), "nothing without --executor slurm")

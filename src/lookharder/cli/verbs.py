@@ -11,8 +11,6 @@ from typing import Any
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from lookharder.batch import finish, predict_files
-from lookharder.budget import NO_TABLE
 from lookharder.chain import find
 from lookharder.cli.cache import run_cache
 from lookharder.cli.check import run_check
@@ -27,19 +25,21 @@ from lookharder.data.formats import MAX_SIDE
 from lookharder.data.source import open_spec
 from lookharder.demo import demo
 from lookharder.errors import InputError
-from lookharder.evaluate import evaluate, protocol
+from lookharder.evaluate.evaluation import evaluate, protocol
+from lookharder.evaluate.inspection import inspect, tables
+from lookharder.evaluate.routing import experts_of, routing_report
+from lookharder.evaluate.table import NOTES, score_table
 from lookharder.files import write_json
-from lookharder.inspection import inspect, tables
-from lookharder.outputs import prepare
-from lookharder.picture_files import gather
-from lookharder.predict import Predictor
+from lookharder.predict.budget import NO_TABLE
+from lookharder.predict.files.batch import finish, predict_files
+from lookharder.predict.files.outputs import prepare
+from lookharder.predict.files.pictures import gather
+from lookharder.predict.predictor import Predictor
 from lookharder.recipes import RECIPES
-from lookharder.routing import experts_of, routing_report
-from lookharder.routing_views import NOTE as ROUTING_NOTE
-from lookharder.routing_views import summary, write_report
-from lookharder.scoreboard import NOTES, score_table
+from lookharder.report.figures.routing import NOTE as ROUTING_NOTE
+from lookharder.report.figures.routing import summary, write_report
+from lookharder.training.distributed.runtime import Throughput, pick_device
 from lookharder.training.run import run
-from lookharder.training.runtime import Throughput, pick_device
 
 STOPPED = os.EX_TEMPFAIL  # 75: "try again later", which is what resuming is
 

@@ -9,7 +9,7 @@ O(1), by the pages it lies on. Where the autoencoder has a posterior the target 
 of the variance, so that a draw can be fresh; training takes the mean, as it does where it encodes.
 
 The manifest names only shards that are finished, and is replaced after each; so whatever is killed, what it names is
-whole, and the rest is written again. Who encodes is `lookharder.caching`; here is the format.
+whole, and the rest is written again. Who encodes is `lookharder.training.latent_cache`; here is the format.
 """
 
 import hashlib

@@ -12,14 +12,14 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from lookharder.data.example import Example
-from lookharder.data.layouts import FAMILIES
-from lookharder.data.motion import flow_of, follow, hidden
-from lookharder.data.raycast import resolve
-from lookharder.data.scene import FAR, NEAR, Hits, Scene, Size
-from lookharder.data.shading import paint
-from lookharder.data.staging import build_scene
-from lookharder.data.textures import Bank, load_bank
-from lookharder.data.tracing import trace
+from lookharder.data.world.families import FAMILIES
+from lookharder.data.world.motion import flow_of, follow, hidden
+from lookharder.data.world.raycast import resolve
+from lookharder.data.world.scene import FAR, NEAR, Hits, Scene, Size
+from lookharder.data.world.shading import paint
+from lookharder.data.world.staging import build_scene
+from lookharder.data.world.textures import Bank, load_bank
+from lookharder.data.world.tracing import trace
 from lookharder.errors import InputError
 
 __all__ = ["FAMILIES", "ProceduralWorld", "build_scene"]

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from lookharder.axes import INK, legend, plain_ticks, tidy
 from lookharder.config import from_json
 from lookharder.errors import InputError
-from lookharder.gallery import Table
 from lookharder.report import plots
 from lookharder.report.parts import TRAIN, metric_word
 from lookharder.scaling.law import Law, growth
 from lookharder.scaling.laws import Family
 from lookharder.scaling.record import Record
 from lookharder.seeding import numpy_generator
+from lookharder.visualize.axes import INK, legend, plain_ticks, tidy
+from lookharder.visualize.html import Table
 
 COLUMNS = [
     "family", "ceiling M", "power g", "a, size", "b, images", "scatter", "best size grows as",

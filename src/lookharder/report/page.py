@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from lookharder.gallery import Table
 from lookharder.report import plots
 from lookharder.report.findings import Finding
 from lookharder.report.parts import MAIN, metric_word, part, place_words
@@ -16,6 +15,7 @@ from lookharder.scaling.law import Law
 from lookharder.scaling.published import Published
 from lookharder.scaling.record import Record
 from lookharder.scaling.series import Series
+from lookharder.visualize.html import Table
 
 MARKS = {"holds": "✓", "does not hold": "✗", "undecided": "?", "not enough data": "…"}
 LAWS = [

@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from lookharder.axes import INK, SOFT, blank, legend, plain_ticks, save, tidy
-from lookharder.isoflop_views import draw_profiles
-from lookharder.law_views import Points, draw_law
+from lookharder.report.figures.isoflop import draw_profiles
+from lookharder.report.figures.laws import Points, draw_law
 from lookharder.report.findings import Finding
 from lookharder.report.parts import Part, at, metric_word, place_words
 from lookharder.scaling.law import Law, fit_growth, profiles
 from lookharder.scaling.record import Record
 from lookharder.scaling.series import Series
+from lookharder.visualize.axes import INK, SOFT, blank, legend, plain_ticks, save, tidy
 
 # Okabe and Ito's, in an order whose neighbours differ in lightness too
 CYCLE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#1d1f24", "#7f7f7f")

@@ -23,10 +23,10 @@ from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import HELD_OUT_SEED
 from lookharder.errors import InputError
 from lookharder.files import write_json
-from lookharder.panels import PANELS
-from lookharder.predict import Predictor
+from lookharder.predict.predictor import Predictor
 from lookharder.report.parts import MAIN, METRICS, Part, at, place_words
 from lookharder.scaling.record import Record
+from lookharder.visualize.panels import PANELS
 
 SCENES, COLUMNS = 3, 7  # shown at most
 KEPT = "pictures.json"

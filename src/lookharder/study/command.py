@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from lookharder.errors import InputError
-from lookharder.gallery import Table
 from lookharder.scaling.record import Record, Records
-from lookharder.study.executor import EXECUTORS
 from lookharder.study.grid import Point, Study
-from lookharder.study.jobs import Graph
 from lookharder.study.laptop import preset
-from lookharder.study.ledger import Ledger, State
 from lookharder.study.paper import STUDIES as PAPER
 from lookharder.study.paper import build_paper
 from lookharder.study.price import price
+from lookharder.study.queue.executor import EXECUTORS
+from lookharder.study.queue.jobs import Graph
+from lookharder.study.queue.ledger import Ledger, State
+from lookharder.study.queue.worker import Stopped
 from lookharder.study.results import answers, carry, collect, conclude
 from lookharder.study.studies import STUDIES, build
-from lookharder.study.worker import Stopped
+from lookharder.visualize.html import Table
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

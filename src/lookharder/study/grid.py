@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lookharder.study.jobs import Graph, Job
 from lookharder.study.nano import rate
 from lookharder.study.price import price
+from lookharder.study.queue.jobs import Graph, Job
 
 Place = Mapping[str, int | float | str]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lookharder.study.grid import Bench, Place, Preset, Study
-from lookharder.study.jobs import Job
+from lookharder.study.queue.jobs import Job
 
 SIZES = ("a1", "a2", "a3", "a4", "a5", "a6")
 FULL: dict[str, Any] = {"steps": 50, "members": 5}  # of its figures, where nothing else is varied

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from lookharder.models.config import DiTConfig
 from lookharder.models.flops import count
 from lookharder.models.moe import MoEConfig
-from lookharder.study.jobs import Job
 from lookharder.study.nano import NANO, recipe
+from lookharder.study.queue.jobs import Job
 
 RATE = 18e9  # multiply-adds of one core in a second, products of matrices alone
 ITERATION = 0.022  # core-seconds of an iteration of batch 32 at 32 pixels, beside those products

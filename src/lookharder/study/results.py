@@ -20,7 +20,7 @@ from lookharder.scaling.series import series_of
 from lookharder.study.families import families, roads_of
 from lookharder.study.fits import laws_told
 from lookharder.study.grid import Point, Study
-from lookharder.study.ledger import Ledger
+from lookharder.study.queue.ledger import Ledger
 
 log = logging.getLogger(__name__)
 

@@ -28,15 +28,15 @@ from lookharder.config import to_json
 from lookharder.conversion import upcycle_folder
 from lookharder.data.example import Dataset
 from lookharder.data.source import HELD_OUT_SEED, DataConfig, open_data
-from lookharder.evaluate import evaluate as score
-from lookharder.evaluate import protocol
+from lookharder.evaluate.evaluation import evaluate as score
+from lookharder.evaluate.evaluation import protocol
 from lookharder.metrics.statistics import bootstrap_mean
 from lookharder.models.flops import breakdown
-from lookharder.predict import Predictor
+from lookharder.predict.predictor import Predictor
 from lookharder.seeding import torch_generator
 from lookharder.study.nano import recipe, world
+from lookharder.study.queue.worker import Stage, Stopped
 from lookharder.study.validation import validation_loss
-from lookharder.study.worker import Stage, Stopped
 from lookharder.training.run import RunConfig, run
 
 SCORED = {  # metric of an evaluation -> (what is read from each row, what of it is reported: less is better)

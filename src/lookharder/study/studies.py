@@ -20,7 +20,7 @@ from typing import Any
 
 from lookharder.errors import InputError
 from lookharder.study.grid import Bench, Place, Preset, Study
-from lookharder.study.jobs import Job
+from lookharder.study.queue.jobs import Job
 
 
 def model_size(bench: Bench) -> str:

@@ -1,0 +1,1 @@
+"""What a task is: an annotation as an image, the image as an annotation, and how draws are merged."""

@@ -24,7 +24,7 @@ from lookharder.tasks.base import SOURCES
 from lookharder.tasks.registry import AnyTask
 from lookharder.training.batches import apportion
 from lookharder.training.config import TrainConfig
-from lookharder.training.runtime import RuntimeConfig
+from lookharder.training.distributed.runtime import RuntimeConfig
 
 DEVICES = {"A100": 312e12, "H100": 989e12, "H200": 989e12}  # FLOP/s, dense bfloat16, SXM boards
 MFU = 0.4

@@ -7,7 +7,7 @@ from lookharder.data.example import Dataset
 from lookharder.errors import InputError
 from lookharder.training.batches import apportion, size_of
 from lookharder.training.config import TrainConfig
-from lookharder.training.parallel import Team
+from lookharder.training.distributed.parallel import Team
 
 
 def check_deal(

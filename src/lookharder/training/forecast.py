@@ -34,8 +34,8 @@ from lookharder.tasks.base import SOURCES
 from lookharder.tasks.registry import AnyTask
 from lookharder.training.batches import AHEAD, apportion, deal
 from lookharder.training.cost import Job, codec_of, sources
+from lookharder.training.distributed.runtime import pick_device
 from lookharder.training.optim import OptimConfig, parameter_groups
-from lookharder.training.runtime import pick_device
 
 FLOAT = 4
 

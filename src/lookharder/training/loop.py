@@ -38,8 +38,8 @@ from lookharder.training.batches import (
 )
 from lookharder.training.config import TrainConfig
 from lookharder.training.dealing import check_deal
+from lookharder.training.distributed.parallel import Team, routing_loss
 from lookharder.training.optim import Ema, build_optimizer, clip, learning_rate
-from lookharder.training.parallel import Team, routing_loss
 
 __all__ = [
     "TrainConfig",

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lookharder.training.sharding import like, whole
+from lookharder.training.distributed.sharding import like, whole
 
 QUINTIC = (
     3.4445,

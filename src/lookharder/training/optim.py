@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from lookharder.errors import InputError
+from lookharder.training.distributed.sharding import part, whole
 from lookharder.training.muon import Muon
-from lookharder.training.sharding import part, whole
 
 
 @dataclass(frozen=True, kw_only=True)

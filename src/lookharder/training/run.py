@@ -24,16 +24,16 @@ from lookharder.data.source import open_data
 from lookharder.models.transfer import transfer
 from lookharder.seeding import torch_generator
 from lookharder.training import checkpoint
+from lookharder.training.checkpoint.saver import Saver
 from lookharder.training.dealing import check_deal
+from lookharder.training.distributed.parallel import distributed
+from lookharder.training.distributed.ranks import Ranks
+from lookharder.training.distributed.runtime import Stop, signals
 from lookharder.training.forecast import refuse_if_too_large
 from lookharder.training.loop import TrainState, TrainStep, averaged, start, train
-from lookharder.training.observer import Observer, check
-from lookharder.training.parallel import distributed
-from lookharder.training.ranks import Ranks
+from lookharder.training.monitor.observer import Observer, check
 from lookharder.training.recovery import Recovery
 from lookharder.training.run_config import RunConfig, alone, claim, compare
-from lookharder.training.runtime import Stop, signals
-from lookharder.training.saver import Saver
 
 __all__ = ["RunConfig", "run"]
 

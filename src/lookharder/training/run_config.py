@@ -18,8 +18,8 @@ from lookharder.data.source import DataConfig
 from lookharder.errors import InputError
 from lookharder.files import write_json
 from lookharder.training.config import TrainConfig
-from lookharder.training.runtime import RuntimeConfig
-from lookharder.training.validation import ValidationConfig
+from lookharder.training.distributed.runtime import RuntimeConfig
+from lookharder.training.monitor.validation import ValidationConfig
 
 
 @dataclass(frozen=True, kw_only=True)

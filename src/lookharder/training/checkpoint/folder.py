@@ -18,7 +18,7 @@ from lookharder.errors import InputError
 from lookharder.files import sync_folder
 from lookharder.training.checkpoint import manifest
 from lookharder.training.checkpoint.manifest import DamagedError, verify
-from lookharder.training.ranks import ALONE, Ranks
+from lookharder.training.distributed.ranks import ALONE, Ranks
 
 STATE, ASIDE = "state.safetensors", ".tmp-"
 SPARE = 1 << 20  # bytes left for the manifest and the folder itself

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lookharder.errors import InputError
+from lookharder.training.distributed.sharding import is_parted, like, part
 from lookharder.training.optim import Ema, optimized
-from lookharder.training.sharding import is_parted, like, part
 
 
 def pack(model: nn.Module, ema: Ema, optimizer: Optimizer) -> dict[str, Tensor]:

@@ -1,0 +1,298 @@
+"""Can a model's uncertainty be believed? Draws of each picture against the truth; terms as in `metrics.calibration`.
+
+            error of a pixel               uncertainty of it, in the same unit          trivial uncertainty
+    depth   |aligned - target| / target    scale x spread / aligned, shares of depth    an equal spread everywhere
+    flow    end-point error, pixels        median distance of the draws, pixels         predicted speed
+    amodal  1 where the mask is wrong      share of draws that disagree                 nearness to the mask's outline
+
+An uncertainty may use what a user has: the prediction, and for depth the scale and shift that make it metric, not the
+target. It means something where it ranks errors better than the trivial one, which needs a single draw.
+
+The first half of the pictures fits the factor k of a bound, the second half tests it. Three forms of a bound keep the
+same promise, and the tighter is the better:
+
+    spread     error <= k u
+    floored    error <= k (u + mean of u over the picture)      where a few draws agree by chance, u is far too small
+    constant   error <= k                                       needs no draws
+
+Errors of masks are 0 or 1, so their bound is empty where few pixels are wrong: of a share of draws one asks instead
+whether it is the share of errors, which is `reliability`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float
+
+from lookharder.config import to_json
+from lookharder.data.example import Batch, Dataset, Example, collate
+from lookharder.evaluate.evaluation import Protocol
+from lookharder.metrics import calibration as metrics
+from lookharder.metrics.depth import align_affine
+from lookharder.metrics.statistics import Interval, bootstrap_mean
+from lookharder.predict.inputs import check
+from lookharder.predict.predictor import Predictor
+
+Maps = Sequence[tuple[np.ndarray, np.ndarray]]  # error and uncertainty of each picture, (P,)
+FACTORS = np.geomspace(0.1, 1000, 81)  # values of k at which coverage is reported
+
+
+FORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "spread": lambda u: u,
+    "floored": lambda u: u + u.mean(),
+    "constant": np.ones_like,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """Error <= factor x form(uncertainty), for at least `level` of the pixels of a new picture on average.
+
+    Attributes:
+        form: which of `FORMS`.
+        level: the promise.
+        factor: k, fitted on `fitted` pictures; None where no finite one keeps the promise.
+        fitted: how many pictures.
+        held_out: how many others; the rest is measured on them, and None without a factor.
+        coverage: share of their pixels within the bound: mean, low and high of its interval.
+        width: mean of the bound, in the unit of the error.
+    """
+
+    form: str
+    level: float
+    factor: float | None
+    fitted: int
+    held_out: int
+    coverage: Interval | None
+    width: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Uncertainty of one model on one task and data set.
+
+    Attributes:
+        rows: for each picture its name, error, uncertainty, ause, aurg, spearman and `trivial.` ause, aurg, spearman.
+        means: of each of these its mean over pictures, with low and high of the 95 % interval.
+        sparsification: at each `fraction` taken away the error that is left, over the mean error: `model`, `oracle`,
+            `trivial`; means over pictures.
+        coverage: at each `factor` k the share of pixels with error <= k uncertainty, of the pictures that were
+            `fitted` and of those `held_out`.
+        bounds: one of each form, for one wanted share.
+        across: rank correlation, over pictures, of mean uncertainty and error.
+        reliability: amodal only: for each share of disagreeing draws the share of `pixels`, mean `forecast` and
+            `outcome` (share of them that are wrong); `gap` is the mean of |forecast - outcome| over pixels.
+    """
+
+    model: str
+    task: str
+    data: str
+    protocol: Protocol
+    steps: int
+    members: int
+    seed: int
+    rows: list[dict[str, Any]]
+    means: dict[str, dict[str, float]]
+    sparsification: dict[str, list[float]]
+    coverage: dict[str, list[float]]
+    bounds: tuple[Bound, ...]
+    across: float
+    reliability: dict[str, Any] | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; the hash of the protocol beside the protocol."""
+        return {**to_json(self), "protocol_hash": self.protocol.hash}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judged:
+    """One prediction, judged at each pixel; all (H, W)."""
+
+    error: Float[np.ndarray, "H W"]
+    uncertainty: Float[np.ndarray, "H W"]
+    trivial: Float[np.ndarray, "H W"]
+    valid: Bool[np.ndarray, "H W"]
+
+
+def calibration(
+    predictor: Predictor,
+    task: str,
+    examples: Dataset | Sequence[Example],
+    *,
+    data: str,
+    rules: Protocol,
+    members: int,
+    steps: int | None = None,
+    seed: int = 0,
+    resolution: int | None = None,
+    level: float = 0.9,
+) -> Calibration:
+    """Predict every picture with its uncertainty, and compare that with the error.
+
+    Args:
+        predictor: the model.
+        task: "depth", "flow" or "amodal".
+        examples: 2 pictures or more with ground truth for the task. A finite bound takes 2 level / (1 - level).
+        data: what the data set is called in the result.
+        rules: the protocol.
+        members: draws, 2 or more.
+        steps: denoising steps; None = the model's default.
+        seed: key of the noise, and of the intervals.
+        resolution: longest edge at which the network works; None = the model's default.
+        level: share of pixels that the bound should cover.
+
+    Raises:
+        InputError: for a task without a notion of error, too few draws or pictures, or data without ground truth.
+    """
+    check(task in JUDGES, "task", repr(task), f"one of {sorted(JUDGES)}")
+    check(members > 1, "members", members, "2 or more")
+    check(len(examples) > 1, "examples", len(examples), "2 or more: some fit, the others test")
+    rows: list[dict[str, Any]] = []
+    curves, maps, bins = [], [], []
+    edges = (np.arange(members // 2 + 2) - 0.5) / members  # one bin for each share of the draws
+    for i in range(len(examples)):
+        truth = collate([example := examples[i]])
+        result = predictor(
+            example.image,
+            task=task,
+            second=example.second if task == "flow" else None,
+            mask=example.visible if task == "amodal" else None,
+            num_inference_steps=steps,
+            ensemble_size=members,
+            processing_resolution=resolution,
+            seed=seed,
+            output_uncertainty=True,
+        )
+        prediction, spread = np.moveaxis(result.prediction[0], -1, 0), result.uncertainty[0, ..., 0]
+        judged = JUDGES[task](prediction, spread.astype(np.float64), truth, rules)
+        model = (judged.error, judged.uncertainty, judged.valid)
+        trivial = (judged.error, judged.trivial, judged.valid)
+        ranked = metrics.evaluate(*trivial)
+        beside = {f"trivial.{key}": ranked[key] for key in ("ause", "aurg", "spearman")}
+        rows.append({"name": example.name, **metrics.evaluate(*model), **beside})
+        curves.append((metrics.sparsification(*model), metrics.sparsification(*trivial)))
+        maps.append((judged.error[judged.valid], judged.uncertainty[judged.valid]))
+        bins.append(metrics.reliability(*model[:2], edges, model[2]))
+    fitted, held_out = maps[: (len(maps) + 1) // 2], maps[(len(maps) + 1) // 2 :]
+    return Calibration(
+        model=predictor.name,
+        task=task,
+        data=data,
+        protocol=rules,
+        steps=result.steps,
+        members=result.members,
+        seed=seed,
+        rows=rows,
+        means={key: _mean([row[key] for row in rows], seed) for key in rows[0] if key != "name"},
+        sparsification=_left(curves),
+        coverage={
+            "factor": FACTORS.tolist(),
+            "fitted": _coverage(fitted),
+            "held_out": _coverage(held_out),
+        },
+        bounds=tuple(_bound(form, fitted, held_out, level, seed) for form in FORMS),
+        across=metrics.spearman(
+            *(np.array([r[k] for r in rows]) for k in ("uncertainty", "error"))
+        ),
+        reliability=_reliability(np.sum(bins, 0)) if task == "amodal" else None,
+    )
+
+
+def _judge_depth(
+    prediction: np.ndarray, spread: np.ndarray, truth: Batch, rules: Protocol
+) -> Judged:
+    """Relative errors; a spread of log depth is one already."""
+    target = truth.need("depth")[0].numpy().astype(np.float64)
+    valid = truth.need("depth_valid")[0].numpy() & (target > rules.min_depth)
+    valid &= target < rules.max_depth
+    known = np.where(valid, target, 1.0)
+    if log := rules.depth_space == "log":
+        known = np.log(known)
+    fitted, scale, _ = align_affine(prediction[0], known, valid)
+    aligned = np.exp(np.asarray(fitted)) if log else np.asarray(fitted)
+    aligned = aligned.clip(rules.min_depth, rules.max_depth)
+    unit = abs(scale) / (np.ones_like(aligned) if log else aligned)
+    error = np.where(valid, np.abs(aligned - target) / np.where(valid, target, 1.0), 0.0)
+    return Judged(error=error, uncertainty=unit * spread, trivial=unit, valid=valid)
+
+
+def _judge_flow(
+    prediction: np.ndarray, spread: np.ndarray, truth: Batch, rules: Protocol
+) -> Judged:
+    target, valid = truth.need("flow")[0].numpy(), truth.need("flow_valid")[0].numpy()
+    if rules.max_flow is not None:
+        valid = valid & (np.hypot(*target) <= rules.max_flow)
+    prediction = prediction.astype(np.float64)
+    error = np.hypot(*np.where(valid, prediction - target, 0.0))
+    return Judged(error=error, uncertainty=spread, trivial=np.hypot(*prediction), valid=valid)
+
+
+def _judge_amodal(
+    prediction: np.ndarray, spread: np.ndarray, truth: Batch, rules: Protocol
+) -> Judged:
+    mask, target = prediction[0], truth.need("amodal")[0].numpy()
+    sides = (mask, ~mask)
+    depth = sum(cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, 5) for side in sides)
+    return Judged(
+        error=(mask != target).astype(np.float64),
+        uncertainty=spread,
+        trivial=1 / (1 + np.asarray(depth, np.float64)),
+        valid=np.ones_like(target),
+    )
+
+
+JUDGES = {"depth": _judge_depth, "flow": _judge_flow, "amodal": _judge_amodal}
+
+
+def _mean(values: Sequence[float], seed: int) -> dict[str, float]:
+    return bootstrap_mean(values, seed)._asdict()
+
+
+def _left(
+    curves: Sequence[tuple[metrics.Sparsification, metrics.Sparsification]],
+) -> dict[str, list[float]]:
+    """Mean curves of the set, over its mean error."""
+    mean = np.mean([model.mean for model, _ in curves]) or 1.0
+    means = {
+        "model": np.mean([model.curve for model, _ in curves], 0),
+        "oracle": np.mean([model.oracle for model, _ in curves], 0),
+        "trivial": np.mean([trivial.curve for _, trivial in curves], 0),
+    }
+    return {
+        "fraction": metrics.FRACTIONS.tolist(),
+        **{key: (curve / mean).tolist() for key, curve in means.items()},
+    }
+
+
+def _coverage(maps: Maps) -> list[float]:
+    return np.mean([metrics.coverage(metrics.ratios(*pair), FACTORS) for pair in maps], 0).tolist()
+
+
+def _bound(form: str, fitted: Maps, held_out: Maps, level: float, seed: int) -> Bound:
+    shape = FORMS[form]
+    k = metrics.bounding_factor([metrics.ratios(e, shape(u)) for e, u in fitted], level)
+    finite = bool(np.isfinite(k))
+    shares = [float((metrics.ratios(e, shape(u)) <= k).mean()) for e, u in held_out]
+    return Bound(
+        form=form,
+        level=level,
+        factor=k if finite else None,
+        fitted=len(fitted),
+        held_out=len(held_out),
+        coverage=bootstrap_mean(shares, seed) if finite else None,
+        width=float(np.mean([k * shape(u).mean() for _, u in held_out])) if finite else None,
+    )
+
+
+def _reliability(sums: Float[np.ndarray, "3 bins"]) -> dict[str, Any]:
+    """Sums over all pictures as shares; shares that no pixel has are left out."""
+    count, forecast, outcome = sums[:, sums[0] > 0]
+    return {
+        "pixels": (count / count.sum()).tolist(),
+        "forecast": (forecast / count).tolist(),
+        "outcome": (outcome / count).tolist(),
+        "gap": float(np.abs(forecast - outcome).sum() / count.sum()),
+    }

@@ -1,0 +1,1 @@
+"""Pictures on disk in, predictions on disk out: what `lookharder predict` does."""

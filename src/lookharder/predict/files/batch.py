@@ -1,0 +1,160 @@
+"""Many inputs in one go: predicted in groups, one line of JSON for each, one page for all.
+
+    for index, record in predict_files(predictor, "depth", inputs, out):    # the files of an input are written
+        ...
+    finish(out, records)                                                    # predictions.jsonl, index.html
+
+How pictures are grouped changes nothing, because the noise of each is keyed by its content.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from lookharder import __version__
+from lookharder.files import atomic
+from lookharder.predict.files.outputs import MEANING, file_names, write
+from lookharder.predict.files.pictures import COMPANION, Input
+from lookharder.predict.predictor import Prediction, Predictor
+from lookharder.visualize.html import Card, Picture, Section, write_gallery
+
+TOGETHER = 16  # pictures of one size in one call
+# fmt: off
+CAPTIONS: dict[str, dict[str, str]] = {
+    "depth": {"input": "input", "picture": "depth: red is near, blue is far"},
+    "flow": {"input": "first frame", "second": "second frame",
+             "picture": "flow: hue is direction, white is no motion"},
+    "amodal": {"input": "input", "overlay": "blue: given; red: found to be hidden",
+               "picture": "the whole object, as painted"},
+}
+# fmt: on
+UNSURE = "uncertainty: pale is sure"
+
+
+def predict_files(
+    predictor: Predictor,
+    inputs: Sequence[Input],
+    out: Path,
+    *,
+    seed: int = 0,
+    **options: Any,
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Predict inputs of one task and write the files of each.
+
+    Args:
+        predictor: the model.
+        inputs: of one task.
+        out: folder of results.
+        seed: key of the noise.
+        **options: what else is asked of the predictor, see `Request`.
+
+    Yields:
+        (index of the input, its record), when its files are written.
+    """
+    for group in _groups(inputs):
+        task, pixels = inputs[group[0]].task, [inputs[index].read() for index in group]
+        result = predictor(
+            [p.image for p in pixels],
+            task=task,
+            second=[p.second for p in pixels] if task == "flow" else None,
+            mask=[p.mask for p in pixels] if task == "amodal" else None,
+            seed=seed,
+            **options,
+        )
+        for position, index in enumerate(group):
+            files = file_names(task, inputs[index].name, result.uncertainty is not None)
+            figures = write(out, files, result, position, pixels[position])
+            origin = {"version": __version__, "model": predictor.name, "seed": seed}
+            cost = {
+                "seconds": result.seconds / len(group),
+                "macs": result.macs // len(group),
+            }
+            about = _describe(inputs[index], files, result, position)
+            yield index, about | figures | origin | cost
+
+
+def _groups(inputs: Sequence[Input]) -> Iterator[list[int]]:
+    """Indices of inputs of one size, `TOGETHER` at the most."""
+    order = sorted(range(len(inputs)), key=lambda index: (inputs[index].size, index))
+    for _, same in groupby(order, key=lambda index: inputs[index].size):
+        indices = list(same)
+        for first in range(0, len(indices), TOGETHER):
+            yield indices[first : first + TOGETHER]
+
+
+def finish(out: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write `predictions.jsonl` and `index.html` of a folder of results."""
+    lines = [json.dumps(record, allow_nan=False) + "\n" for record in records]
+    with atomic(out / "predictions.jsonl") as aside:
+        aside.write_text("".join(lines), encoding="utf-8")
+    first = records[0]
+    most = max(record["members"] for record in records)
+    draws = "1 draw" if most == 1 else f"{most} draws"
+    draws = f"up to {draws}" if any(record["members"] < most for record in records) else draws
+    lead = f"Model {first['model']}, {first['steps']} steps, {draws}, seed {first['seed']}."
+    lead += f" Chosen for a budget of {first['choice']}." if first["choice"] else ""
+    meaning = first["meaning"][0].upper() + first["meaning"][1:]
+    write_gallery(
+        out / "index.html",
+        title=f"lookharder: {first['task']}",
+        lead=f"{meaning}. {lead}",
+        sections=[Section(cards=[_card(record) for record in records])],
+    )
+
+
+def _describe(
+    item: Input, files: Mapping[str, str], result: Prediction, position: int
+) -> dict[str, Any]:
+    """What the files of an input hold, and how it was made."""
+    height, width = item.size
+    companion = {}
+    if item.companion is not None:
+        companion = {COMPANION[item.task].removeprefix("--"): str(item.companion)}
+    meaning = dict(MEANING[item.task])
+    if result.uncertainty is None:
+        del meaning["uncertainty_meaning"]
+    return {
+        "input": str(item.image),
+        **companion,
+        "task": item.task,
+        "files": dict(files),
+        "shape": [2, height, width] if item.task == "flow" else [height, width],
+        "dtype": "bool" if item.task == "amodal" else "float32",
+        **meaning,
+        "steps": result.steps,
+        "members": result.draws[position],
+        "sampler": result.effort.sampler,
+        "spacing": result.effort.spacing,
+        "choice": result.choice,
+        "resolution": list(result.resolution),
+    }
+
+
+def _card(record: Mapping[str, Any]) -> Card:
+    files, (height, width) = record["files"], record["shape"][-2:]
+    captions = dict(CAPTIONS[record["task"]])
+    if "motion_max" in record:
+        captions["picture"] += f", longest {record['motion_max']:.1f} px"
+    if "uncertainty_picture" in files:
+        captions["uncertainty_picture"] = f"{UNSURE}, dark is {record['uncertainty_max']:.3g}"
+    facts = {
+        "size": f"{width} x {height}",
+        "worked at": f"{record['resolution'][1]} x {record['resolution'][0]}",
+        "draws": str(record["members"]),
+        "time": f"{record['seconds']:.2f} s",
+        "compute": f"{record['macs'] / 1e9:.2f} GMACs",
+    }
+    if "motion_mean" in record:
+        facts["mean motion"] = f"{record['motion_mean']:.2f} px"
+    if "found_pixels" in record:
+        facts["object"] = f"{record['whole_pixels']} px, {record['found_pixels']} of them hidden"
+    if "uncertainty_mean" in record:
+        facts["mean uncertainty"] = f"{record['uncertainty_mean']:.3g}"
+    return Card(
+        title=Path(record["input"]).name,
+        pictures=[Picture(file=files[role], caption=text) for role, text in captions.items()],
+        facts=facts,
+        downloads=[file for role, file in files.items() if role not in captions],
+    )

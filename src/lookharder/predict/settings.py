@@ -1,0 +1,102 @@
+"""What a model gives for what effort, measured: the table that a budget is spent by.
+
+    row      task, resolution, effort  ->  error with its interval, on the scenes named in the table
+    choose   of the rows that fit, the cheapest whose error is within 1 % of the least that fits
+
+A budget is a limit, not a wish to spend: where a dearer row gains nothing, the cheap one is taken. The table travels
+with the model as `frontier.json`; `benchmarks/frontier.py` measures it for any model.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lookharder.config import from_json, to_json
+from lookharder.errors import InputError
+from lookharder.files import write_json
+from lookharder.predict.effort import Budget, Effort
+
+NAME = "frontier.json"
+WORTH = 0.01  # of the error: less than this is not worth more compute
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One measured setting.
+
+    Attributes:
+        task: name of the task.
+        resolution: longest edge at which the network worked, pixels.
+        effort: steps, draws, sampler.
+        error: mean error over the scenes, smaller is better.
+        low: lower end of its 95 % bootstrap interval.
+        high: upper end.
+    """
+
+    task: str
+    resolution: int
+    effort: Effort
+    error: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frontier:
+    """A table of measured settings.
+
+    Attributes:
+        data: scenes on which they were measured.
+        errors: what the error of each task is.
+        rows: the settings.
+    """
+
+    data: str
+    errors: dict[str, str]
+    rows: tuple[Row, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Frontier | None":
+        """The table of a model folder, or None where it has none.
+
+        Raises:
+            InputError: for a file that is not such a table.
+        """
+        path = folder / NAME
+        if not path.is_file():
+            return None
+        try:
+            return from_json(cls, json.loads(path.read_text(encoding="utf-8")), NAME)
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise InputError("model", f"{path}: {error}", "a table of measured settings") from error
+
+    def write(self, folder: Path) -> None:
+        """Write the table into a model folder."""
+        write_json(folder / NAME, to_json(self))
+
+    def choose(
+        self, task: str, budget: Budget, cost: Callable[[Row], float], margin: float = 1.0
+    ) -> Row:
+        """The cheapest row of a task within 1 % of the least error among those that fit.
+
+        Args:
+            task: name of the task.
+            budget: what one picture may cost.
+            cost: of a row, in the budget's unit.
+            margin: share of the budget that is planned with.
+
+        Raises:
+            InputError: where no row of the task fits, or none was measured.
+        """
+        costs = {row: cost(row) for row in self.rows if row.task == task}
+        if not costs:
+            raise InputError("budget", f"task {task!r}", f"one of {sorted(self.errors)}")
+        fitting = [row for row, value in costs.items() if value <= budget.amount * margin]
+        if not fitting:
+            cheapest = replace(budget, amount=min(costs.values()) / margin)
+            raise InputError("budget", str(budget), f"{cheapest} or more")
+        least = min(row.error for row in fitting)
+        return min(
+            (row for row in fitting if row.error <= least * (1 + WORTH)), key=costs.__getitem__
+        )

@@ -1,0 +1,242 @@
+"""What the averaged weights can do, every so many iterations: scores on held-out data, beside the trivial answers.
+
+    RUN/validation.jsonl             one line a validation: depth.abs_rel, depth.rmse, ..., depth.ratio, flow.epe, ...
+    RUN/validation/00001000.png      the first scenes: input, truth and prediction of every task
+
+Scores are those of `lookharder evaluate`, protocol included. `TASK.ratio` is the error beside that of the best trivial
+answer: 1 says that nothing has been seen, 0 that nothing is left to learn.
+
+A validation is a function of weights and configuration alone, noise included. It changes nothing of the training, and
+there is no time in its files: a run that was killed and resumed leaves the very bytes of one that never stopped.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lookharder.chain import Chain
+from lookharder.data.example import Example
+from lookharder.data.source import open_spec
+from lookharder.errors import InputError
+from lookharder.files import atomic
+
+if TYPE_CHECKING:
+    from lookharder.evaluate.evaluation import Evaluation
+    from lookharder.predict.predictor import Prediction
+
+SCORED = ("depth", "flow", "amodal")  # what `evaluate` has scores for
+CELL = 128  # pixels: smaller pictures are enlarged to about this, larger ones shrunk to it
+# which cells of a task's panel are shown, and what stands over them
+COLUMNS = {
+    "depth": {0: "depth: input", 1: "truth", 2: "predicted"},
+    "flow": {0: "flow: first frame", 2: "truth", 3: "predicted"},
+    "amodal": {0: "amodal: given part", 1: "truth", 2: "predicted", 4: "as painted"},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationConfig:
+    """When and on what the averaged weights are scored.
+
+    Attributes:
+        every: iterations between validations; 0 for none.
+        data: held-out data, `procedural[:COUNT[:SEED]]` or `READER:PATH`.
+        specs: by task, data in place of `data`, for sets that do not annotate everything.
+        steps: denoising steps; None = the model's default.
+        scenes: how many examples of each set are used, its first ones.
+        pictures: how many of these are shown.
+        seed: key of the noise.
+    """
+
+    every: int = 0
+    data: str = "procedural:16"
+    specs: Mapping[str, str] = field(default_factory=dict)
+    steps: int | None = None
+    scenes: int = 64
+    pictures: int = 6
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("every", 0), ("scenes", 1), ("pictures", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"validation.{name}", getattr(self, name), f"{least} or more")
+        if self.steps is not None and self.steps < 1:
+            raise InputError("validation.steps", self.steps, "1 or more, or null")
+        if unknown := sorted(set(self.specs) - set(SCORED)):
+            raise InputError("validation.specs", unknown, f"tasks of {sorted(SCORED)}")
+
+
+def validate(
+    chain: Chain,
+    config: ValidationConfig,
+    iteration: int,
+    folder: Path,
+    tasks: Sequence[str] = SCORED,
+) -> dict[str, float]:
+    """Score a system and show what it predicts; again for the same iteration, it replaces what it wrote.
+
+    Args:
+        chain: the system with the averaged weights, as `loop.averaged` gives it.
+        config: on what.
+        iteration: names the validation.
+        folder: of the run.
+        tasks: which to score, of those that the system has; others are left out.
+
+    Returns:
+        The means by `TASK.METRIC`, and `TASK.ratio`, as they stand in the line; without those that are not finite.
+
+    Raises:
+        InputError: data that cannot be read or lack an annotation, or no task to score.
+    """
+    from lookharder.data.formats import write_image
+    from lookharder.evaluate.evaluation import evaluate, protocol
+    from lookharder.predict.predictor import Predictor
+    from lookharder.visualize.colours import montage
+    from lookharder.visualize.panels import PANELS
+
+    sets = held_out(chain, config, tasks)
+    network, found = chain.network, dict[str, float]()
+    columns: list[list[np.ndarray]] = []
+    mode, device = network.training, next(network.parameters()).device
+    predictor = Predictor(chain, device, name=f"iteration {iteration}")  # which sets it to `eval`
+    try:
+        for task, examples in sets.items():
+            panels: list[list[np.ndarray]] = []
+
+            def show(
+                seen: Sequence[Example],
+                result: "Prediction",
+                task: str = task,
+                panels: list[list[np.ndarray]] = panels,
+            ) -> None:
+                for i, example in enumerate(seen[: config.pictures - len(panels)]):
+                    values = np.moveaxis(result.prediction[i], -1, 0)
+                    cells = PANELS[task](example, values, result.painting[i])
+                    panels.append([_sized(cells[k][1]) for k in COLUMNS[task]])
+
+            spec = config.specs.get(task, config.data)
+            rules = protocol(task, spec.partition(":")[0], chain)
+            scores = evaluate(
+                predictor,
+                task,
+                examples,
+                data=spec,
+                rules=rules,
+                steps=config.steps,
+                seed=config.seed,
+                watch=show,
+            )
+            found |= _means(scores)
+            columns += [list(column) for column in zip(*panels, strict=True)]
+    finally:
+        network.train(mode)
+    if columns:
+        titles = [title for task in sets for title in COLUMNS[task].values()]
+        blank = np.full((1, 1, 3), 255, np.uint8)
+        most = max(len(column) for column in columns)
+        rows = [
+            [column[i] if i < len(column) else blank for column in columns] for i in range(most)
+        ]
+        picture = np.moveaxis(montage(rows, titles), -1, 0)
+        write_image(folder / "validation" / f"{iteration:08d}.png", picture)
+    others = [row for row in rows_of(folder) if row["iteration"] != iteration]
+    _write(folder, sorted([*others, {"iteration": iteration, **found}], key=_iteration))
+    return found
+
+
+def held_out(
+    chain: Chain, config: ValidationConfig, tasks: Sequence[str] = SCORED
+) -> dict[str, tuple[Example, ...]]:
+    """The examples that each task is scored on; made once a process. Call it before training: mistakes show here.
+
+    Raises:
+        InputError: data that cannot be read, or no task to score.
+    """
+    scored = [task for task in SCORED if task in tasks and task in chain.tasks]
+    if not scored:
+        got = f"{config.every} for {sorted(tasks)}"
+        raise InputError("validation.every", got, f"0, or one of the tasks {list(SCORED)}")
+    size = chain.config.resolution
+    return {
+        task: _examples(config.specs.get(task, config.data), size, config.scenes) for task in scored
+    }
+
+
+@lru_cache(maxsize=len(SCORED))
+def _examples(spec: str, size: int, most: int) -> tuple[Example, ...]:
+    dataset = open_spec(spec, size)
+    return tuple(dataset[i] for i in range(min(most, len(dataset))))
+
+
+def ratio(scores: "Evaluation") -> float:
+    """Error beside that of the best trivial answer; of a metric that grows with skill, the error is what 1 lacks."""
+    from lookharder.evaluate.table import HIGHER, MAIN
+
+    metric = MAIN[scores.task][0]
+    values = {key: row["mean"] for key, row in scores.means.items()}
+    if metric in HIGHER:
+        values = {key: 1 - value for key, value in values.items()}
+    trivial = [
+        value
+        for key, value in values.items()
+        if key.startswith("trivial.") and key.endswith(f".{metric}")
+    ]
+    return values[metric] / min(trivial) if min(trivial) > 0 else math.inf
+
+
+def _means(scores: "Evaluation") -> dict[str, float]:
+    from lookharder.evaluate.table import MAIN
+
+    means, task = scores.means, scores.task
+    found = {f"{task}.{key}": means[key]["mean"] for key in MAIN[task] if key in means}
+    found[f"{task}.ratio"] = ratio(scores)
+    return {key: float(value) for key, value in found.items() if math.isfinite(value)}
+
+
+def _sized(picture: np.ndarray) -> np.ndarray:
+    """A picture as large as a cell, about: each pixel a square, or shrunk."""
+    longest = max(picture.shape[:2])
+    if longest <= CELL:
+        return picture.repeat(CELL // longest, axis=0).repeat(CELL // longest, axis=1)
+    from PIL import Image
+
+    small = Image.fromarray(np.ascontiguousarray(picture))
+    small.thumbnail((CELL, CELL))
+    return np.asarray(small)
+
+
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    """The validations of a run so far, oldest first."""
+    path = folder / "validation.jsonl"
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def cut_back(folder: Path, iteration: int) -> None:
+    """Forget the validations after `iteration`, pictures included: when a run resumes there."""
+    rows = rows_of(folder)
+    kept = [row for row in rows if row["iteration"] <= iteration]
+    if len(kept) < len(rows):
+        _write(folder, kept)
+    for path in (folder / "validation").glob("*.png"):
+        torn = path.name.startswith(".")  # what a kill has left of a picture
+        if torn or (path.stem.isdecimal() and int(path.stem) > iteration):
+            path.unlink()
+
+
+def _iteration(row: Mapping[str, Any]) -> int:
+    return int(row["iteration"])
+
+
+def _write(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """All lines, whole or not at all."""
+    with atomic(folder / "validation.jsonl") as aside:
+        lines = [json.dumps(row, allow_nan=False) + "\n" for row in rows]
+        aside.write_text("".join(lines), encoding="utf-8")

@@ -1,0 +1,103 @@
+"""Scores: an oracle scores perfectly, trivial answers are what they say, protocols are told apart."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from lookharder.data.example import Example
+from lookharder.data.procedural import ProceduralWorld
+from lookharder.data.source import Remembered
+from lookharder.errors import InputError
+from lookharder.evaluate.evaluation import Protocol, evaluate, protocol
+from lookharder.predict.predictor import Predictor
+
+WORLD = Remembered(ProceduralWorld(32, 5, count=6))
+TRUTH = {WORLD[i].image.tobytes(): WORLD[i] for i in range(6)}
+
+
+class Oracle(Predictor):
+    """Knows the ground truth of the world; depth only up to scale and shift."""
+
+    def __init__(self):
+        self.name, self.in_log = "oracle", False
+
+    def __call__(self, images, task, num_inference_steps=None, ensemble_size=None, **_):
+        examples = [TRUTH[image.tobytes()] for image in images]
+        maps = {
+            "depth": lambda e: 0.3 * (np.log(e.depth) if self.in_log else e.depth)[None] - 1,
+            "flow": lambda e: e.flow,
+            "amodal": lambda e: e.amodal[None],
+        }
+        prediction = np.stack([np.moveaxis(maps[task](e), 0, -1) for e in examples])
+        return SimpleNamespace(prediction=prediction, steps=1, members=1, macs=10 * len(images))
+
+
+def score(task):
+    return evaluate(
+        Oracle(), task, WORLD, data="world", rules=protocol(task, "procedural"), batch_size=4
+    )
+
+
+def test_oracle_is_perfect_and_trivial_is_not():
+    depth, flow, amodal = (score(task).means for task in ("depth", "flow", "amodal"))
+    assert depth["abs_rel"]["mean"] < 1e-5
+    assert flow["epe"]["mean"] == 0
+    assert amodal["iou"]["mean"] == 1
+    for name in ("flat", "ramp", "mean_map"):
+        assert depth[f"trivial.{name}.abs_rel"]["mean"] > 0.02
+    speeds = [np.hypot(*WORLD[i].flow)[WORLD[i].flow_valid].mean() for i in range(6)]
+    assert flow["trivial.zero.epe"]["mean"] == pytest.approx(np.mean(speeds), rel=1e-6)
+    shares = [WORLD[i].visible.sum() / WORLD[i].amodal.sum() for i in range(6)]
+    assert amodal["trivial.visible.iou"]["mean"] == pytest.approx(np.mean(shares), rel=1e-6)
+
+
+def test_what_differs_from_the_models_own_sampling_is_passed_on_and_told():
+    oracle, asked = Oracle(), []
+    predict = type(oracle).__call__
+    spy = type(
+        "Spy", (Oracle,), {"__call__": lambda s, *a, **o: (asked.append(o), predict(s, *a, **o))[1]}
+    )
+    rules = protocol("depth", "procedural")
+    result = evaluate(spy(), "depth", WORLD, data="world", rules=rules, spacing="leading")
+    assert {options["spacing"] for options in asked} == {"leading"}
+    assert {options["sampler"] for options in asked} == {None}
+    assert result.options == result.to_json()["options"] == {"spacing": "leading"}
+
+
+def test_log_depth_is_fitted_where_it_lives():
+    oracle = Oracle()
+    oracle.in_log = True
+    rules = replace(protocol("depth", "procedural"), depth_space="log")
+    result = evaluate(oracle, "depth", WORLD, data="world", rules=rules)
+    assert result.means["abs_rel"]["mean"] < 1e-5
+    linear = evaluate(oracle, "depth", WORLD, data="world", rules=protocol("depth", "procedural"))
+    assert linear.means["abs_rel"]["mean"] > 0.02
+    assert linear.protocol.hash != result.protocol.hash
+
+
+def test_rows_intervals_and_costs():
+    result = score("flow")
+    assert [row["name"] for row in result.rows] == [WORLD[i].name for i in range(6)]
+    assert result.macs_per_image == 10
+    zero = result.means["trivial.zero.epe"]
+    assert zero["low"] < zero["mean"] < zero["high"]
+    assert result.to_json()["protocol_hash"] == result.protocol.hash
+
+
+def test_protocol_hash_tells_protocols_apart():
+    rules = Protocol(name="a", task="depth")
+    assert rules.hash == Protocol(name="a", task="depth").hash
+    assert rules.hash != Protocol(name="a", task="depth", max_depth=10.0).hash
+
+
+def test_missing_ground_truth_is_named():
+    photo = Remembered([Example(name="photo", image=np.zeros((3, 32, 32), np.uint8))])
+    with pytest.raises(InputError, match="photo"):
+        evaluate(Oracle(), "depth", photo, data="photos", rules=protocol("depth", "folder"))
+
+
+def test_generation_has_no_score():
+    with pytest.raises(InputError, match="--task"):
+        evaluate(Oracle(), "generation", WORLD, data="world", rules=protocol("depth", "procedural"))

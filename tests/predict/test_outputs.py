@@ -1,0 +1,153 @@
+"""Files of a prediction hold what was predicted, in the documented units, and names never collide."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from lookharder.data.formats import read_depth_png, read_flo, read_image, read_mask, read_npy
+from lookharder.predict.effort import Effort
+from lookharder.predict.files.batch import TOGETHER, finish, predict_files
+from lookharder.predict.files.outputs import MEANING, ROLES, amodal_overlay, file_names, write
+from lookharder.predict.files.pictures import Pixels, expand, gather, unique_names
+from lookharder.predict.predictor import Prediction, Predictor
+from lookharder.visualize.colours import depth_to_rgb, flow_to_rgb, uncertainty_to_rgb
+
+RNG = np.random.default_rng(0)
+H, W = 24, 32
+
+
+def answer(task: str, members: int = 1, size: tuple[int, int] = (H, W)) -> Prediction:
+    """Two answers of a call, all noise."""
+    channels = {"depth": 1, "flow": 2, "amodal": 1}[task]
+    values = RNG.random((2, *size, channels), np.float32)
+    return Prediction(
+        prediction=values > 0.5 if task == "amodal" else values,
+        uncertainty=RNG.random((2, *size, 1), np.float32) if members > 1 else None,
+        painting=RNG.integers(0, 256, (2, *size, 3), np.uint8),
+        task=task,
+        effort=Effort(steps=1, members=members),
+        draws=(members,) * 2,
+        resolution=size,
+        seconds=1.0,
+        macs=2,
+    )
+
+
+def pixels(height: int = H, width: int = W) -> Pixels:
+    image, second = RNG.integers(0, 256, (2, 3, height, width), np.uint8)
+    mask = np.zeros((height, width), bool)
+    mask[4:12, 4:12] = True
+    return Pixels(image=image, second=second, mask=mask)
+
+
+@pytest.mark.parametrize("task", sorted(ROLES))
+@pytest.mark.parametrize("members", [1, 3])
+def test_writes_exactly_the_files_it_names(tmp_path: Path, task, members):
+    files = file_names(task, "photo", members > 1)
+    write(tmp_path, files, answer(task, members), 1, pixels())
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files.values())
+    assert len(set(files.values())) == len(files)
+
+
+def test_depth(tmp_path: Path):
+    result = answer("depth", members=2)
+    figures = write(tmp_path, file_names("depth", "x", True), result, 1, pixels())
+    depth, unsure = result.prediction[1, ..., 0], result.uncertainty[1, ..., 0]
+    stored = read_npy(tmp_path / "x_depth.npy")
+    assert stored.dtype == np.float32 and (stored == depth).all()
+    # 16 bits: to half of 1/65535, by the scale that MEANING documents
+    assert (
+        np.abs(read_depth_png(tmp_path / "x_depth_16bit.png", 65535.0) - depth).max() < 0.51 / 65535
+    )
+    coloured = np.moveaxis(read_image(tmp_path / "x_depth.png"), 0, -1)
+    assert (coloured == depth_to_rgb(depth)).all()
+    assert (read_npy(tmp_path / "x_depth_uncertainty.npy") == unsure).all()
+    coloured = np.moveaxis(read_image(tmp_path / "x_depth_uncertainty.png"), 0, -1)
+    assert (coloured == uncertainty_to_rgb(unsure)).all()
+    assert figures["uncertainty_mean"] == pytest.approx(unsure.mean(), rel=1e-5)
+
+
+def test_flow(tmp_path: Path):
+    result = answer("flow")
+    figures = write(tmp_path, file_names("flow", "x", False), result, 0, pixels())
+    flow = np.moveaxis(result.prediction[0], -1, 0)
+    assert (read_npy(tmp_path / "x_flow.npy") == flow).all()
+    assert (read_flo(tmp_path / "x_flow.flo") == flow).all()
+    coloured = np.moveaxis(read_image(tmp_path / "x_flow.png"), 0, -1)
+    assert (coloured == flow_to_rgb(flow)).all()
+    assert figures["motion_max"] == pytest.approx(np.hypot(*flow).max(), rel=1e-6)
+
+
+def test_amodal(tmp_path: Path):
+    result, given_ = answer("amodal"), pixels()
+    figures = write(tmp_path, file_names("amodal", "x", False), result, 0, given_)
+    whole = result.prediction[0, ..., 0]
+    assert (read_npy(tmp_path / "x_amodal.npy") == whole).all()
+    assert (read_mask(tmp_path / "x_amodal.png") == whole).all()
+    painted = np.moveaxis(read_image(tmp_path / "x_whole.png"), 0, -1)
+    assert (painted == result.painting[0]).all()
+    assert figures["found_pixels"] == (whole & ~given_.mask).sum()
+
+
+def test_overlay_tints_given_and_found_apart():
+    grey = np.full((3, 2, 3), 100, np.uint8)
+    visible = np.array([[1, 0, 0], [0, 0, 0]], bool)
+    whole = np.array([[1, 1, 0], [0, 0, 0]], bool)
+    tinted = amodal_overlay(grey, visible, whole)
+    assert tinted[0, 0].argmax() == 2  # blue
+    assert tinted[0, 1].argmax() == 0  # red
+    assert (tinted[1] == 100).all() and (tinted[0, 2] == 100).all()
+
+
+def test_previews_of_large_pictures_are_small(tmp_path: Path):
+    result = answer("depth", size=(60, 2000))
+    write(tmp_path, file_names("depth", "x", False), result, 0, pixels(60, 2000))
+    assert read_image(tmp_path / "x_input.jpg").shape == (3, 27, 900)
+    assert read_image(tmp_path / "x_depth.png").shape == (3, 60, 2000)
+
+
+@given(
+    st.lists(st.sampled_from(["a.png", "a.jpg", "A.png", "a-2.png", "b/a.png", "b"]), max_size=9)
+)
+def test_names_are_unique_even_where_case_is_not_told_apart(names):
+    unique = unique_names([Path(name) for name in names])
+    assert len({name.casefold() for name in unique}) == len(names)
+    if names:
+        assert unique[0] == Path(names[0]).stem
+
+
+def test_expanding_folders_patterns_and_odd_names(tmp_path: Path):
+    for name in ("b.PNG", "a.jpg", "notes.txt", ".hidden.png", "x[1].png"):
+        (tmp_path / name).touch()
+    folder = [path.name for path in expand("IMAGE", [str(tmp_path)])]
+    assert folder == ["a.jpg", "b.PNG", "x[1].png"]
+    assert expand("IMAGE", [f"{tmp_path}/?.*"]) == [tmp_path / "a.jpg", tmp_path / "b.PNG"]
+    assert expand("IMAGE", [f"{tmp_path}/x[1].png"]) == [tmp_path / "x[1].png"]
+    assert expand("IMAGE", ["missing.png"]) == [Path("missing.png")]
+
+
+def test_many_inputs_come_back_in_order(tmp_path: Path, random_model: Path):
+    sizes = [(16, 16), (16, 24), (16, 16)] * 7
+    for i, size in enumerate(sizes):
+        image = RNG.integers(0, 256, (*size, 3), np.uint8)
+        Image.fromarray(image).save(tmp_path / f"{i:02d} #é.png")
+    inputs = gather("depth", [str(tmp_path)])
+    assert len(inputs) > TOGETHER
+    out = tmp_path / "out"
+    out.mkdir()
+    predictor = Predictor.from_pretrained(random_model)
+    records = dict(predict_files(predictor, inputs, out, num_inference_steps=1))
+    assert sorted(records) == list(range(len(inputs)))
+    finish(out, [records[i] for i in sorted(records)])
+    lines = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
+    assert [line["input"] for line in lines] == [str(item.image) for item in inputs]
+    whole = predictor([item.read().image for item in inputs[:1]], num_inference_steps=1)
+    assert lines[0]["macs"] == whole.macs  # of one picture, not of its group
+    assert lines[0]["meaning"] == MEANING["depth"]["meaning"]
+    assert "uncertainty_meaning" not in lines[0]
+    assert "00%20%23%C3%A9_depth.png" in (out / "index.html").read_text(encoding="utf-8")

@@ -1,0 +1,263 @@
+"""The chain, with a small random network: shapes, units, sizes, and independence from batching."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lookharder import Predictor
+from lookharder.chain import Chain
+from lookharder.data.example import collate
+from lookharder.data.procedural import ProceduralWorld
+from lookharder.errors import InputError
+from lookharder.models.flops import count
+from lookharder.predict.effort import Effort, Until
+
+WORLD = ProceduralWorld(32, 5)
+
+
+@pytest.fixture(scope="module")
+def predictor(random_model) -> Predictor:
+    return Predictor(Chain.load(random_model), name="random")
+
+
+def pictures(count: int, height: int = 32, width: int = 32) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (3, height, width), np.uint8) for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("task", "extra", "channels", "kind"),
+    [
+        ("depth", {}, 1, np.float32),
+        ("flow", {"second": "image"}, 2, np.float32),
+        ("amodal", {"mask": "mask"}, 1, np.bool_),
+    ],
+)
+def test_outputs(predictor, task, extra, channels, kind):
+    image, other = pictures(2, 40, 56)
+    values = {"image": other, "mask": np.arange(40 * 56).reshape(40, 56) < 700}
+    result = predictor(
+        image,
+        task,
+        ensemble_size=3,
+        num_inference_steps=2,
+        output_uncertainty=True,
+        **{key: values[value] for key, value in extra.items()},
+    )
+    assert result.prediction.shape == (1, 40, 56, channels)
+    assert result.prediction.dtype == kind
+    assert result.uncertainty.shape == (1, 40, 56, 1)
+    assert result.painting.shape == (1, 40, 56, 3)
+    assert result.painting.dtype == np.uint8
+    assert result.resolution == (24, 32), "longest edge 32, sides multiples of 8"
+    assert (result.steps, result.members) == (2, 3)
+    cost = count(predictor.chain.config.model, 24 // 4, 32 // 4).macs
+    assert result.macs == 3 * 2 * cost
+
+
+def test_tensor_output_has_channels_second(predictor):
+    result = predictor(pictures(2), "depth", output_type="pt")
+    assert result.prediction.shape == (2, 1, 32, 32)
+
+
+def test_inputs_of_every_kind_are_one_picture(predictor):
+    array = pictures(1)[0]
+    hwc = np.moveaxis(array, 0, -1)
+    answers = [
+        predictor(value).prediction
+        for value in (array, hwc, torch.from_numpy(array), Image.fromarray(hwc), [array])
+    ]
+    for answer in answers[1:]:
+        np.testing.assert_array_equal(answer, answers[0])
+
+
+def test_an_answer_does_not_depend_on_its_neighbours(predictor):
+    images = pictures(3)
+    options = {"ensemble_size": 2, "num_inference_steps": 2, "seed": 7}
+    together = predictor(images, **options).prediction
+    backwards = predictor(images[::-1], **options, batch_size=1).prediction
+    alone = np.concatenate([predictor(image, **options).prediction for image in images])
+    np.testing.assert_array_equal(together, alone)
+    np.testing.assert_array_equal(together, backwards[::-1])
+
+
+def test_seeds_differ_and_repeat(predictor):
+    image = pictures(1)[0]
+    one, again, other = (predictor(image, seed=seed).prediction for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    assert not np.array_equal(one, other)
+
+
+def test_generator_advances(predictor):
+    image, generator = pictures(1)[0], torch.Generator().manual_seed(3)
+    first, second = (predictor(image, generator=generator).prediction for _ in range(2))
+    repeat = predictor(image, generator=torch.Generator().manual_seed(3)).prediction
+    np.testing.assert_array_equal(first, repeat)
+    assert not np.array_equal(first, second)
+
+
+def test_the_condition_is_encoded_once_whatever_the_members(predictor, monkeypatch):
+    calls = []
+    encode = type(predictor.chain.autoencoder).encode
+    monkeypatch.setattr(
+        type(predictor.chain.autoencoder),
+        "encode",
+        lambda self, images: calls.append(len(images)) or encode(self, images),
+    )
+    predictor(pictures(2), ensemble_size=5, num_inference_steps=3)
+    assert calls == [2 * 2], "two source images of two pictures"
+
+
+def test_one_step_starts_from_pure_noise(predictor, monkeypatch):
+    times = []
+    network = predictor.chain.denoiser.network
+    monkeypatch.setattr(
+        network, "forward", lambda x, t, y, f=network.forward: times.append(t) or f(x, t, y)
+    )
+    predictor(pictures(1), num_inference_steps=1)
+    assert [t.tolist() for t in times] == [[999]]
+
+
+def test_draw_works_on_batches_of_the_world(predictor):
+    batch = collate([WORLD[0], WORLD[1]])
+    answer = predictor.draw("flow", batch, Effort(steps=1, members=2))
+    assert answer.prediction.shape == (2, 2, 32, 32)
+    assert answer.uncertainty.shape == (2, 32, 32)
+
+
+@pytest.mark.parametrize(("by", "every"), [("draw", 1), ("draw", 3), ("draw", None), ("step", 1)])
+def test_a_stream_ends_where_a_call_does(predictor, by, every):
+    options = {"ensemble_size": 5, "num_inference_steps": 3, "output_uncertainty": True}
+    answers = list(predictor.stream(pictures(2), by=by, every=every, **options))
+    called = predictor(pictures(2), **options)
+    np.testing.assert_array_equal(answers[-1].prediction, called.prediction)
+    np.testing.assert_array_equal(answers[-1].uncertainty, called.uncertainty)
+    assert answers[-1].macs == called.macs
+    draws = {1: [1, 2, 3, 4, 5], 3: [3, 5], None: [5]}[every] if by == "draw" else [5] * 3
+    assert [answer.members for answer in answers] == draws
+    assert all(a.macs < b.macs for a, b in pairwise(answers))
+
+
+def test_what_a_stream_gave_stays_as_it_was(predictor):
+    first = next(kept := predictor.stream(pictures(1), ensemble_size=4))
+    before = first.prediction.copy()
+    rest = list(kept)
+    np.testing.assert_array_equal(first.prediction, before)
+    assert not np.array_equal(rest[-1].prediction, before)
+
+
+def test_an_easy_picture_stops_early_and_costs_nothing_more(predictor):
+    images, options = pictures(2), {"ensemble_size": 8, "output_uncertainty": True}
+    after_two = next(predictor.stream(images, every=2, **options))
+    easy, hard = np.argsort(after_two.doubt)
+    rule = Until(doubt=float(np.mean(after_two.doubt)), gain=1e-9)
+    result = predictor(images, until=rule, **options)
+    assert result.draws[easy] == 2 < result.draws[hard]
+    np.testing.assert_array_equal(result.prediction[easy], after_two.prediction[easy])
+    alone = predictor(images[hard], **options | {"ensemble_size": result.draws[hard]})
+    np.testing.assert_array_equal(result.prediction[hard], alone.prediction[0])
+    assert result.macs == sum(result.draws) * after_two.macs // 4, "MACs of draws that were made"
+
+
+def test_a_doubt_of_flow_is_in_pixels_of_the_frame(predictor):
+    frames, options = pictures(2, 128, 96), {"ensemble_size": 6, "output_uncertainty": True}
+    after_two, *_, last = predictor.stream(frames[0], "flow", second=frames[1], every=2, **options)
+    for factor, draws in ((1.001, 2), (0.3, 6)):
+        rule = Until(doubt=after_two.doubt[0] * factor)
+        result = predictor(frames[0], "flow", second=frames[1], until=rule, **options)
+        assert result.draws == (draws,), "worked at a quarter of the size"
+    assert last.doubt[0] > 0.3 * after_two.doubt[0]
+
+
+def test_until_never_passes_the_most(predictor):
+    assert predictor(pictures(1), until="1e-9", ensemble_size=5).draws == (5,)
+    assert predictor(pictures(1), until="1e9").draws == (2,)
+    assert predictor(pictures(1), until="1e-9").draws == (20,)
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "dpmpp-2m", "euler", "heun"])
+def test_samplers_differ_and_repeat(predictor, sampler):
+    image, options = pictures(1)[0], {"num_inference_steps": 4}
+    one, again = (predictor(image, sampler=sampler, **options).prediction for _ in range(2))
+    np.testing.assert_array_equal(one, again)
+    if sampler != "euler":  # which is DDIM, written on the line
+        assert not np.array_equal(one, predictor(image, **options).prediction)
+
+
+def test_opposite_draws_are_pairs(predictor):
+    image = pictures(1)[0]
+    plain, paired = (predictor(image, ensemble_size=2, antithetic=a) for a in (False, True))
+    first = predictor(image)
+    np.testing.assert_array_equal(plain.painting, paired.painting)
+    assert not np.array_equal(plain.prediction, paired.prediction)
+    assert first.members == 1
+
+
+def test_save_and_load(predictor, tmp_path):
+    predictor.save_pretrained(tmp_path / "model")
+    loaded = Predictor.from_pretrained(tmp_path / "model")
+    image = pictures(1)[0]
+    np.testing.assert_array_equal(loaded(image).prediction, predictor(image).prediction)
+    assert loaded.chain.config == predictor.chain.config
+
+
+def test_rounded_weights_are_not_saved_as_the_model(predictor, tmp_path):
+    predictor.save_pretrained(tmp_path / "model")
+    rounded = Predictor.from_pretrained(tmp_path / "model", precision="bf16")
+    assert rounded(pictures(1)).prediction.dtype == np.float32
+    with pytest.raises(InputError, match="precision"):
+        rounded.save_pretrained(tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_model_folder_must_be_whole(predictor, tmp_path):
+    predictor.save_pretrained(tmp_path / "model")
+    weights = tmp_path / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4])
+    with pytest.raises(InputError, match="model"):
+        Predictor.from_pretrained(tmp_path / "model")
+    weights.unlink()
+    with pytest.raises(InputError, match=r"without model\.safetensors"):
+        Predictor.from_pretrained(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"task": "normals"}, "task"),
+        ({"num_inference_steps": 0}, "num_inference_steps"),
+        ({"num_inference_steps": 1001}, "steps"),
+        ({"ensemble_size": 0}, "ensemble_size"),
+        ({"output_uncertainty": True}, "output_uncertainty"),
+        ({"until": "soon"}, "until"),
+        ({"batch_size": 0}, "batch_size"),
+        (
+            {
+                "task": "amodal",
+                "mask": np.eye(32, 400, dtype=bool),
+                "image": np.zeros((3, 32, 400), np.uint8),
+            },
+            "mask",
+        ),
+        ({"processing_resolution": 4}, "processing_resolution"),
+        ({"task": "flow"}, "second"),
+        ({"task": "amodal"}, "mask"),
+        ({"second": np.zeros((3, 32, 32), np.uint8)}, "second"),
+        ({"task": "flow", "second": np.zeros((3, 32, 40), np.uint8)}, "second"),
+        ({"task": "amodal", "mask": np.zeros((32, 32), bool)}, "mask: got an empty mask"),
+        ({"task": "amodal", "mask": np.ones((8, 8), bool)}, "mask"),
+        ({"image": np.zeros((3, 32, 32), np.float32)}, "image"),
+        ({"image": []}, "image"),
+    ],
+)
+def test_bad_input_is_named(predictor, arguments, says):
+    with pytest.raises(InputError, match=says):
+        predictor(**({"image": pictures(1)[0]} | arguments))
+
+
+def test_unknown_model():
+    with pytest.raises(InputError, match="--model: got 'tinier'"):
+        Predictor.from_pretrained("tinier")

@@ -1,0 +1,141 @@
+"""Schedulers and workers are killed at random; every job is done, published and recorded once, and in order."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lookharder.scaling.record import Records
+from lookharder.study.queue.jobs import Graph, Job
+from lookharder.study.queue.ledger import Ledger
+
+SCHEDULER = """
+import sys
+from pathlib import Path
+from lookharder.scaling.record import Records
+from lookharder.study.queue.executor import local
+from lookharder.study.grid import Point
+from lookharder.study.queue.ledger import Ledger
+from lookharder.study.results import collect
+root, workers = Path(sys.argv[1]), int(sys.argv[2])
+ledger, records = Ledger(root), Records(root / "records.jsonl")
+jobs = (root / "order").read_text().split()
+points = {name: Point(study="toy", claim="", job=ledger.job(name), place={}, seed=0) for name in jobs}
+watch = lambda name, state: collect([points[name]], ledger, records)
+local(ledger, jobs, workers=workers, stages="toy:STAGES", watch=watch)
+"""
+
+
+def layered(count: int, rng: random.Random, seconds: float) -> Graph:
+    """A random graph: every job needs up to three of those before it."""
+    jobs: list[Job] = []
+    for i in range(count):
+        needs = rng.sample(jobs, min(len(jobs), rng.randrange(4)))
+        config = {"number": i, "seconds": seconds}
+        jobs.append(Job(kind="count", config=config, needs=tuple(job.hash for job in needs)))
+    return Graph(jobs)
+
+
+def totals(graph: Graph) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for job in graph:
+        found[job.hash] = 1 + sum(found[name] for name in job.needs)
+    return found
+
+
+def children(pid: int) -> list[int]:
+    try:
+        return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def survive(root: Path, graph: Graph, rng: random.Random, schedulers: int, workers: int) -> int:
+    """Run to the end under so many kills of each kind; the kills that hit."""
+    ledger = Ledger(root)
+    for job in graph:
+        ledger.plan(job)
+    (root / "order").write_text("\n".join(job.hash for job in graph))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-c", SCHEDULER, str(root), "3"]
+
+    def done() -> int:
+        return sum((ledger.folder(job.hash) / "done.json").exists() for job in graph)
+
+    kills = ["scheduler"] * schedulers + ["worker"] * workers
+    rng.shuffle(kills)
+    step, hit = len(graph) * 0.9 / len(kills), 0
+    scheduler = subprocess.Popen(command, env=environment)
+    try:
+        for i, kill in enumerate(kills):
+            # spread over the work: kill number i comes once a share of the jobs is done, and a moment later
+            while done() < (i + 1) * step and scheduler.poll() is None:
+                time.sleep(0.005)
+            time.sleep(rng.uniform(0, 0.1))
+            if kill == "worker":
+                while not (crew := children(scheduler.pid)) and scheduler.poll() is None:
+                    time.sleep(0.005)
+                for pid in rng.sample(crew, min(1, len(crew))):
+                    os.kill(pid, signal.SIGKILL)
+                    hit += 1
+            elif scheduler.poll() is None:
+                scheduler.kill()
+                scheduler.wait()
+                hit += 1
+                scheduler = subprocess.Popen(command, env=environment)
+        assert scheduler.wait(timeout=600) == 0
+    finally:
+        crew = children(scheduler.pid)
+        scheduler.kill()
+        scheduler.wait()
+        for pid in crew:
+            if Path(f"/proc/{pid}/cmdline").exists():
+                os.kill(pid, signal.SIGKILL)
+    return hit
+
+
+def check(root: Path, graph: Graph, kills: int) -> None:
+    ledger, wanted, again = Ledger(root), totals(graph), 0
+    finished: dict[str, float] = {}
+    for job in graph:
+        log = sorted((ledger.folder(job.hash) / "log").glob("[0-9]*"))
+        states = [path.read_text().split('"state": "')[1].split('"')[0] for path in log]
+        assert states.count("done") == 1 and states[-1] == "done", (job.hash, states)
+        assert set(states[:-1]) == {"running"}
+        entry = ledger.entry(job.hash)
+        assert entry["result"]["total"] == wanted[job.hash]
+        finished[job.hash] = entry["published"]
+        assert all(finished[name] < entry["published"] for name in job.needs)
+        events = (ledger.folder(job.hash) / "events").read_text().split("\n")[:-1]
+        words = [event.split()[0] for event in events]
+        assert "overlap" not in words
+        assert words.count("begin") <= states.count("running")
+        assert events[-1].startswith("end")
+        again += states.count("running") - 1
+    assert again <= 3 * kills  # a scheduler's death is that of its workers
+    lines = (root / "records.jsonl").read_bytes().splitlines(keepends=True)
+    assert all(line.endswith(b"\n") for line in lines)
+    assert {r.run: r.value for r in Records.read(root / "records.jsonl")} == wanted
+    assert len(lines) == len(wanted)
+
+
+def test_killed_schedulers_and_workers(tmp_path: Path):
+    rng = random.Random(0)
+    graph = layered(60, rng, 0.05)
+    kills = survive(tmp_path, graph, rng, schedulers=6, workers=12)
+    assert kills == 18
+    check(tmp_path, graph, kills)
+
+
+@pytest.mark.slow
+def test_500_jobs_50_schedulers_and_100_workers_killed(tmp_path: Path):
+    rng = random.Random(1)
+    graph = layered(500, rng, 0.1)
+    kills = survive(tmp_path, graph, rng, schedulers=50, workers=100)
+    assert kills == 150
+    check(tmp_path, graph, kills)
