@@ -158,7 +158,7 @@ def released(
                     output = network(seen, time, labels[b, f : f + 1])[:, : codec.channels]
                     at = schedule.at(time, x)
                     x0, eps = to_x0(kind, output, x, at), to_eps(kind, output, x, at)
-                    alpha, sigma = schedule.level(s)
+                    alpha, sigma = schedule.alpha_sigma(s)
                     x = alpha * x0 + sigma * eps
                 images.append(codec.decode(x))
             draws.append(torch.stack(images, dim=1))  # (1, F, 3, H, W)

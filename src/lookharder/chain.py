@@ -24,7 +24,7 @@ from torch import Tensor
 from lookharder import autoencoder
 from lookharder.config import from_json, to_json
 from lookharder.data.example import Batch
-from lookharder.diffusion.denoiser import Denoiser, Prediction
+from lookharder.diffusion.denoiser import Denoiser, PredictionType
 from lookharder.diffusion.schedule import NoiseSchedule
 from lookharder.errors import InputError
 from lookharder.files import atomic, write_json
@@ -56,7 +56,7 @@ class ChainConfig:
     autoencoder: Mapping[str, Any]
     tasks: tuple[AnyTask, ...]
     schedule: NoiseSchedule
-    prediction: Prediction
+    prediction: PredictionType
     resolution: int
     input_scale: float = 1.0
     steps: int = 4

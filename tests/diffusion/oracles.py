@@ -32,7 +32,7 @@ class GaussianData:
 
     def flow_to_data(self, x_t: Tensor, t: int) -> Tensor:
         """Where the probability flow takes x_t: it keeps the number of standard deviations from the mean."""
-        alpha, sigma = self.schedule.level(t)
+        alpha, sigma = self.schedule.alpha_sigma(t)
         deviations = (x_t - alpha * self.mean) / (alpha**2 * self.std**2 + sigma**2) ** 0.5
         return self.mean + self.std * deviations
 

@@ -41,7 +41,7 @@ def test_velocity_is_that_of_the_two_literatures():
     x0, eps = latents(0, 2, 1, 2, 4, 4)
     t = torch.tensor([600])
     circle, line = NoiseSchedule(name="cosine"), NoiseSchedule(name="rectified")
-    alpha, sigma = circle.level(600)
+    alpha, sigma = circle.alpha_sigma(600)
     salimans = alpha * eps - sigma * x0
     torch.testing.assert_close(target_of("v", x0, eps, circle.at(t, x0)), salimans)
     torch.testing.assert_close(target_of("v", x0, eps, line.at(t, x0)), eps - x0)

@@ -56,7 +56,10 @@ def test_bound_is_the_divergence_of_two_gaussians(schedule):
     bits = variational_bound(schedule, x0, x0_hat, fraction, t)
     for i, time in enumerate(times):
         # q(x_s | x_t, x0) by the rule for a product of two Gaussians: x_s ~ (alpha_s x0, sigma_s) and x_t given x_s
-        (alpha_s, sigma_s), (alpha_t, sigma_t) = schedule.level(time - 1), schedule.level(time)
+        (alpha_s, sigma_s), (alpha_t, sigma_t) = (
+            schedule.alpha_sigma(time - 1),
+            schedule.alpha_sigma(time),
+        )
         step = alpha_t / alpha_s
         added = sigma_t**2 - (step * sigma_s) ** 2
         posterior = 1 / (1 / sigma_s**2 + step**2 / added)

@@ -9,16 +9,9 @@ from diffusers import DDIMScheduler, DDPMScheduler
 from safetensors.torch import load_file
 
 from lookharder.diffusion.denoiser import Denoised, Denoiser
-from lookharder.diffusion.sampler import (
-    STEPS,
-    State,
-    ddim_step,
-    ddpm_step,
-    draw_noise,
-    sample,
-    trajectory,
-)
+from lookharder.diffusion.sampler import draw_noise, sample, trajectory
 from lookharder.diffusion.schedule import NoiseSchedule, spaced_timesteps
+from lookharder.diffusion.steps import STEPS, StepState, ddim_step, ddpm_step
 from lookharder.errors import InputError
 
 from .oracles import FiniteData, GaussianData
@@ -41,6 +34,11 @@ def by_name(schedule):
 def wavy(x, t, y):
     """A network with some life in it, and outputs of moderate size."""
     return torch.sin(3 * x) * 0.5 + 0.3 * x + t.view(-1, 1, 1, 1) / 2000
+
+
+def unasked(x_t, t):
+    """A denoiser for steps that do without a further evaluation."""
+    raise AssertionError(f"evaluated at {t}")
 
 
 def bound(denoiser):
@@ -121,25 +119,26 @@ def test_ddpm_equals_that_of_diffusers(name, learned):
 def test_ddpm_is_the_textbook_posterior_and_ddim_at_eta_one(schedule):
     x0, eps, noise = torch.randn(3, 1, *SHAPE, dtype=torch.float64, generator=torch.Generator())
     for t, s in [(1, 0), (500, 400), (990, 0), (998, 997)]:
-        (alpha_s, sigma_s), (alpha_t, sigma_t) = schedule.level(s), schedule.level(t)
+        (alpha_s, sigma_s), (alpha_t, sigma_t) = schedule.alpha_sigma(s), schedule.alpha_sigma(t)
         x_t = alpha_t * x0 + sigma_t * eps
-        state = State(t=t, x_t=x_t, denoised=Denoised(x0=x0, eps=eps))
+        state = StepState(t=t, x_t=x_t, denoised=Denoised(x0=x0, eps=eps))
         step = alpha_t / alpha_s
         added = sigma_t**2 - (step * sigma_s) ** 2  # variance of x_t given x_s
         variance = 1 / (1 / sigma_s**2 + step**2 / added)
         mean = variance * (alpha_s / sigma_s**2 * x0 + step / added * x_t)
-        ours = ddpm_step(state, s, schedule, lambda: noise)
+        ours = ddpm_step(unasked, state, s, schedule, lambda: noise)
         torch.testing.assert_close(ours, mean + variance**0.5 * noise, rtol=1e-7, atol=1e-9)
-        assert torch.equal(ours, ddim_step(state, s, schedule, lambda: noise, eta=1.0))
+        assert torch.equal(ours, ddim_step(unasked, state, s, schedule, lambda: noise, eta=1.0))
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.5, 1.0])
 def test_learned_variance_lies_between_its_bounds(fraction):
     zero = torch.zeros(1, *SHAPE, dtype=torch.float64)
     denoised = Denoised(x0=zero, eps=zero, variance_fraction=zero + fraction)
-    state = State(t=600, x_t=zero, denoised=denoised)
-    deviation = ddpm_step(state, 599, LINEAR, lambda: torch.ones_like(zero)).unique().item()
-    (alpha_s, sigma_s), (alpha_t, sigma_t) = LINEAR.level(599), LINEAR.level(600)
+    state = StepState(t=600, x_t=zero, denoised=denoised)
+    deviation = ddpm_step(unasked, state, 599, LINEAR, lambda: torch.ones_like(zero))
+    deviation = deviation.unique().item()
+    (alpha_s, sigma_s), (alpha_t, sigma_t) = LINEAR.alpha_sigma(599), LINEAR.alpha_sigma(600)
     beta = 1 - (alpha_t / alpha_s) ** 2
     beta_tilde = beta * sigma_s**2 / sigma_t**2
     assert deviation**2 == pytest.approx(beta**fraction * beta_tilde ** (1 - fraction), rel=1e-9)
@@ -174,13 +173,13 @@ def test_few_steps_with_true_draws_of_x0_give_the_distribution_of_the_data(sched
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=by_name)
-@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS.keys())
-def test_every_draw_from_finite_data_is_one_of_them(schedule, step):
+@pytest.mark.parametrize("sampler", STEPS)
+def test_every_draw_from_finite_data_is_one_of_them(schedule, sampler):
     points = torch.randn(5, *SHAPE, generator=torch.Generator().manual_seed(5))
     data = FiniteData(schedule=schedule, points=points)
     noise = draw_noise([(6, member) for member in range(24)], SHAPE)
     times = spaced_timesteps(1000, 50, "trailing")
-    draws = sample(data, noise(0), times, schedule, step, noise)
+    draws = sample(data, noise(0), times, schedule, STEPS[sampler].step, noise)
     distance, nearest = torch.cdist(draws.flatten(1), points.flatten(1)).min(dim=1)
     assert distance.max() < 1e-3
     assert len(nearest.unique()) > 1
@@ -223,11 +222,12 @@ def test_states_remember_one_state_and_no_more():
     assert third.past.past is None
 
 
-@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS.keys())
-def test_the_step_to_the_clean_end_is_x0(step):
+@pytest.mark.parametrize("sampler", STEPS)
+def test_the_step_to_the_clean_end_is_x0(sampler):
     x0, eps, fraction = torch.randn(3, 1, *SHAPE, generator=torch.Generator())
     denoised = Denoised(x0=x0, eps=eps, variance_fraction=fraction)
-    assert torch.equal(step(State(t=300, x_t=x0, denoised=denoised), -1, LINEAR, None), x0)
+    state = StepState(t=300, x_t=x0, denoised=denoised)
+    assert torch.equal(STEPS[sampler].step(unasked, state, -1, LINEAR, None), x0)
 
 
 def test_a_draw_does_not_depend_on_the_others_in_its_batch():
@@ -269,6 +269,6 @@ def test_bad_requests_are_refused():
     state = next(trajectory(data, x, [9], LINEAR))
     for s in (9, -2):
         with pytest.raises(InputError, match="s: got"):
-            ddim_step(state, s, LINEAR)
+            ddim_step(unasked, state, s, LINEAR)
     with pytest.raises(InputError, match="eta"):
-        ddim_step(state, 3, LINEAR, eta=1.5)
+        ddim_step(unasked, state, 3, LINEAR, eta=1.5)

@@ -50,7 +50,7 @@ def test_tables_equal_diffusers(name):
     ("name", "amplification"), [("scaled-linear", 15), ("linear", 157), ("cosine", 2.03e4)]
 )
 def test_what_is_left_of_x0_at_the_noisy_end(name, amplification):
-    alpha, _ = NoiseSchedule(name=name).level(999)
+    alpha, _ = NoiseSchedule(name=name).alpha_sigma(999)
     assert 1 / alpha == pytest.approx(amplification, rel=0.03)
 
 
@@ -103,14 +103,14 @@ def test_rates_are_the_tangent_of_the_circle_or_the_line(schedule, where):
 
 def test_rectified_is_pure_noise_at_the_last_time():
     schedule = NoiseSchedule(name="rectified", steps=8)
-    assert [schedule.level(t) for t in (-1, 3, 7)] == [(1, 0), (0.5, 0.5), (0, 1)]
+    assert [schedule.alpha_sigma(t) for t in (-1, 3, 7)] == [(1, 0), (0.5, 0.5), (0, 1)]
 
 
 def test_times_outside_the_process_are_errors():
     schedule = NoiseSchedule(name="linear")
     for t in (-2, 1000):
         with pytest.raises(InputError):
-            schedule.level(t)
+            schedule.alpha_sigma(t)
         with pytest.raises((IndexError, RuntimeError), match="out of"):
             schedule.alpha(torch.tensor([t]))
 
@@ -231,7 +231,7 @@ def test_the_papers_cosine_spends_its_looks_on_a_scaled_linear_model():
     assert times[0] == 999
     assert times[0] - times[1] > 50  # none is crowded into the end that training lacks
     # equal SNR: alpha^2 there is cosine's, and cosine spreads the angle evenly
-    angles = [math.asin(train.level(t)[1]) for t in times]
+    angles = [math.asin(train.alpha_sigma(t)[1]) for t in times]
     steps = [a - b for a, b in pairwise(angles)]
     assert max(steps) / min(steps) < 1.2
 
@@ -243,7 +243,7 @@ def test_a_line_is_visited_at_the_snr_of_a_circle():
         spaced_timesteps(1000, 20, "trailing")[1:],
         strict=True,
     ):
-        (alpha, sigma), (alpha_at, sigma_at) = train.level(t), test.level(at)
+        (alpha, sigma), (alpha_at, sigma_at) = train.alpha_sigma(t), test.alpha_sigma(at)
         assert sigma == pytest.approx(sigma_at / (alpha_at + sigma_at), abs=0.51e-3)
         assert alpha == pytest.approx(alpha_at / (alpha_at + sigma_at), abs=0.51e-3)
 

@@ -15,17 +15,18 @@ from lookharder.diffusion.sampler import draw_noise, sample, trajectory
 from lookharder.diffusion.schedule import NoiseSchedule, spaced_timesteps, timesteps
 from lookharder.diffusion.steps import (
     STEPS,
-    State,
-    calls,
+    StepState,
     ddim_step,
+    ddpm_step,
     dpmpp_2m_step,
+    evaluations,
     find_step,
     heun_step,
 )
 from lookharder.errors import InputError
 
 from .oracles import GaussianData
-from .test_sampler import SHAPE, bound, wavy
+from .test_sampler import SHAPE, bound, unasked, wavy
 from .test_schedule import DIFFUSERS
 
 NAMES = ["linear", "scaled-linear", "cosine", "rectified"]
@@ -41,7 +42,7 @@ def error_of_flow(step, schedule, times, data):
     *_, last = trajectory(data, POINTS, times, schedule, step)
 
     def level(t):
-        alpha, sigma = schedule.level(t)
+        alpha, sigma = schedule.alpha_sigma(t)
         return alpha * data.mean, math.hypot(alpha * data.std, sigma)
 
     (mean_t, std_t), (mean_s, std_s) = level(times[0]), level(times[-1])
@@ -71,7 +72,7 @@ def test_second_order_pays_at_equal_calls(name):
         return error_of_flow(find_step(sampler), schedule, times, data)
 
     euler = error("euler", 32)
-    assert calls("heun", 17) == calls("dpmpp-2m", 33) == calls("euler", 33)
+    assert evaluations("heun", 17) == evaluations("dpmpp-2m", 33) == evaluations("euler", 33)
     assert error("heun", 16) < euler / 5
     assert error("dpmpp-2m", 32) < euler / 5
 
@@ -87,9 +88,13 @@ def test_ddpm_converges_to_the_distribution_of_the_data(name):
         times = spaced_timesteps(1000, count, "trailing")
         mean, variance = 0.0, 1.0
         for t, s in pairwise(times):
-            state = State(t=t, x_t=probe, denoised=data(probe, torch.tensor([t, t])))
-            still = find_step("ddpm")(state, s, schedule, lambda: torch.zeros_like(probe)).flatten()
-            pushed = find_step("ddpm")(state, s, schedule, lambda: torch.ones_like(probe)).flatten()
+            state = StepState(t=t, x_t=probe, denoised=data(probe, torch.tensor([t, t])))
+            still = ddpm_step(
+                unasked, state, s, schedule, lambda: torch.zeros_like(probe)
+            ).flatten()
+            pushed = ddpm_step(
+                unasked, state, s, schedule, lambda: torch.ones_like(probe)
+            ).flatten()
             slope, spread = still[1] - still[0], pushed[0] - still[0]
             mean, variance = still[0] + slope * mean, slope**2 * variance + spread**2
         last = data(probe, torch.tensor([times[-1]] * 2)).x0.flatten()
@@ -105,10 +110,10 @@ def test_euler_on_the_velocity_of_the_line_is_ddim_on_every_schedule(name):
     schedule = NoiseSchedule(name=name, zero_terminal_snr=True)
     data = GaussianData(schedule=schedule, mean=0.4, std=0.5)
     times = spaced_timesteps(1000, 7, "trailing")
-    (alpha, sigma) = schedule.level(times[0])
+    (alpha, sigma) = schedule.alpha_sigma(times[0])
     y = POINTS / (alpha + sigma)
     for t, s in pairwise(times):
-        (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule.level(t), schedule.level(s)
+        (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule.alpha_sigma(t), schedule.alpha_sigma(s)
         q_t, q_s = sigma_t / (alpha_t + sigma_t), sigma_s / (alpha_s + sigma_s)
         denoised = data((alpha_t + sigma_t) * y, torch.tensor([t]))
         y = y + (q_s - q_t) * (denoised.eps - denoised.x0)
@@ -127,7 +132,7 @@ def test_heun_is_the_textbook_method_on_the_velocity_of_rectified_flow():
 
     x = POINTS
     for t, s in pairwise(times):
-        h = schedule.level(s)[1] - schedule.level(t)[1]
+        h = schedule.alpha_sigma(s)[1] - schedule.alpha_sigma(t)[1]
         here = velocity(x, t)
         x = x + h / 2 * (here + velocity(x + h * here, s))
     *_, last = trajectory(data, POINTS, times, schedule, heun_step)
@@ -165,7 +170,7 @@ def test_dpmpp_2m_equals_that_of_diffusers_on_rectified_flow():
     schedule = NoiseSchedule(name="rectified")
     times = [111 * k - 1 for k in range(9, 0, -1)]
     theirs.set_timesteps(9)  # at sigma = 0.999, 0.888, ..., which are times of ours
-    sigmas = [schedule.level(t)[1] for t in (*times, -1)]
+    sigmas = [schedule.alpha_sigma(t)[1] for t in (*times, -1)]
     assert theirs.sigmas.tolist() == pytest.approx(sigmas, abs=1e-6)
     start = x = draw_noise([(2,)], SHAPE)(0)
     for t, name in zip(times, theirs.timesteps, strict=True):
@@ -180,14 +185,16 @@ def test_the_second_step_from_pure_noise_is_of_first_order_and_the_third_is_not(
     data = GaussianData(schedule=schedule, mean=0.4, std=0.5)
     states = list(trajectory(data, POINTS, [999, 900, 700, 400], schedule, dpmpp_2m_step))
     same = [
-        torch.equal(after.x_t, ddim_step(before, after.t, schedule))
+        torch.equal(after.x_t, ddim_step(unasked, before, after.t, schedule))
         for before, after in pairwise(states)
     ]
     assert same[:1] == [True]
     torch.testing.assert_close(
-        states[2].x_t, ddim_step(states[1], 700, schedule), rtol=1e-12, atol=1e-12
+        states[2].x_t, ddim_step(unasked, states[1], 700, schedule), rtol=1e-12, atol=1e-12
     )
-    assert not torch.allclose(states[3].x_t, ddim_step(states[2], 400, schedule), atol=1e-3)
+    assert not torch.allclose(
+        states[3].x_t, ddim_step(unasked, states[2], 400, schedule), atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("counts", [(1, 2, 3, 7), pytest.param((50, 1000), marks=pytest.mark.slow)])
@@ -242,9 +249,9 @@ def test_one_step_of_any_sampler_is_the_denoisers_answer(sampler, name):
 def test_the_step_to_the_clean_end_is_x0_whatever_the_past(sampler):
     schedule = NoiseSchedule(name="cosine")
     x0, eps, was = torch.randn(3, 1, *SHAPE, generator=torch.Generator())
-    past = State(t=500, x_t=was, denoised=Denoised(x0=was, eps=eps))
-    state = State(t=300, x_t=x0, denoised=Denoised(x0=x0, eps=eps), past=past)
-    assert torch.equal(find_step(sampler)(state, -1, schedule, None), x0)
+    past = StepState(t=500, x_t=was, denoised=Denoised(x0=was, eps=eps))
+    state = StepState(t=300, x_t=x0, denoised=Denoised(x0=x0, eps=eps), past=past)
+    assert torch.equal(find_step(sampler)(unasked, state, -1, schedule, None), x0)
 
 
 @given(
@@ -262,17 +269,17 @@ def test_where_the_answer_never_changes_every_deterministic_step_is_exact(sample
         at = schedule.at(t, x_t)
         return Denoised(x0=x0, eps=(x_t - at.alpha * x0) / at.sigma)
 
-    alpha, sigma = schedule.level(times[0])
+    alpha, sigma = schedule.alpha_sigma(times[0])
     noise = torch.randn(1, *SHAPE, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     step = find_step("ddim" if sampler == "ddpm" else sampler)
     *_, last = trajectory(denoise, alpha * x0 + sigma * noise, times, schedule, step)
-    alpha, sigma = schedule.level(times[-1])
+    alpha, sigma = schedule.alpha_sigma(times[-1])
     torch.testing.assert_close(last.x_t, alpha * x0 + sigma * noise, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7])
 @pytest.mark.parametrize("sampler", STEPS)
-def test_calls_are_counted_beforehand(sampler, steps):
+def test_evaluations_are_counted_beforehand(sampler, steps):
     schedule = NoiseSchedule(name="rectified")
     data = GaussianData(schedule=schedule, mean=0.0, std=1.0)
     asked = []
@@ -285,7 +292,7 @@ def test_calls_are_counted_beforehand(sampler, steps):
     noise = draw_noise([(0,)], SHAPE)
     visited = trajectory(counting, noise(0), times, schedule, find_step(sampler), noise)
     for index, state in enumerate(visited, start=1):
-        assert len(asked) == calls(sampler, index)
+        assert len(asked) == evaluations(sampler, index)
         assert state.t == asked[-1] == times[index - 1]
     assert len(asked) == (2 * steps - 1 if sampler == "heun" else steps)
 
@@ -321,22 +328,28 @@ def test_samplers_are_found_by_name():
     with pytest.raises(InputError, match="sampler: got 'plms', allowed: one of ddim, ddpm"):
         find_step("plms")
     with pytest.raises(InputError, match="sampler: got 'plms'"):
-        calls("plms", 3)
+        evaluations("plms", 3)
     with pytest.raises(InputError, match="steps: got 0"):
-        calls("ddim", 0)
+        evaluations("ddim", 0)
     with pytest.raises(InputError, match=r"eta: got 0\.5, allowed: 0 with sampler 'heun'"):
         find_step("heun", eta=0.5)
     with pytest.raises(InputError, match=r"eta: got 1\.5, allowed: 0 \.\. 1"):
         find_step("ddim", eta=1.5)
 
 
-def test_heun_does_not_leave_a_predicted_state():
+def test_heun_evaluates_once_where_it_predicts_and_not_at_the_clean_end():
     schedule = NoiseSchedule(name="rectified")
     data = GaussianData(schedule=schedule, mean=0.0, std=1.0)
-    first = State(t=900, x_t=POINTS, denoised=data(POINTS, torch.tensor([900])))
-    x = heun_step(first, 500, schedule)
-    predicted = State(t=500, x_t=x, denoised=data(x, torch.tensor([500])), past=first)
-    with pytest.raises(InputError, match="s: got 100, allowed: 500"):
-        heun_step(predicted, 100, schedule)
-    corrected = heun_step(predicted, 500, schedule)
-    assert not torch.equal(corrected, x)
+    seen = []
+
+    def denoise(x_t, t):
+        seen.append((x_t, t))
+        return data(x_t, torch.tensor([t]))
+
+    state = StepState(t=900, x_t=POINTS, denoised=data(POINTS, torch.tensor([900])))
+    corrected = heun_step(denoise, state, 500, schedule)
+    ((predicted, t),) = seen
+    assert t == 500
+    assert torch.equal(predicted, ddim_step(unasked, state, 500, schedule))
+    assert not torch.equal(corrected, predicted)
+    assert torch.equal(heun_step(unasked, state, -1, schedule), state.denoised.x0)

@@ -26,12 +26,12 @@ from lookharder.diffusion.schedule import NoiseSchedule, PathPoint
 from lookharder.errors import InputError
 from lookharder.shapes import Latents
 
-Prediction = Literal["eps", "x0", "v"]
+PredictionType = Literal["eps", "x0", "v"]
 # (x (B, C, h, w), t (B,), y (B,)) -> (B, out, h, w)
 Network = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def to_x0(kind: Prediction, output: Latents, x_t: Latents, at: PathPoint) -> Latents:
+def to_x0(kind: PredictionType, output: Latents, x_t: Latents, at: PathPoint) -> Latents:
     """The clean latent that a prediction implies."""
     if kind == "eps":
         return (x_t - at.sigma * output) / at.alpha
@@ -40,7 +40,7 @@ def to_x0(kind: Prediction, output: Latents, x_t: Latents, at: PathPoint) -> Lat
     return output
 
 
-def to_eps(kind: Prediction, output: Latents, x_t: Latents, at: PathPoint) -> Latents:
+def to_eps(kind: PredictionType, output: Latents, x_t: Latents, at: PathPoint) -> Latents:
     """The noise that a prediction implies."""
     if kind == "x0":
         return (x_t - at.alpha * output) / at.sigma
@@ -49,7 +49,7 @@ def to_eps(kind: Prediction, output: Latents, x_t: Latents, at: PathPoint) -> La
     return output
 
 
-def target_of(kind: Prediction, x0: Latents, eps: Latents, at: PathPoint) -> Latents:
+def target_of(kind: PredictionType, x0: Latents, eps: Latents, at: PathPoint) -> Latents:
     """What the network should say; v is Salimans & Ho's (2202.00512), on the line eps - x0."""
     if kind == "eps":
         return eps
@@ -95,15 +95,17 @@ class Denoiser:
 
     network: Network
     schedule: NoiseSchedule
-    prediction: Prediction
+    prediction: PredictionType
     learned_variance: bool = False
     input_scale: float = 1.0
     clip_x0: float | None = None
 
     def __post_init__(self) -> None:
-        if self.prediction not in get_args(Prediction):
-            raise InputError("prediction", repr(self.prediction), f"one of {get_args(Prediction)}")
-        terminal_alpha, _ = self.schedule.level(self.schedule.steps - 1)
+        if self.prediction not in get_args(PredictionType):
+            raise InputError(
+                "prediction", repr(self.prediction), f"one of {get_args(PredictionType)}"
+            )
+        terminal_alpha, _ = self.schedule.alpha_sigma(self.schedule.steps - 1)
         if self.prediction == "eps" and terminal_alpha == 0:
             raise InputError(
                 "prediction",
@@ -146,7 +148,7 @@ class Denoiser:
         condition: Float[Tensor, "B k h w"],
         labels: Int[Tensor, "#B"],
     ) -> tuple[Latents, Latents | None]:
-        """The network's own words: its prediction, and the variance fraction if it has one.
+        """Raw output split into prediction and variance fraction; None where the network has none.
 
         Both in the type of x_t, so that a network in bfloat16 is integrated in float32.
         """
@@ -162,5 +164,5 @@ class Denoiser:
             )
         if not self.learned_variance:
             return output, None
-        prediction, raw = output.split(channels, dim=1)
+        prediction, raw = torch.split(output, channels, dim=1)
         return prediction, (raw + 1) / 2

@@ -8,9 +8,9 @@ At the clean end sigma is 0 and every step gives x0, so the answer is the x0 of 
     times = timesteps(schedule, 10, "trailing")
     latents = sample(denoise, noise(0), times, schedule, find_step("heun"), noise)
 
-Invariant: one state for each time, and the denoiser asked exactly as often as `calls` says: once for
-each, or by "heun" twice for each but the first. The loop yields, so that the caller can watch it, or
-stop early and take the x0 of any state. Gradients flow unless the caller forbids it.
+Invariant: one state for each time, and the network evaluated exactly as often as `evaluations` says:
+once for each, or by "heun" twice for each but the first. The loop yields, so that the caller can watch
+it, or stop early and take the x0 of any state. Gradients flow unless the caller forbids it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,39 +23,10 @@ from torch import Tensor
 
 from lookharder.diffusion.denoiser import Denoised
 from lookharder.diffusion.schedule import NoiseSchedule
-from lookharder.diffusion.steps import (
-    STEPS,
-    SamplerName,
-    State,
-    Step,
-    calls,
-    ddim_step,
-    ddpm_step,
-    dpmpp_2m_step,
-    find_step,
-    heun_step,
-    looks,
-)
+from lookharder.diffusion.steps import Step, StepState, ddim_step
 from lookharder.errors import InputError
 from lookharder.seeding import Key, torch_generator
 from lookharder.shapes import Latents, Times
-
-__all__ = [
-    "STEPS",
-    "NoiseSource",
-    "SamplerName",
-    "State",
-    "Step",
-    "calls",
-    "ddim_step",
-    "ddpm_step",
-    "dpmpp_2m_step",
-    "draw_noise",
-    "find_step",
-    "heun_step",
-    "sample",
-    "trajectory",
-]
 
 # index -> fresh noise like x_T; 0 is x_T itself, i = 1, 2, ... belong to the i-th step
 NoiseSource = Callable[[int], Tensor]
@@ -68,7 +39,7 @@ def trajectory(
     schedule: NoiseSchedule,
     step: Step = ddim_step,
     noise: NoiseSource | None = None,
-) -> Iterator[State]:
+) -> Iterator[StepState]:
     """Visit the times in order, yielding the state at each.
 
     Args:
@@ -89,18 +60,16 @@ def trajectory(
     if not timesteps or any(t <= s for t, s in pairwise(timesteps)):
         raise InputError("timesteps", list(timesteps), "one or more, strictly descending")
 
-    def look(x_t: Latents, t: int, past: State | None) -> State:
-        times = torch.full(x_t.shape[:1], t, dtype=torch.long, device=x_t.device)
-        return State(t=t, x_t=x_t, denoised=denoise(x_t, times), past=past)
+    def denoise_at(x_t: Tensor, t: int) -> Denoised:
+        return denoise(x_t, torch.full(x_t.shape[:1], t, dtype=torch.long, device=x_t.device))
 
-    state = look(x_T, timesteps[0], None)
+    state = StepState(t=timesteps[0], x_t=x_T, denoised=denoise_at(x_T, timesteps[0]))
     yield state
-    for index, t in enumerate(timesteps[1:], start=1):
+    for index, s in enumerate(timesteps[1:], start=1):
         fresh = None if noise is None else partial(noise, index)
-        for _ in range(looks(step)):
-            x_t = step(state, t, schedule, fresh)
-            state = replace(state, past=None)
-            state = look(x_t, t, state)
+        x_s = step(denoise_at, state, s, schedule, fresh)
+        past = replace(state, past=None)  # or every state would hold all before it
+        state = StepState(t=s, x_t=x_s, denoised=denoise_at(x_s, s), past=past)
         yield state
 
 

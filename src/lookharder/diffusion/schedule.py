@@ -124,11 +124,11 @@ class NoiseSchedule:
         """Alpha, sigma and their rates as (B, 1, 1, 1), in the type of the latents `like`."""
         return PathPoint(*self._rows(t, like.dtype)[..., None, None, None])
 
-    def level(self, t: int) -> tuple[float, float]:
+    def alpha_sigma(self, t: int) -> tuple[float, float]:
         """(alpha, sigma) of one time as Python floats, in double precision."""
         if not -1 <= t < self.steps:
             raise InputError("t", t, f"-1 .. {self.steps - 1}")
-        return _levels(self)[t + 1]
+        return _alphas_sigmas(self)[t + 1]
 
     def log_snr(self, t: Int[Tensor, "*b"]) -> Float[Tensor, "*b"]:
         """log(alpha^2 / sigma^2) in float64; t in -1 .. T - 1.
@@ -144,7 +144,7 @@ class NoiseSchedule:
 
 
 @lru_cache(maxsize=32)
-def _levels(schedule: NoiseSchedule) -> list[tuple[float, float]]:
+def _alphas_sigmas(schedule: NoiseSchedule) -> list[tuple[float, float]]:
     """(alpha, sigma) at t = -1 .. T - 1, as a sampler asks for them twice in every step."""
     return list(
         zip(*_table(schedule, torch.float64, torch.device("cpu"))[:2].tolist(), strict=True)
@@ -221,7 +221,7 @@ def timesteps(
     """Times of the training schedule that a sampler visits, spread as on another schedule.
 
     A network knows the states of the schedule it was trained on, so a sampler never leaves them. A
-    test schedule decides where on the way the looks are spent: `spacing` spreads the steps over its
+    test schedule decides where on the way the evaluations are spent: `spacing` spreads the steps over its
     times, and each becomes the training time with the nearest log SNR. Nothing is lost by that: at
     equal SNR two circles have the same states, and a circle and a line differ by a known factor.
 

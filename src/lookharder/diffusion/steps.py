@@ -8,8 +8,8 @@ It does change, and the methods differ in the clean latent D that they aim for:
 
     ddim, euler    D = x0                                 first order
     ddpm           D = x0, and a part of E renewed        converges in distribution
-    dpmpp-2m       D = x0 extrapolated from the past      second order, one look at each time
-    heun           D = mean of x0 here and as seen at s   second order, two looks
+    dpmpp-2m       D = x0 extrapolated from the past      second order, one evaluation at each time
+    heun           D = mean of x0 here and as seen at s   second order, two evaluations
 
 Euler's and Heun's methods follow the velocity of the straight line, dy/dq = eps - x0. They are at
 home on every schedule, because every path is that line on another scale:
@@ -20,12 +20,14 @@ with nothing singular on the way from pure noise (q = 1) to the clean end (q = 0
 straight, so Euler's step is DDIM's, whatever the schedule: one function with two names.
 
 Invariant: a step to the clean end, s = -1, is the denoiser's x0. No method does better there: the
-log SNR it could extrapolate in, or the second look it could take, has no value at sigma = 0.
+log SNR it could extrapolate in, or the second evaluation it could make, has no value at sigma = 0.
+
+To add a sampler, write its step, and give it a name in `SamplerName` and a row in `STEPS`.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple, Optional
 
@@ -41,30 +43,33 @@ SamplerName = Literal["ddim", "ddpm", "dpmpp-2m", "euler", "heun"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class State:
+class StepState:
     """One visited time of a trajectory.
 
     Attributes:
         t: the time.
         x_t: the noisy latents there.
-        denoised: what the denoiser says of them.
+        denoised: the denoiser's answer for them.
         past: the state before, which is all the history that any step needs; its own is dropped.
     """
 
     t: int
     x_t: Latents
     denoised: Denoised
-    past: Optional["State"] = None
+    past: Optional["StepState"] = None
 
 
+# (x_t, t) -> its answer, at one time for the whole batch; a step may call it to evaluate the network once more.
+Denoise = Callable[[Tensor, int], Denoised]
 # Fresh noise like x_t; called by the steps that use it, so that others do not pay for it.
 Noise = Callable[[], Tensor]
-# (state, s, schedule, noise) -> x_s
-Step = Callable[[State, int, NoiseSchedule, Noise | None], Tensor]
+# (denoise, state, s, schedule, noise) -> x_s
+Step = Callable[[Denoise, StepState, int, NoiseSchedule, Noise | None], Tensor]
 
 
 def ddim_step(
-    state: State,
+    denoise: Denoise,
+    state: StepState,
     s: int,
     schedule: NoiseSchedule,
     noise: Noise | None = None,
@@ -77,6 +82,7 @@ def ddim_step(
         x_s = alpha_s x0 + sigma_s ( sqrt(1 - eta^2 r) eps + eta sqrt(r) z ),  r = 1 - SNR_t / SNR_s
 
     Args:
+        denoise: not used.
         state: where the trajectory stands.
         s: where it goes, -1 .. t - 1; -1 is the clean end.
         schedule: the noise process.
@@ -96,13 +102,20 @@ def ddim_step(
     return x_s + move.sigma_s * eta * math.sqrt(move.renewed) * _given(noise, x_s)
 
 
-def ddpm_step(state: State, s: int, schedule: NoiseSchedule, noise: Noise | None = None) -> Latents:
+def ddpm_step(
+    denoise: Denoise,
+    state: StepState,
+    s: int,
+    schedule: NoiseSchedule,
+    noise: Noise | None = None,
+) -> Latents:
     """The ancestral step of DDPM (Ho et al. 2020, eq. 6 and 7).
 
     A learned variance lies between the posterior's, r sigma_s^2, and the forward process's,
     r sigma_t^2, geometrically (Nichol & Dhariwal 2021, eq. 15). Otherwise it is the posterior's.
 
     Args:
+        denoise: not used.
         state: where the trajectory stands.
         s: where it goes, -1 .. t - 1; -1 is the clean end.
         schedule: the noise process.
@@ -113,7 +126,7 @@ def ddpm_step(state: State, s: int, schedule: NoiseSchedule, noise: Noise | None
     """
     fraction = state.denoised.variance_fraction
     if fraction is None or s == -1:
-        return ddim_step(state, s, schedule, noise, eta=1.0)
+        return ddim_step(denoise, state, s, schedule, noise, eta=1.0)
     move = _move(schedule, state.t, s)
     kept = math.sqrt(1 - move.renewed)
     mean = move.alpha_s * state.denoised.x0 + move.sigma_s * kept * state.denoised.eps
@@ -122,7 +135,11 @@ def ddpm_step(state: State, s: int, schedule: NoiseSchedule, noise: Noise | None
 
 
 def dpmpp_2m_step(
-    state: State, s: int, schedule: NoiseSchedule, noise: Noise | None = None
+    denoise: Denoise,
+    state: StepState,
+    s: int,
+    schedule: NoiseSchedule,
+    noise: Noise | None = None,
 ) -> Latents:
     """The step of DPM-Solver++(2M) (Lu et al., 2211.01095, Algorithm 2), which predicts data.
 
@@ -135,6 +152,7 @@ def dpmpp_2m_step(
     in that the two steps are as short as others: their errors are of second order in the count.
 
     Args:
+        denoise: not used.
         state: where the trajectory stands, with its past.
         s: where it goes, -1 .. t - 1; -1 is the clean end.
         schedule: the noise process.
@@ -144,7 +162,7 @@ def dpmpp_2m_step(
         x_s.
     """
     if state.past is None or s == -1:
-        return ddim_step(state, s, schedule)
+        return ddim_step(denoise, state, s, schedule)
     times = torch.tensor([s, state.t, state.past.t], device="cpu")
     end, here, before = schedule.log_snr(times).tolist()
     ratio = (end - here) / (here - before)
@@ -152,42 +170,52 @@ def dpmpp_2m_step(
     return _aim(state, s, schedule, x0 + ratio / 2 * (x0 - state.past.denoised.x0))
 
 
-def heun_step(state: State, s: int, schedule: NoiseSchedule, noise: Noise | None = None) -> Latents:
-    """A half of Heun's step on the line (Karras et al., 2206.00364, Algorithm 1, in other scales).
+def heun_step(
+    denoise: Denoise,
+    state: StepState,
+    s: int,
+    schedule: NoiseSchedule,
+    noise: Noise | None = None,
+) -> Latents:
+    """Heun's step on the line (Karras et al., 2206.00364, Algorithm 1, in other scales).
 
-    It takes two calls and two looks. The first, from t, predicts x_s as Euler does. The second,
-    from the state predicted at s, goes back and takes the step from t again, with the mean of the
-    velocities here and there. It is recognised by asking for the time at which the state is.
+    Euler's step predicts x_s, the network is evaluated there, and the step from t is taken again
+    with the mean of the two velocities.
 
     Args:
-        state: where the trajectory stands, with its past.
-        s: t, to correct a predicted state, or -1 .. t - 1, to leave a corrected one.
+        denoise: called once, at s; not for the step to the clean end.
+        state: where the trajectory stands.
+        s: where it goes, -1 .. t - 1; -1 is the clean end.
         schedule: the noise process.
         noise: not used.
 
     Returns:
         x_s.
-
-    Raises:
-        InputError: a predicted state is left uncorrected.
     """
-    start = state.past
-    if s == state.t and start is not None and start.t > s:
-        alpha, sigma = schedule.level(start.t)
-        q = sigma / (alpha + sigma)
-        seen = start.x_t / (alpha + sigma) - q * (state.denoised.eps - state.denoised.x0)
-        return _aim(start, s, schedule, (start.denoised.x0 + seen) / 2)
-    if s != -1 and start is not None and start.t != state.t:
-        raise InputError("s", s, f"{state.t}, for a predicted state must be corrected")
-    return ddim_step(state, s, schedule)
+    predicted = ddim_step(denoise, state, s, schedule)
+    if s == -1:
+        return predicted
+    there = denoise(predicted, s)
+    alpha, sigma = schedule.alpha_sigma(state.t)
+    q = sigma / (alpha + sigma)
+    # the clean latent that the velocity at s, eps - x0, implies when it is followed from x_t
+    x0 = state.x_t / (alpha + sigma) - q * (there.eps - there.x0)
+    return _aim(state, s, schedule, (state.denoised.x0 + x0) / 2)
 
 
-STEPS: dict[SamplerName, Step] = {
-    "ddim": ddim_step,
-    "ddpm": ddpm_step,
-    "dpmpp-2m": dpmpp_2m_step,
-    "euler": ddim_step,
-    "heun": heun_step,
+class Sampler(NamedTuple):
+    """A row of `STEPS`: the step, and how often it evaluates the network, at its end included."""
+
+    step: Step
+    evaluations: int = 1
+
+
+STEPS: dict[SamplerName, Sampler] = {
+    "ddim": Sampler(ddim_step),
+    "ddpm": Sampler(ddpm_step),
+    "dpmpp-2m": Sampler(dpmpp_2m_step),
+    "euler": Sampler(ddim_step),
+    "heun": Sampler(heun_step, evaluations=2),
 }
 
 
@@ -201,24 +229,18 @@ def find_step(name: str, eta: float = 0.0) -> Step:
     Raises:
         InputError: an unknown name, or an eta that the sampler does not have.
     """
-    if name not in STEPS:
-        raise InputError("sampler", repr(name), f"one of {', '.join(STEPS)}")
+    step = _find(name).step
     if not 0 <= eta <= 1:
         raise InputError("eta", eta, "0 .. 1")
     if eta == 0:
-        return STEPS[name]
+        return step
     if name != "ddim":
         raise InputError("eta", eta, f"0 with sampler {name!r}; more with 'ddim'")
     return partial(ddim_step, eta=eta)
 
 
-def looks(step: Step) -> int:
-    """How often a step takes a trajectory to its new time, and the denoiser is asked there."""
-    return 2 if step is heun_step else 1
-
-
-def calls(name: str, steps: int) -> int:
-    """How often a sampler has asked the denoiser after so many times, see `trajectory`.
+def evaluations(name: str, steps: int) -> int:
+    """How often a sampler has evaluated the network after so many times, see `trajectory`.
 
     Args:
         name: a `SamplerName`.
@@ -229,7 +251,14 @@ def calls(name: str, steps: int) -> int:
     """
     if steps < 1:
         raise InputError("steps", steps, "1 or more")
-    return 1 + (steps - 1) * looks(find_step(name))
+    return 1 + (steps - 1) * _find(name).evaluations
+
+
+def _find(name: str) -> Sampler:
+    for known, sampler in STEPS.items():
+        if known == name:
+            return sampler
+    raise InputError("sampler", repr(name), f"one of {', '.join(STEPS)}")
 
 
 class _Move(NamedTuple):
@@ -242,16 +271,16 @@ class _Move(NamedTuple):
 def _move(schedule: NoiseSchedule, t: int, s: int) -> _Move:
     if not -1 <= s < t:
         raise InputError("s", s, f"-1 .. {t - 1}, for the step leaves t = {t}")
-    alpha_t, sigma_t = schedule.level(t)
-    alpha_s, sigma_s = schedule.level(s)
+    alpha_t, sigma_t = schedule.alpha_sigma(t)
+    alpha_s, sigma_s = schedule.alpha_sigma(s)
     return _Move(alpha_s, sigma_s, sigma_t, 1 - (alpha_t * sigma_s / (alpha_s * sigma_t)) ** 2)
 
 
-def _aim(state: State, s: int, schedule: NoiseSchedule, x0: Latents) -> Latents:
-    """DDIM's step, had the denoiser said `x0` of the same x_t."""
-    alpha, sigma = schedule.level(state.t)
-    denoised = Denoised(x0=x0, eps=(state.x_t - alpha * x0) / sigma)
-    return ddim_step(replace(state, denoised=denoised), s, schedule)
+def _aim(state: StepState, s: int, schedule: NoiseSchedule, x0: Latents) -> Latents:
+    """DDIM's step, had the denoiser answered `x0` for the same x_t."""
+    alpha_t, sigma_t = schedule.alpha_sigma(state.t)
+    move = _move(schedule, state.t, s)
+    return move.alpha_s * x0 + move.sigma_s * ((state.x_t - alpha_t * x0) / sigma_t)
 
 
 def _given(noise: Noise | None, like: Tensor) -> Tensor:

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from lookharder.chain import Chain
 from lookharder.config import to_json
 from lookharder.data.example import Dataset, Example
-from lookharder.diffusion.sampler import SamplerName
 from lookharder.diffusion.schedule import ScheduleName, Spacing
+from lookharder.diffusion.steps import SamplerName
 from lookharder.errors import InputError
 from lookharder.metrics import depth as depth_metrics
 from lookharder.metrics import flow as flow_metrics

@@ -17,8 +17,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from lookharder.diffusion.sampler import SamplerName, calls
 from lookharder.diffusion.schedule import NoiseSchedule, ScheduleName, Spacing, timesteps
+from lookharder.diffusion.steps import SamplerName, evaluations
 from lookharder.errors import InputError
 from lookharder.models.cache import macs
 from lookharder.models.config import DiTConfig
@@ -77,7 +77,7 @@ class Effort:
             width: of the latent, in cells.
             steps: those of the first so many steps; None = all.
         """
-        asked = calls(self.sampler, self.steps if steps is None else steps)
+        asked = evaluations(self.sampler, self.steps if steps is None else steps)
         return macs(model, height, width, asked, self.cache)
 
 

@@ -6,8 +6,8 @@ from typing import Any, get_args
 import torch
 
 from lookharder.chain import ChainConfig
-from lookharder.diffusion.sampler import SamplerName
 from lookharder.diffusion.schedule import ScheduleName, Spacing
+from lookharder.diffusion.steps import SamplerName
 from lookharder.errors import InputError
 from lookharder.predict.effort import Budget, Effort, Until
 from lookharder.predict.inputs import check

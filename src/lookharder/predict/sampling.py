@@ -19,7 +19,8 @@ from torch import Tensor
 from lookharder.chain import Chain
 from lookharder.data.example import Batch, to_uint8
 from lookharder.diffusion.denoiser import Denoised
-from lookharder.diffusion.sampler import STEPS, NoiseSource, State, draw_noise, trajectory
+from lookharder.diffusion.sampler import NoiseSource, draw_noise, trajectory
+from lookharder.diffusion.steps import StepState, find_step
 from lookharder.predict.acceleration import caching
 from lookharder.predict.effort import Effort
 from lookharder.shapes import Fields, Latents
@@ -99,7 +100,7 @@ class Easel:
             yield self._decode(latents)
 
     @torch.inference_mode()
-    def _advance(self, walks: list[tuple[list[int], Iterator[State]]], jobs: int) -> Latents:
+    def _advance(self, walks: list[tuple[list[int], Iterator[StepState]]], jobs: int) -> Latents:
         """What is expected of each job after one step more; a generator does not keep the mode to itself."""
         latents = self.condition.new_empty(jobs, *self.shape)
         for places, walk in walks:
@@ -118,7 +119,7 @@ class Easel:
                 part = places[first : first + self.chunk]
                 yield part, [jobs[i] for i in part]
 
-    def _trajectory(self, jobs: Sequence[Job], start: Latents | None = None) -> Iterator[State]:
+    def _trajectory(self, jobs: Sequence[Job], start: Latents | None = None) -> Iterator[StepState]:
         """Denoise jobs of one label."""
         picture, _, field = jobs[0]
         condition, label = self.condition[[b for b, _, _ in jobs]], self.labels[picture, field]
@@ -134,7 +135,7 @@ class Easel:
             x_T,
             self.timesteps,
             self.chain.config.schedule,
-            STEPS[self.effort.sampler],
+            find_step(self.effort.sampler),
             noise,
         )
 
