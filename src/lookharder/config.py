@@ -35,7 +35,8 @@ def from_json(cls: type[C], value: Any, path: str = "config") -> C:
     Raises:
         InputError: naming the dotted path of what is unknown, missing or of the wrong type.
     """
-    return _convert(cls, value, path)
+    made: C = _convert(cls, value, path)
+    return made
 
 
 def override(config: C, assignments: Sequence[str]) -> C:

@@ -62,7 +62,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, width, h, w) -> the same."""
-        return x + self.second(F.silu(self.first(F.silu(x))))
+        added: Tensor = self.second(F.silu(self.first(F.silu(x))))
+        return x + added
 
 
 class Tiny(nn.Module):
@@ -114,11 +115,13 @@ class Tiny(nn.Module):
     def encode(self, images: Images) -> Latents:
         """Images (B, 3, H, W) in [-1, 1] -> latents (B, c, H/f, W/f), about unit variance."""
         check_sides(images, self.factor)
-        return (self.encoder(images) - self.mean) / self.std
+        latents: Tensor = self.encoder(images)
+        return (latents - self.mean) / self.std
 
     def decode(self, latents: Latents) -> Images:
         """Latents (B, c, h, w) -> images (B, 3, h f, w f), not clipped."""
-        return self.decoder(latents * self.std + self.mean)
+        images: Tensor = self.decoder(latents * self.std + self.mean)
+        return images
 
     def macs(self, height: int, width: int) -> tuple[int, int]:
         """Multiply-adds to encode and to decode one image of `height` x `width`, in closed form.

@@ -86,7 +86,7 @@ class Batch:
 
     def need(self, field: str) -> Tensor:
         """The tensor of a field, or a clear error where the data do not annotate it."""
-        value = getattr(self, field)
+        value: Tensor | None = getattr(self, field)
         if value is None:
             raise InputError(
                 f"data ({self.name[0]})", f"no `{field}`", f"a set that annotates `{field}`"

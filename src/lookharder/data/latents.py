@@ -287,7 +287,7 @@ class LatentSet:
     def _map(self, number: int) -> np.ndarray:
         path = shard_path(self.folder, number)
         try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise InputError(str(path), f"no shard ({error})", FINISHED) from error
         if array.dtype != self.record or array.shape != (self.facts.length(number),):

@@ -124,7 +124,8 @@ def ratios(
     """
     e, u = _valid(error, uncertainty, valid)
     with np.errstate(divide="ignore", over="ignore"):
-        return np.divide(e, u, out=np.zeros_like(e), where=e > 0)
+        ratio: np.ndarray = np.divide(e, u, out=np.zeros_like(e), where=e > 0)
+    return ratio
 
 
 def coverage(
@@ -202,7 +203,8 @@ def _left(error: np.ndarray, key: np.ndarray) -> np.ndarray:
     e = np.repeat(np.add.reduceat(e, first) / sizes, sizes)
     left = (1 - FRACTIONS[:-1]) * e.size
     total = np.interp(left, np.arange(e.size + 1), np.r_[0.0, np.cumsum(e)])
-    return np.r_[total / left, e[0]]
+    curve: np.ndarray = np.r_[total / left, e[0]]
+    return curve
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

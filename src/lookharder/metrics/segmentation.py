@@ -82,7 +82,8 @@ def _outline(mask: np.ndarray) -> np.ndarray:
     """Pixels of the mask with a 4-neighbour outside it; the border of the frame is no outline."""
     padded = np.pad(mask, 1, mode="edge")
     inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return mask & ~inner
+    outline: np.ndarray = mask & ~inner
+    return outline
 
 
 def _dilate(mask: np.ndarray, radius: int) -> np.ndarray:

@@ -86,7 +86,8 @@ class FinalLayer(nn.Module):
     ) -> Float[Tensor, "B L pixels"]:
         """A patch per token: its rows, their columns, their channels."""
         shift, scale = self.adaLN_modulation(c).chunk(2, 1)
-        return self.linear(modulate(self.norm_final(x), shift, scale))
+        patches: Tensor = self.linear(modulate(self.norm_final(x), shift, scale))
+        return patches
 
 
 class DiT(nn.Module):
@@ -172,7 +173,7 @@ class DiT(nn.Module):
     ) -> Float[Tensor, "B out h w"]:
         """What leaves the last block, as an image of height x width cells."""
         p = self.config.patch_size
-        patches = self.final_layer(tokens, c)  # (B, L, p*p*out)
+        patches: Tensor = self.final_layer(tokens, c)  # (B, L, p*p*out)
         patches = patches.unflatten(2, (p, p, -1)).unflatten(1, (height // p, width // p))
         image = patches.permute(0, 5, 1, 3, 2, 4)  # (B, out, rows, p, columns, p)
         return image.flatten(4).flatten(2, 3)  # (B, out, h, w)

@@ -109,7 +109,8 @@ class TimestepEmbedder(nn.Module):
     def forward(self, t: Int[Tensor, "B"] | Float[Tensor, "B"]) -> Float[Tensor, "B D"]:
         """Sinusoids are computed in float32, whatever the type of the weights."""
         features = sinusoid(t.float())  # (B, features)
-        return self.mlp(features.to(next(self.parameters()).dtype))  # (B, D)
+        embedded: Tensor = self.mlp(features.to(next(self.parameters()).dtype))  # (B, D)
+        return embedded
 
 
 class LabelEmbedder(nn.Module):
@@ -121,7 +122,8 @@ class LabelEmbedder(nn.Module):
 
     def forward(self, y: Int[Tensor, "B"]) -> Float[Tensor, "B D"]:
         """A row per label."""
-        return self.embedding_table(y)
+        embedded: Tensor = self.embedding_table(y)
+        return embedded
 
 
 class HeadNorm(nn.Module):
@@ -155,7 +157,8 @@ class Attention(nn.Module):
         qkv = self.qkv(x).unflatten(2, (3, self.heads, -1))  # (B, L, 3, heads, head_dim)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (B, heads, L, head_dim) each
         out = F.scaled_dot_product_attention(self.q_norm(q), self.k_norm(k), v)
-        return self.proj(out.transpose(1, 2).flatten(2))  # (B, L, D)
+        mixed: Tensor = self.proj(out.transpose(1, 2).flatten(2))  # (B, L, D)
+        return mixed
 
 
 class MLP(nn.Module):
@@ -168,4 +171,5 @@ class MLP(nn.Module):
 
     def forward(self, x: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
         """Each token by itself."""
-        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+        out: Tensor = self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+        return out

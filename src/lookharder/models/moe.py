@@ -175,7 +175,8 @@ class Experts(nn.Module):
         hidden = self._activate(_grouped_linear(rows, first, in_bias, of_expert, ends))
         results = _grouped_linear(hidden, second, out_bias, of_expert, ends)  # (N K, D)
         results = _Gather.apply(results, inverse, order, 1).unflatten(0, experts.shape)  # (N, K, D)
-        return (gates[..., None] * results).sum(1)
+        mixed: Tensor = (gates[..., None] * results).sum(1)
+        return mixed
 
     def _padded_bmm(self, x: Tensor, experts: Tensor, gates: Tensor) -> Tensor:
         first, in_bias, second, out_bias = self._layers()
@@ -199,7 +200,8 @@ class SwiGLU(nn.Module):
     def forward(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
         """Each token by itself."""
         gate, value = self.glu(x).chunk(2, -1)
-        return self.out(F.silu(gate) * value)
+        out: Tensor = self.out(F.silu(gate) * value)
+        return out
 
 
 class MoE(nn.Module):

@@ -191,7 +191,8 @@ def deviation(
 
     def output(network: DiT, x: Tensor, y: Tensor) -> Tensor:
         weight = network.final_layer.linear.weight
-        return network(x.to(weight), t.to(weight.device), y.to(weight.device)).double().cpu()
+        out: Tensor = network(x.to(weight), t.to(weight.device), y.to(weight.device))
+        return out.double().cpu()
 
     first = output(before, x, y)
     wide = x.repeat(1, new.in_channels // old.in_channels, 1, 1)

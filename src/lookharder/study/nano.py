@@ -13,6 +13,7 @@ networks with tokens of 8 pixels, trained by AdamW, hardly got past the mean dep
 (`docs/log.md`; `benchmarks/nano_recipe.py` repeats it).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -67,7 +68,7 @@ def rate(size: str) -> float:
     """
     if size not in NANO:
         raise InputError("size", repr(size), f"one of {list(NANO)}")
-    return 0.0277 / NANO[size].width ** 0.5
+    return 0.0277 / math.sqrt(NANO[size].width)
 
 
 def system(size: str, resolution: int, factor: int = 2) -> ChainConfig:

@@ -88,8 +88,9 @@ def read_mask(path: str | Path) -> Bool[np.ndarray, "H W"]:
     if image.mode in ("P", "PA", "LA", "CMYK", "RGBA"):
         image = image.convert("RGB")
     values = np.asarray(image).astype(np.float32)
-    brightness = values.max(axis=2) if values.ndim == 3 else values
-    return brightness > brightness.max() / 2
+    brightness: np.ndarray = values.max(axis=2) if values.ndim == 3 else values
+    shown: np.ndarray = brightness > brightness.max() / 2
+    return shown
 
 
 def write_image(path: str | Path, image: np.ndarray) -> None:

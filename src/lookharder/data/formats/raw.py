@@ -62,7 +62,8 @@ def write_flo(path: str | Path, flow: np.ndarray) -> None:
 
 def known_flow(flow: Float32[np.ndarray, "2 H W"]) -> Bool[np.ndarray, "H W"]:
     """Where flow is known: finite and not beyond 1e9, the Middlebury mark for unknown."""
-    return (np.abs(flow) <= FLO_UNKNOWN).all(axis=0)  # NaN compares false
+    known: np.ndarray = (np.abs(flow) <= FLO_UNKNOWN).all(axis=0)  # NaN compares false
+    return known
 
 
 def read_pfm(path: str | Path) -> Float32[np.ndarray, "..."]:

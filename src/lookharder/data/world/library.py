@@ -107,16 +107,18 @@ def hills(x: np.ndarray, z: np.ndarray) -> np.ndarray:
         + 0.3 * np.cos(31 * x - 23 * z)
     )
     rim = np.clip((np.hypot(x, z) - 0.33) / 0.15, 0.0, 1.0)
-    return -0.5 + rim * (0.55 + 0.24 * waves)
+    height: np.ndarray = -0.5 + rim * (0.55 + 0.24 * waves)
+    return height
 
 
 def dunes(x: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Rolling ground about height 0."""
-    return (
+    height: np.ndarray = (
         0.25 * np.sin(11 * x + 2 * np.sin(6 * z))
         + 0.2 * np.cos(13 * z + 2)
         + 0.05 * np.sin(41 * x + 37 * z)
     )
+    return height
 
 
 def star(points: int, inner: float) -> list[Point]:

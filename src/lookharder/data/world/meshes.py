@@ -52,11 +52,12 @@ def smooth_normals(corners: Corners) -> Float[np.ndarray, "F 3 3"]:
     unit = area / np.linalg.norm(area, axis=1, keepdims=True)
     _, vertex = np.unique(np.round(corners.reshape(-1, 3), 6), axis=0, return_inverse=True)
     order = np.argsort(vertex.ravel(), kind="stable")
-    result = np.empty((len(order), 3))
+    result: np.ndarray = np.empty((len(order), 3))
     for group in np.split(order, np.flatnonzero(np.diff(vertex.ravel()[order])) + 1):
         face = group // 3
         result[group] = (unit[face] @ unit[face].T > CREASE) @ area[face]
-    return (result / np.linalg.norm(result, axis=1, keepdims=True)).reshape(-1, 3, 3)
+    result /= np.linalg.norm(result, axis=1, keepdims=True)
+    return result.reshape(-1, 3, 3)
 
 
 def lathe(profile: Sequence[Point], sides: int = 32, turn: Real = 0.0) -> Chart:

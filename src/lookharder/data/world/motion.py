@@ -51,14 +51,16 @@ def project(
     camera: Camera, point: Float[np.ndarray, "k 3"], size: Size
 ) -> Float[np.ndarray, "k 2"]:
     """Pixels (x, y) from the optical centre of points in camera axes."""
-    return point[:, :2] / np.maximum(point[:, 2:], 1e-6) * focal(camera, size)
+    plane: np.ndarray = point[:, :2] / np.maximum(point[:, 2:], 1e-6)
+    return plane * focal(camera, size)
 
 
 def flow_of(
     camera: Camera, point: Float[np.ndarray, "HW 3"], size: Size
 ) -> Float[np.ndarray, "2 H W"]:
     """Displacement in pixels from each pixel's centre to the projection of `point` (see `follow`)."""
-    return (project(camera, point, size) - centres(size)).T.reshape(2, *size)
+    moved: np.ndarray = project(camera, point, size) - centres(size)
+    return moved.T.reshape(2, *size)
 
 
 def hidden(
@@ -71,7 +73,8 @@ def hidden(
     """Whether `point` (see `follow`) is out of view of camera 2 or behind something there: one ray to each point."""
     camera = scene.camera
     x, y = np.ascontiguousarray(project(camera, point, size).T)
-    result = (point[:, 2] <= 1e-6) | (np.abs(x) > size[1] / 2) | (np.abs(y) > size[0] / 2)
+    result: np.ndarray = point[:, 2] <= 1e-6
+    result |= (np.abs(x) > size[1] / 2) | (np.abs(y) > size[0] / 2)
     ray = point * np.where(hits.body[: len(point)] >= 0, 1.0, 1e6)[:, None]
     turn, origin = from_camera(scene, 1)
     for index, (body, bounds) in enumerate(zip(scene.bodies, windows(scene, 1, size), strict=True)):

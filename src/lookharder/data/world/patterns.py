@@ -25,13 +25,15 @@ def noise(rng: np.random.Generator, slope: float, stretch: float = 1.0) -> Chann
         np.fft.fft2(rng.normal(size=(SIZE, SIZE))) / np.maximum(np.hypot(fy, fx), 1.0) ** slope
     )
     values = np.fft.ifft2(spectrum).real
-    return values.ravel().argsort().argsort().reshape(SIZE, SIZE) / (SIZE * SIZE - 1)
+    rank: np.ndarray = values.ravel().argsort().argsort().reshape(SIZE, SIZE)
+    return rank / (SIZE * SIZE - 1)
 
 
 def cells(rng: np.random.Generator, rows: np.ndarray, columns: np.ndarray) -> Channel:
     """A random value for each pair of integer (row, column)."""
     table = rng.uniform(size=(64, 64))
-    return table[rows.astype(int) % 64, columns.astype(int) % 64]
+    found: np.ndarray = table[rows.astype(int) % 64, columns.astype(int) % 64]
+    return found
 
 
 def checker(rng: np.random.Generator, n: int) -> Pattern:

@@ -51,11 +51,14 @@ class EmbreeCaster:
         self, origins: Origins, directions: Rays, reach: Reach = np.inf
     ) -> Int[np.ndarray, "k"]:
         """The triangle hit first at 0 < t < reach, or -1."""
-        return self._scene.run(*_single(origins, directions, reach))
+        first: np.ndarray = self._scene.run(*_single(origins, directions, reach))
+        return first
 
     def blocked(self, origins: Origins, directions: Rays, reach: float) -> Bool[np.ndarray, "k"]:
         """Whether any triangle is hit at 0 < t < reach."""
-        return self._scene.run(*_single(origins, directions, reach), query="OCCLUDED") >= 0
+        rays = _single(origins, directions, reach)
+        hit: np.ndarray = self._scene.run(*rays, query="OCCLUDED") >= 0
+        return hit
 
 
 def _single(

@@ -114,12 +114,14 @@ class Hits:
         """A number for each side of each body, negative for the sky: an edge is where it changes."""
         first = np.array([library().first[body.mesh] for body in scene.bodies])
         row = np.where(self.body >= 0, first.take(self.body, mode="wrap") + self.triangle, 0)
-        return self.body * 6 + library().side.take(row)
+        side: np.ndarray = self.body * 6 + library().side.take(row)
+        return side
 
 
 def focal(camera: Camera, size: Size) -> float:
     """Focal length in pixels."""
-    return size[0] / (2 * np.tan(camera.fov / 2))
+    length: float = size[0] / (2 * np.tan(camera.fov / 2))
+    return length
 
 
 @cache

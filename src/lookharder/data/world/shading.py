@@ -90,7 +90,8 @@ def shade(
 
 def dot(a: Float[np.ndarray, "3 k"], b: Float[np.ndarray, "3 k"]) -> Float[np.ndarray, "k"]:
     """Of columns."""
-    return np.einsum("ik,ik->k", a, b)
+    product: np.ndarray = np.einsum("ik,ik->k", a, b)
+    return product
 
 
 def planar(table: Float[np.ndarray, "n ..."]) -> Float[np.ndarray, "... n"]:
@@ -102,14 +103,17 @@ def compose(
     after: Float[np.ndarray, "i j k"], before: Float[np.ndarray, "j l k"]
 ) -> Float[np.ndarray, "i l k"]:
     """Products of k pairs of matrices."""
-    return np.einsum("ijk,jlk->ilk", after, before)
+    product: np.ndarray = np.einsum("ijk,jlk->ilk", after, before)
+    return product
 
 
 def affine(
     maps: Float[np.ndarray, "n 4 k"], point: Float[np.ndarray, "3 k"]
 ) -> Float[np.ndarray, "n k"]:
     """To each point its own map, the constants last."""
-    return np.einsum("ijk,jk->ik", maps[:, :3], point) + maps[:, 3]
+    linear = np.einsum("ijk,jk->ik", maps[:, :3], point)
+    moved: np.ndarray = linear + maps[:, 3]
+    return moved
 
 
 def surface(
@@ -157,14 +161,15 @@ def cover(
     texture = np.array([material.texture for material in materials]).take(body)
     channels = bank.sample(texture, uv.T, level).T
     colour = np.array([material.colour for material in materials], np.float32)
-    return np.clip(affine(planar(colour).take(body, 2), channels), 0.03, 0.97)
+    albedo: np.ndarray = np.clip(affine(planar(colour).take(body, 2), channels), 0.03, 0.97)
+    return albedo
 
 
 def texel_density(body: Body) -> float:
     """Texels per metre, the mean of both directions."""
-    u, v = body.material.repeat.tolist()
+    u, v = map(float, body.material.repeat)
     if library().meshes[body.mesh].wrapped:
-        width, height, depth = body.size.tolist()
+        width, height, depth = map(float, body.size)
         u, v = u / (np.pi * (width + depth) / 2), v / height
     return SIZE * (u + v) / 2
 
@@ -177,7 +182,8 @@ def heaven(scene: Scene, world: Float[np.ndarray, "3 k"], bank: Bank) -> Float[n
     channels = bank.sample(np.full(count, sky.texture), plane.T, np.full(count, 2)).T
     colour = sky.colour[:, :3] @ channels + sky.colour[:, 3:]
     pale = 0.45 * np.clip(1 - 3 * np.abs(height), 0, 1)
-    return np.clip(colour * (1 - pale) + 0.85 * pale, 0, CEILING)
+    light: np.ndarray = np.clip(colour * (1 - pale) + 0.85 * pale, 0, CEILING)
+    return light
 
 
 def illuminate(
@@ -202,7 +208,8 @@ def illuminate(
     above, below, colour = (
         part.astype(np.float32)[:, None] for part in (light.above, light.below, light.colour)
     )
-    return below + (above - below) * up + colour * lamp
+    energy: np.ndarray = below + (above - below) * up + colour * lamp
+    return energy
 
 
 def shadowed(

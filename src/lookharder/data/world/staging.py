@@ -53,7 +53,9 @@ def look_at(eye: np.ndarray, target: np.ndarray, roll: float) -> Float[np.ndarra
     forward = (target - eye) / np.linalg.norm(target - eye)
     right = np.array([-forward[2], 0.0, forward[0]])  # forward x up
     right /= np.linalg.norm(right)
-    return np.stack([right, np.cross(forward, right), forward], 1) @ rotation((0, 0, roll))
+    level = np.stack([right, np.cross(forward, right), forward], 1)
+    axes: np.ndarray = level @ rotation((0, 0, roll))
+    return axes
 
 
 def enter_hero(draft: Draft, fov: float) -> None:

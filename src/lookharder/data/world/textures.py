@@ -59,7 +59,8 @@ class Bank:
         top, bottom = start + y * size, start + below * size
         upper = self._texels(top + x) * (1 - wx) + self._texels(top + right) * wx
         lower = self._texels(bottom + x) * (1 - wx) + self._texels(bottom + right) * wx
-        return ((upper * (1 - wy) + lower * wy) * np.float32(1 / 255)).T
+        channels: np.ndarray = (upper * (1 - wy) + lower * wy) * np.float32(1 / 255)
+        return channels.T
 
     def _texels(self, row: Int[np.ndarray, "k"]) -> Float[np.ndarray, "3 k"]:
         """Some texels, channel by channel: numpy is fast along the last axis."""

@@ -205,7 +205,7 @@ def _output(foreign: _Foreign, channels: int, patch: int) -> tuple[int, bool]:
 def _native_side(foreign: _Foreign, positions: Tensor, width: int) -> int:
     """Patches per side of a position table, which must be the one we compute."""
     allowed = "the sine-cosine table of a square grid"
-    side = round((positions.numel() / width) ** 0.5)
+    side: int = round((positions.numel() / width) ** 0.5)
     if positions.shape != (1, side**2, width) or width % 4 or not positions.is_floating_point():
         foreign.refuse([f"misshapen pos_embed {_form(positions)}"], allowed)
     error = (positions - sincos_positions((side, side), side, width)).abs().max().item()

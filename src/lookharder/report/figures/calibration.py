@@ -36,7 +36,7 @@ def one_more_draw(task: str, factors: Float[np.ndarray, "k"]) -> Float[np.ndarra
     In one dimension (depth) |e| is half normal; in two (flow), Rayleigh: 1 - 2^(-k^2). Both are 1/2 at k = 1.
     """
     if task == "flow":
-        return 1 - 2 ** -np.square(factors)
+        return np.asarray(1 - 2 ** -np.square(factors))
     return np.array([math.erf(MEDIAN * k / math.sqrt(2)) for k in factors])
 
 

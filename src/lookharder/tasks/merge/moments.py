@@ -33,7 +33,8 @@ def own_order(draws: Float[Tensor, "N P"]) -> list[int]:
         distinct, place = pixels.nan_to_num().unique(dim=0, return_inverse=True)
         if len(distinct) == len(draws):
             break
-    return place.argsort(stable=True).tolist()
+    order: list[int] = place.argsort(stable=True).tolist()
+    return order
 
 
 def moments(
