@@ -11,10 +11,10 @@
 python benchmarks/law_forms.py docs/results/laptop
 
 Fitted to logarithms of means over seeds by least squares from many starts. `off` is log measured - log fitted at each
-place; of root mean squares of such, `scatter` counts unknowns, `left_out` is of each place foretold from all others,
-`largest` of the largest budget of `allocation`, foretold from all other trainings, and `planned`, with a planner.json
-beside the records, of what that measured for budgets that no study spent, foretold from the studies. `blind` is what
-the ceiling should be: the error of the best answer that has not looked, on the same held-out scenes.
+place; of root mean squares of such, `scatter` counts unknowns, `left_out` is of each place predicted from all others,
+`largest` of the largest budget of `allocation`, predicted from all other trainings, and `planned`, with a planner.json
+beside the records, of what that measured for budgets that no study spent, predicted from the studies. `blind` is what
+the ceiling should be: the error of the image-independent baseline, on the same held-out scenes.
 """
 
 import argparse

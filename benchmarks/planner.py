@@ -3,7 +3,7 @@
 python benchmarks/planner.py docs/results/laptop --budgets 1e12 2.5e12 7e12 --work runs/planner
 
 Budgets are FLOPs of a whole training. Each is asked twice: alone, and with half of what one answer of the first plan
-costs, so that a smaller network has to do, if there is one. The JSON holds what was foretold, written before anything
+costs, so that a smaller network has to do, if there is one. The JSON holds what was predicted, written before anything
 is trained, and what was measured over the held-out scenes of the studies. A run that a law was fitted to is refused as
 a test. Families of other resolutions are left out: theirs is a ratio of errors on scenes of another size.
 """
@@ -122,7 +122,7 @@ def main() -> None:
         }
         print(
             f"{row['training']:.3g} FLOPs, {row['family']} {row['size']}, {row['iterations']} iterations: "
-            f"{row['predicted']:.4f} [{row['low']:.4f}, {row['high']:.4f}] foretold, {mean:.4f} measured"
+            f"{row['predicted']:.4f} [{row['low']:.4f}, {row['high']:.4f}] predicted, {mean:.4f} measured"
         )
     write_json(out, {"laws": laws.records, "plans": rows})
 

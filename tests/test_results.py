@@ -58,7 +58,7 @@ def test_differences_are_judged_as_they_were(laws):
 
 
 def test_the_planner_was_checked_by_these_laws(laws):
-    """Foretold and measured for budgets that no study spent; what it foretells now is what was put to the test."""
+    """Predicted and measured for budgets that no study spent; what the planner predicts now is what was tested."""
     found = json.loads((LAPTOP_RESULTS / "planner.json").read_text(encoding="utf-8"))
     assert found["laws"] == laws.records
     rows = found["plans"]
@@ -76,13 +76,13 @@ def test_the_planner_was_checked_by_these_laws(laws):
         assert row["off"] == pytest.approx(row["predicted"] / row["measured"] - 1)
 
 
-def test_the_planners_law_is_of_the_form_that_foretold_best(laws):
+def test_the_planners_law_is_of_the_form_that_predicted_best(laws):
     found = json.loads((LAPTOP_RESULTS / "law-forms.json").read_text(encoding="utf-8"))
     forms, training = found["forms"], laws.families[0].training
     for judged in ("left_out", "largest"):
         assert min(forms, key=lambda name: forms[name][judged]) == "bounded power"
     low, high = training.interval("ceiling")
-    assert low < found["blind"] < high, "the ceiling is the error of an answer that has not looked"
+    assert low < found["blind"] < high, "the ceiling is the error of the image-independent baseline"
 
 
 def test_what_was_found_can_be_planned_with(laws):

@@ -21,7 +21,7 @@ from lookharder.evaluate.table import MAIN, NOTES, score_table
 from lookharder.files import write_json
 from lookharder.predict.predictor import Prediction, Predictor
 from lookharder.visualize.colours import montage
-from lookharder.visualize.html import Card, Picture, Section, write_gallery
+from lookharder.visualize.html import Card, PageImage, Section, write_gallery
 from lookharder.visualize.panels import PANELS, Cells, Panel
 
 SIZE = 64  # pixels of a scene
@@ -108,7 +108,7 @@ def _section(evaluation: Evaluation, panels: Sequence[Cells], out: Path) -> Sect
         for caption, picture in cells:
             file = f"pictures/{task}_{i:03d}_{caption.split(':')[0].replace(' ', '_')}.png"
             write_image(out / file, np.moveaxis(_zoomed(picture), -1, 0))
-            pictures.append(Picture(file=file, caption=caption))
+            pictures.append(PageImage(file=file, caption=caption))
         cards.append(Card(title=f"Scene {i + 1}", pictures=pictures, facts=_facts(task, row)))
     return Section(
         heading=TITLES[task], text=NOTES[task], table=score_table(evaluation), cards=cards

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from lookharder.models.dit import DiT
 from lookharder.models.moe import MoEConfig, Routing
 from lookharder.predict.predictor import Predictor
 from lookharder.recipes import pixel_chain
-from lookharder.report.figures.routing import RDBU, colours, figure, summary
+from lookharder.report.figures.routing import draw_routing, octaves, summary, write_report
 from lookharder.seeding import torch_generator
 
 TASKS = ("depth", "flow", "amodal")
@@ -228,33 +229,41 @@ def test_dense_models_are_refused(random_model):
 
 def test_colours_are_octaves_about_even():
     shares = np.array([0, 0.25 / 8, 1 / 8, 4 / 8, 0.9])
-    expected = [RDBU[0], RDBU[0], (247, 247, 247), RDBU[-1], RDBU[-1]]
-    np.testing.assert_array_equal(colours(shares, 8), expected)
+    np.testing.assert_array_equal(octaves(shares, 8), [-2, -2, 0, 2, 2])
 
 
 def test_figure_shows_every_task_and_some_steps(report):
-    page = figure(report)
-    assert page.dtype == np.uint8 and page.shape[2] == 3
-    many = replace(
-        report,
-        steps=9,
-        usage=tuple(replace(u, step=s) for s in range(9) for u in report.usage if u.step == 0),
-    )
-    assert page.shape[1] < figure(many).shape[1] < 2 * page.shape[1], "four of the nine"
+    def maps(of):
+        return [axis for axis in draw_routing(of).axes if axis.get_title()]
+
+    two = maps(report)
+    shown = [(use.task, use.time) for use in report.usage if use.layer == 0]
+    assert [axis.get_title() for axis in two] == [f"{task}, t = {time}" for task, time in shown]
+    for axis, (task, time) in zip(two, shown, strict=True):
+        uses = [use for use in report.usage if (use.task, use.time) == (task, time)]
+        shares = np.array([use.share for use in uses])
+        np.testing.assert_array_equal(axis.images[0].get_array(), octaves(shares, 4))
+        assert axis.texts[0].get_text() == f"{100 * shares[0, 0]:.0f}"
+    many = tuple(replace(u, step=s) for s in range(9) for u in report.usage if u.step == 0)
+    assert len(maps(replace(report, steps=9, usage=many))) == 4 * len(TASKS), "four of the nine"
     one = replace(report, steps=1, usage=tuple(u for u in report.usage if u.step == 0))
-    across = figure(one)
-    assert across.shape[1] == page.shape[1] and across.shape[0] < page.shape[0]
-    for use in one.usage:
-        for colour in colours(np.array(use.share), 4):
-            assert (across == colour).all(-1).any()
+    assert {axis.get_subplotspec().rowspan.start for axis in maps(one)} == {0}, "tasks across"
 
 
 @pytest.mark.parametrize(("experts", "layers"), [(64, 2), (700, 1), (2, 60)])
-def test_figures_of_odd_shapes_are_drawn(report, experts, layers):
+def test_figures_of_odd_shapes_are_drawn(report, experts, layers, tmp_path):
     even = (1 / experts,) * experts
     usage = tuple(replace(report.usage[0], layer=i, share=even) for i in range(layers))
     odd = replace(report, tasks=("depth",), steps=1, experts=experts, layers=layers, usage=usage)
-    assert max(figure(odd).shape) < 3000
+    write_report(odd, tmp_path)
+    assert max(read_image(tmp_path / "routing.png").shape) < 3000
+
+
+def test_without_matplotlib_the_numbers_are_written(report, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(InputError, match=r"lookharder\[plot\]"):
+        write_report(report, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["routing.json"]
 
 
 def test_summary_names_the_worst(report):

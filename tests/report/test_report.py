@@ -14,13 +14,14 @@ import pytest
 from lookharder.report.claims import CLAIMS
 from lookharder.report.compare import MOST, gain, pairs, settled, traded
 from lookharder.report.findings import findings
-from lookharder.report.page import row
+from lookharder.report.wording import claim_text
 from lookharder.scaling.law import fit_power_law
 from lookharder.scaling.record import Record
 from lookharder.scaling.series import Series
 
 pytest.importorskip("matplotlib")
-from lookharder.report import plots, report
+from lookharder.report import report
+from lookharder.report.figures.studies import draw_isoflop
 
 VOID = {"meta", "img", "br"}
 NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:e-?\d+)?")
@@ -150,7 +151,7 @@ def test_a_difference_is_judged_by_the_side_of_its_interval(gained, verdict):
     assert found.verdict == verdict and found.seeds == (3, 3)
     assert found.low <= found.value <= found.high
     assert found.value == pytest.approx(gained, abs=0.5)
-    assert f"gain {found.value:+.1f} %" in row(found).measured
+    assert f"gain {found.value:+.1f} %" in claim_text(found).measured
 
 
 def test_one_seed_or_one_side_is_not_enough_data():
@@ -216,7 +217,7 @@ def test_few_seeds_do_not_look_surer_than_they_are(seeds):
     assert 0.92 <= held / 400 <= 0.98
 
 
-def test_the_same_networks_asked_otherwise_are_no_further_witnesses():
+def test_networks_asked_otherwise_count_once():
     """Three schedules' steps on two seeds of one pair of networks tell as much of seeds as one of them."""
 
     def asked(steps: tuple[int, ...]) -> list[Record]:
@@ -249,7 +250,7 @@ def test_a_small_network_is_traded_at_the_dearest_effort_that_fits_or_at_the_one
     assert key == ("n1", "n2") and once.inference_macs == 3.0 and often.point["steps"] == 4
 
 
-def test_a_law_holds_if_it_foretells_and_not_if_it_misses(series):
+def test_a_law_holds_if_it_predicts_and_not_if_it_misses(series):
     def judged(one: Series):
         (found,) = (f for f in findings(one.records, [one], ["model-size"]) if f.value is not None)
         return found
@@ -292,7 +293,7 @@ def test_every_number_of_the_tables_is_measured_or_fitted(tmp_path: Path, series
     _all_known([re.sub(r"\bn\d+", "", cell) for cell in cells], of_records)
     judged = findings(measured, [series], ["model-size", "steps"])
     known = [v for f in judged for v in (f.value, f.low, f.high, *f.seeds) if v is not None]
-    shown = [row(f) for f in judged]
+    shown = [claim_text(f) for f in judged]
     assert any(s.measured for s in shown)
     for s in shown:
         assert all(word in "".join(page.words) for word in (s.says, s.measured, s.verdict))
@@ -346,8 +347,8 @@ def test_iso_flop_curves_are_drawn_where_a_budget_was_spent_on_three_sizes():
         record("budget", {"size": f"n{n}"}, 0.1 + 0.02 * (i - 1) ** 2, active_params=n, macs=1e9)
         for i, n in enumerate((100, 200, 400))
     ]
-    assert plots.isoflop(found[:2]) is None
-    assert "<svg" in (plots.isoflop(found) or "")
+    assert draw_isoflop(found[:2]) is None
+    assert "<svg" in (draw_isoflop(found) or "")
 
 
 def test_claims_name_studies_and_metrics_that_exist():

@@ -61,7 +61,7 @@ def test_derivatives_are_those_of_differences():
 
 
 def coverage(repeats: int, resamples: int) -> float:
-    """The least share of 95 % intervals that hold the truth: of parameters, and of what is foretold."""
+    """The least share of 95 % intervals that hold the truth: of parameters, and of predictions."""
     hits = np.zeros(6)
     for seed in range(repeats):
         law = fitted(0.02, seed, resamples)

@@ -152,7 +152,7 @@ def test_images_that_differ_widen_the_offset_by_as_much_as_their_mean_is_unsure(
     assert np.diff(with_images.interval("exponent")) < 2 * np.diff(alone.interval("exponent"))
 
 
-def test_the_largest_point_is_foretold_beside_no_law():
+def test_the_largest_point_is_predicted_beside_no_law():
     x, y = noisy(4, n=12, scatter=0.0)
     held = fit_power_law(x, y, resamples=0).held_out
     assert held.at == (1000.0,) and held.measured == y[-1] and held.baseline == y[-2]
@@ -228,7 +228,7 @@ def effect(points, values, grouped: bool) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def test_points_of_one_network_are_one_witness():
+def test_points_of_one_network_count_as_one():
     points, values = asked_often(np.random.default_rng(0))
     (low, high), (least, most) = (effect(points, values, grouped) for grouped in (True, False))
     assert high - low > 1.5 * (most - least)

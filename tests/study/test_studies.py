@@ -34,7 +34,7 @@ def test_the_ten_of_the_laptop_preset_fit_six_hours_of_two_cores(laptop):
     assert len(laptop) == 11 and set(PAPER) < set(laptop)
     seconds = sum(price(job, jobs).seconds for job in jobs.values())
     ten = {job.hash for name in STUDIES if name != "allocation" for job in laptop[name].jobs}
-    # a tenth to spare: what was run took 7 % longer than was foretold (docs/log.md)
+    # a tenth to spare: what was run took 7 % longer than was predicted (docs/log.md)
     assert sum(price(jobs[name], jobs).seconds for name in ten) / 2 <= 6 / 1.1 * 3600
     alone = sum(price(job, jobs).seconds for study in laptop.values() for job in study.jobs)
     assert seconds < 0.7 * alone  # what sharing saves

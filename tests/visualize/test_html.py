@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 from lookharder.evaluate.evaluation import Evaluation, protocol
 from lookharder.evaluate.table import HIGHER, MAIN, NOTES, score_table
-from lookharder.visualize.html import Card, Picture, Section, Table, write_gallery
+from lookharder.visualize.html import Card, PageImage, Section, Table, write_gallery
 
 VOID = {"meta", "img", "br", "link"}
 
@@ -38,8 +38,8 @@ def write(path: Path) -> Page:
     card = Card(
         title="<b>cat & dog</b>",
         pictures=[
-            Picture(file="a b#1?é.png", caption="in < out"),
-            Picture(file="z.png", caption=""),
+            PageImage(file="a b#1?é.png", caption="in < out"),
+            PageImage(file="z.png", caption=""),
         ],
         facts={"size": "3 x 4"},
         downloads=["a b.npy"],
@@ -69,7 +69,7 @@ def test_page_stands_alone_and_follows_the_reader(tmp_path: Path):
 
 def test_names_that_are_no_text(tmp_path: Path):
     name = b"\xff.png".decode("utf-8", "surrogateescape")
-    card = Card(title=name, pictures=[Picture(file=name, caption=name)])
+    card = Card(title=name, pictures=[PageImage(file=name, caption=name)])
     write_gallery(tmp_path / "p.html", title="", lead="", sections=[Section(cards=[card])])
     page = Page((tmp_path / "p.html").read_text(encoding="utf-8"))
     assert page.links[0] == "%FF.png"

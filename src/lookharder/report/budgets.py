@@ -4,19 +4,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from lookharder.config import from_json
 from lookharder.errors import InputError
-from lookharder.report import plots
-from lookharder.report.parts import TRAIN, metric_word
 from lookharder.scaling.law import Law, growth
 from lookharder.scaling.laws import Family
 from lookharder.scaling.record import Record
 from lookharder.seeding import numpy_generator
-from lookharder.visualize.axes import INK, legend, plain_ticks, tidy
 from lookharder.visualize.html import Table
 
 COLUMNS = [
@@ -24,7 +20,7 @@ COLUMNS = [
     "takes for granted",
 ]  # fmt: skip
 CHECKED = [
-    "FLOPs", "of an answer, at most", "plan", "iterations", "foretold", "measured", "inside", "foretold is off by",
+    "FLOPs", "of an answer, at most", "plan", "iterations", "predicted", "measured", "inside", "prediction is off by",
 ]  # fmt: skip
 
 
@@ -55,7 +51,7 @@ class TrainedPlan:
         iterations: likewise.
         steps: of denoising.
         draws: that are merged.
-        predicted: error foretold.
+        predicted: error that the laws expect.
         low: lower end of its 95 % interval.
         high: upper end.
         extrapolates: whether it left what was measured.
@@ -63,8 +59,8 @@ class TrainedPlan:
         measured_low: lower end of its 95 % interval over pictures.
         measured_high: upper end.
         seeds: error of each training.
-        inside: how many of them lie in the interval foretold.
-        off: foretold over measured, - 1.
+        inside: how many of them lie in the predicted interval.
+        off: predicted over measured, - 1.
     """
 
     training: float
@@ -86,7 +82,7 @@ class TrainedPlan:
     off: float
 
 
-def checks(path: Path, records: str) -> list[TrainedPlan]:
+def read_trained_plans(path: Path, records: str) -> list[TrainedPlan]:
     """Plans that were trained by the laws of these records; none of other laws, or without a file.
 
     Args:
@@ -107,52 +103,14 @@ def checks(path: Path, records: str) -> list[TrainedPlan]:
     return [from_json(TrainedPlan, row, f"{path}: plan") for row in trained]
 
 
-def frontier_figure(budgets: Budgets) -> str:
-    """Curves of the law for each size, what was measured, and the least error of each budget; below, residuals."""
-    family, records = budgets.families[0], budgets.measured
-    law = family.training
-    costs = [record.train_macs for record in records]
-    at = np.geomspace(min(costs) / 1.5, max(costs) * 2, 200)
-
-    def draw(figure: Any) -> None:
-        axis, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        curves = []
-        for i, size in enumerate(family.sizes):
-            colour = plots.CYCLE[i % len(plots.CYCLE)]
-            sizes = np.full_like(at, size.n)
-            curve = np.asarray(law.predict(sizes, at / size.image_macs))
-            curves.append(curve)
-            axis.plot(at, curve, color=colour, lw=1.1, alpha=0.8)
-            mine = [r for r in records if r.active_params == size.active_params]
-            x, y = (np.array([getattr(r, of) for r in mine]) for of in ("train_macs", "value"))
-            look: Any = {"marker": plots.MARKS[i % len(plots.MARKS)], "color": colour, "ms": 4.5}
-            axis.plot(x, y, ls="", label=size.name, **look)
-            seen = np.array([float(r.train_images or 0) for r in mine])
-            off = 100 * (y / law.predict(np.full_like(y, size.n), seen) - 1) if mine else y
-            below.plot(x, off, ls="", **look)
-        axis.plot(at, np.min(curves, axis=0), color=INK, lw=2, ls=":", label="least")
-        below.axhline(0, color=INK, lw=1)
-        below.set(xlabel=TRAIN, ylabel="off the law, %")
-        tidy(below)
-        axis.set(xscale="log", yscale="log")
-        axis.set(ylabel=metric_word(family.task, family.metric))
-        values = [record.value for record in records]
-        axis.set_ylim(min(values) / 1.08, max(values) * 1.08)
-        plain_ticks(axis.yaxis, min(values), max(values))
-        tidy(axis)
-        legend(axis, ncols=2)
-
-    return plots.svg((6.4, 5.2), draw)
-
-
-def foretold(family: Family) -> str:
+def held_out_words(family: Family) -> str:
     """What the law of the other trainings says of the largest, in a sentence; empty where they are too few."""
     held = family.training.held_out
     if held is None:
         return ""
     size = next((s.name for s in family.sizes if s.n == held.at[0]), f"{held.at[0]:.3g} parameters")
     return (
-        f"Not having seen the largest, {size} on {held.at[1]:.0f} images, the law foretells it by "
+        f"Not having seen the largest, {size} on {held.at[1]:.0f} images, the law predicts it by "
         f"{100 * held.error:+.1f} % (no law: {100 * held.baseline_error:+.1f} %)."
     )
 
@@ -175,7 +133,7 @@ def effect_table(family: Family) -> Table | None:
 
 
 def check_table(checked: Sequence[TrainedPlan]) -> Table | None:
-    """One trained plan a row: what was foretold, what came; None where nothing was trained."""
+    """One trained plan a row: what was predicted and what was measured; None where nothing was trained."""
     rows = [
         [
             f"{plan.training:.2g}",

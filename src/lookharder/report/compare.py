@@ -5,10 +5,10 @@
 Two measurements are a pair where they agree in everything but what is compared: size, effort, seed. All seeds of what
 else they share (a size, say) are a stratum. Pictures are resampled, the same for all. What another seed would change is
 estimated from all strata together, by the spread of the gain between seeds within each. Strata that differ only in how
-the same networks were asked are one witness, w of the n strata. So with f degrees of freedom
+the same networks were asked count as one independent network, w of the n strata. So with f degrees of freedom
 
-    spread² = Σ (gain of a seed - mean of its stratum, averaged over the strata of a witness)² / f
-    f       = Σ (seeds of a witness - 1)
+    spread² = Σ (gain of a seed - mean of its stratum, averaged over the strata of a network)² / f
+    f       = Σ (seeds of a network - 1)
     gain*   = mean over strata of the gain on other pictures + spread sqrt(Σ (w / n)² / seeds) * t
 
 and t by Student's distribution, because a few seeds do not tell their own spread: its quantiles, shuffled, since its
@@ -144,7 +144,7 @@ def gains(strata: Strata, seed: int = 0) -> tuple[float, np.ndarray] | None:
     rng = numpy_generator(seed, "gain")
     weights: dict[int, np.ndarray] = {}
     means, draws = [], []
-    witnesses: dict[tuple[Any, ...], list[dict[int, float]]] = {}
+    networks: dict[tuple[Any, ...], list[dict[int, float]]] = {}
     for key, found in strata.items():
         sides = [_values(records) for records in zip(*found, strict=True)]
         if any(side is None for side in sides):
@@ -161,29 +161,29 @@ def gains(strata: Strata, seed: int = 0) -> tuple[float, np.ndarray] | None:
         draws.append(100 * (1 - after / before))
         of_seeds = 100 * (1 - b.mean(1) / a.mean(1))
         off = dict(zip((r.seed for r, _ in found), of_seeds - of_seeds.mean(), strict=True))
-        witnesses.setdefault(tuple(k for k in key if k[0] not in ASKED), []).append(off)
+        networks.setdefault(tuple(k for k in key if k[0] not in ASKED), []).append(off)
     if not means:
         return None
-    return float(np.mean(means)), np.mean(draws, axis=0) + _of_seeds(list(witnesses.values()), rng)
+    return float(np.mean(means)), np.mean(draws, axis=0) + _of_seeds(list(networks.values()), rng)
 
 
 def _of_seeds(
-    witnesses: Sequence[Sequence[Mapping[int, float]]], rng: np.random.Generator
+    networks: Sequence[Sequence[Mapping[int, float]]], rng: np.random.Generator
 ) -> np.ndarray:
-    """What other seeds would change of the mean, (RESAMPLES,), from deviations by witness, stratum and seed."""
+    """What other seeds would change of the mean, (RESAMPLES,), from deviations by network, stratum and seed."""
     from scipy.stats import t as student
 
     squares, free, share = 0.0, 0, 0.0
-    strata = sum(map(len, witnesses))
-    for witness in witnesses:
-        seeds = {seed for stratum in witness for seed in stratum}
-        mean = [np.mean([stratum[s] for stratum in witness if s in stratum]) for s in seeds]
+    strata = sum(map(len, networks))
+    for network in networks:
+        seeds = {seed for stratum in network for seed in stratum}
+        mean = [np.mean([stratum[s] for stratum in network if s in stratum]) for s in seeds]
         squares += float(np.square(mean).sum())
         free += len(seeds) - 1
-        share += (len(witness) / strata) ** 2 / len(seeds)
+        share += (len(network) / strata) ** 2 / len(seeds)
     if not free:
         return np.zeros(RESAMPLES)
-    quantiles = student.ppf((rng.permutation(RESAMPLES) + 0.5) / RESAMPLES, free)
+    quantiles: np.ndarray = student.ppf((rng.permutation(RESAMPLES) + 0.5) / RESAMPLES, free)
     return np.sqrt(squares / free * share) * quantiles
 
 

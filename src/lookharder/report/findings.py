@@ -1,10 +1,10 @@
 """The claims of the paper, as rules over records: what was measured, and whether the claim holds here.
 
     verdict          a difference (gain in percent)             a law E + A C^-a
-    holds            interval above what is needed              a > 0, and it foretells the largest point better
+    holds            interval above what is needed              a > 0, and it predicts the largest point better
                                                                 than the point before it does
-    does not hold    interval below                             a < 0, or it foretells worse and misses its interval
-    undecided        what is needed lies inside                 0 lies inside, or it foretells worse but not surely,
+    does not hold    interval below                             a < 0, or it predicts worse and misses its interval
+    undecided        what is needed lies inside                 0 lies inside, or it predicts worse but not surely,
                                                                 or better by less than the points scatter, or the two
                                                                 largest have one seed, or a is not known
                                                                 to within a factor of 10
@@ -153,15 +153,15 @@ def _followed(claim: Claim, series: Series) -> Finding:
     verdict, why = decided(low, high), ""
     ahead = abs(held.baseline_error) - abs(held.error)
     if verdict == "holds" and 0 < ahead <= law.scatter:
-        why = "foretells the largest point better than no law does, but by less than points scatter"
+        why = "predicts the largest point better than no law does, but by less than points scatter"
         verdict = "undecided"
     if verdict == "holds" and ahead <= 0:
         inside = held.low is not None and held.high is not None
         if inside and held.low <= held.measured <= held.high:  # type: ignore[operator]
-            verdict, why = "undecided", "foretells the largest point no better than no law does"
+            verdict, why = "undecided", "predicts the largest point no better than no law does"
         else:
-            verdict, why = "does not hold", "foretells the largest point worse than no law does"
-    last = sorted(set(series.x))[-2:]  # what is foretold, and what no law would say of it
+            verdict, why = "does not hold", "predicts the largest point worse than no law does"
+    last = sorted(set(series.x))[-2:]  # what is predicted, and what no law would say of it
     if verdict == "holds" and min(map(series.x.count, last)) < LEAST_SEEDS:
         verdict, why = "undecided", "of the two largest points one has a single seed"
     if verdict == "holds" and high > VAGUE * low:
@@ -175,7 +175,7 @@ def _bare_words(bare: Law | None) -> str:
         return ""
     ends = ", ".join(f"{end:.3g}" for end in bare.interval("exponent"))
     error, other = (100 * e for e in (bare.held_out.error, bare.held_out.baseline_error))
-    return f"with E = 0 {bare.exponent:.3g} [{ends}], which foretells {error:+.1f} % (no law {other:+.1f} %)"
+    return f"with E = 0 {bare.exponent:.3g} [{ends}], which predicts {error:+.1f} % (no law {other:+.1f} %)"
 
 
 def _base(claim: Claim, quantity: str, compared: str, seeds: tuple[int, int]) -> dict[str, Any]:

@@ -1,286 +1,166 @@
-"""From records and laws to what the template shows: sections of figures, tables and pictures."""
+"""Records and laws as one HTML file that could be an appendix of a paper: claims, figures, laws, pictures, every run.
 
-import base64
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import count
+    records ─► series (laws) ─► findings (claims) ─► a section for each study ─► page
+
+Every number on the page is in the records or follows from them by the rules of `findings`; the page says what is
+missing, and beside every figure stands the command that draws it again. It holds all it shows: no scripts, no network.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from lookharder.report import plots
-from lookharder.report.findings import Finding
-from lookharder.report.parts import MAIN, metric_word, part, place_words
-from lookharder.report.samples import Strip, pictures
-from lookharder.scaling.law import Law
-from lookharder.scaling.published import Published
+from lookharder.errors import InputError
+from lookharder.files import atomic
+from lookharder.report.budgets import (
+    Budgets,
+    check_table,
+    effect_table,
+    family_table,
+    held_out_words,
+)
+from lookharder.report.figures.frontier import draw_frontier
+from lookharder.report.figures.gains import draw_gains
+from lookharder.report.findings import MARGIN, Finding, findings
+from lookharder.report.sections import FigureNumbers, study_section
+from lookharder.report.wording import claim_text
 from lookharder.scaling.record import Record
 from lookharder.scaling.series import Series
-from lookharder.visualize.html import Table
+from lookharder.visualize.axes import require_matplotlib
+from lookharder.visualize.html import write_page
 
-MARKS = {"holds": "✓", "does not hold": "✗", "undecided": "?", "not enough data": "…"}
-LAWS = [
-    "law", "points", "offset E", "exponent a", "R²", "scatter", "largest point foretold", "no law",
-    "exponent, E = 0", "paper's exponent",
-]  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One figure of the page.
-
-    Attributes:
-        number: on this page.
-        svg: the file, base64.
-        width: in CSS pixels.
-        height: likewise.
-        alt: in place of the picture.
-        caption: under it.
-        how: the command that draws it again.
-    """
-
-    number: int
-    svg: str
-    width: int
-    height: int
-    alt: str
-    caption: str
-    how: str
+GAINS = (  # what the figure of the claims is, in its place and under it
+    "gains of the claims",
+    "Claims of a difference: gain and 95 % interval; green holds, orange does not, grey is open. "
+    "A black tick marks the gain that is needed where it is not 0.",
+)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """A claim as text."""
-
-    says: str
-    source: str
-    printed: str
-    measured: str
-    compared: str
-    seeds: str
-    verdict: str
-    mark: str
-    why: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """One study as the template shows it."""
-
-    id: str
-    title: str
-    source: str
-    question: str
-    missing: str
-    curves: Sequence[Figure] = ()
-    laws: Table | None = None
-    law_figures: Sequence[Figure] = ()
-    isoflop: Sequence[Figure] = ()
-    strip: Strip | None = None
-    strip_caption: str = ""
-    notes: Sequence[str] = ()
-    how: str = ""
-    runs: Table | None = None
-
-
-@dataclass(kw_only=True)
-class Numbers:
-    """Numbers figures through the page, in the order in which they are made."""
-
-    next: Iterator[int] = field(default_factory=lambda: count(1))
-
-    def figure(self, svg: str, alt: str, caption: str, how: str) -> Figure:
-        """The figure of an SVG file."""
-        size = [round(float(v) * 4 / 3) for v in re.findall(r'(?:width|height)="([\d.]+)pt"', svg)]
-        return Figure(
-            number=next(self.next),
-            svg=base64.b64encode(svg.encode()).decode(),
-            width=size[0],
-            height=size[1],
-            alt=alt,
-            caption=caption,
-            how=how,
-        )
-
-
-def section(
-    study: str,
+def report(
     records: Sequence[Record],
-    series: Sequence[Series],
+    laws: Sequence[Series],
+    out: Path,
     *,
-    question: str,
-    planned: int | None,
-    root: Path | None,
-    how: str,
-    numbers: Numbers,
-) -> Section:
-    """What is shown of a study.
+    studies: Sequence[str] | None = None,
+    questions: Mapping[str, str] | None = None,
+    planned: Mapping[str, int] | None = None,
+    root: Path | None = None,
+    preset: str | None = None,
+    budgets: Budgets | None = None,
+) -> Path:
+    """Write the page of some studies; its path. Beside it go its figures of the whole, gains.svg and frontier.svg.
 
     Args:
-        study: its name.
-        records: of this study.
-        series: of this study.
-        question: what it asks; may be empty.
-        planned: measurements that make it whole; None where that is not known.
-        root: the folder with its models; None where there is none.
-        how: the command that measures and draws it.
-        numbers: of the page.
+        records: of any studies, whole or not.
+        laws: the series of those that are shown, fitted by `series_of`.
+        out: the file.
+        studies: those that are shown, in this order; None for all that have records.
+        questions: what each asks.
+        planned: how many measurements make each whole, where that is known.
+        root: the folder whose `runs` hold the models, for pictures, which are kept there in pictures.json.
+        preset: of the commands that the page prints; None where it is not known.
+        budgets: what the planner knows; None where it knows nothing.
+
+    Raises:
+        InputError: no matplotlib, or nothing to show.
     """
-    shown, notes = part(study), []
-    by_metric: dict[tuple[str, str], list[Record]] = {}
-    for record in records:
-        by_metric.setdefault((record.task, record.metric), []).append(record)
-    drawn, budgets = [], []
-    for (task, metric), members in by_metric.items():
-        words, seeds = metric_word(task, metric), len({r.seed for r in members})
-        said = f"{capital(words)}: {len(members)} measurements of {seeds} seed{'s' * (seeds > 1)}. "
-        said += (
-            "Dots are seeds, marks their mean, bars the mean of their 95 % intervals over pictures."
+    names = list(dict.fromkeys(r.study for r in records)) if studies is None else list(studies)
+    if not names:
+        raise InputError("records", "none", "at least one, or the names of studies")
+    require_matplotlib("report")
+    numbers, found = FigureNumbers(), findings(records, laws, names)
+    gains, frontier = draw_gains(found), None
+    if budgets is not None:
+        frontier = draw_frontier(budgets.families[0], budgets.measured)
+    every = _command("all" if len(names) > 1 else names[0], preset)
+    forest = None if gains is None else numbers.figure(gains, *GAINS, every)
+    sections = [
+        study_section(
+            name,
+            [record for record in records if record.study == name],
+            [series for series in laws if series.study == name],
+            question=(questions or {}).get(name, ""),
+            planned=(planned or {}).get(name),
+            root=root,
+            how=_command(name, preset),
+            numbers=numbers,
         )
-        drawn.append(numbers.figure(plots.curves(members, shown), f"{words}, {study}", said, how))
-        if (svg := plots.isoflop(members)) is not None:
-            said = f"{capital(words)} of networks of different size at equal training compute."
-            budgets.append(numbers.figure(svg, f"isoFLOP curves, {words}", said, how))
-    law_figures = []
-    for each in series:
-        if each.metric not in (MAIN.get(each.task), "loss"):
-            continue  # its law is in the table
-        if (svg := plots.law_figure(each, shown)) is not None:
-            said = f"{capital(_series_words(each))}, with its law and residuals."
-            if each.law is not None and each.law.held_out is not None:
-                said += " Hollow: held out, and foretold (diamond) from the others."
-            law_figures.append(numbers.figure(svg, f"law of {_series_words(each)}", said, how))
-    if records and series and not law_figures:
-        notes.append("No law yet: too few places on the axis.")
-    if study == "model-size" and records and not budgets:
-        notes.append(
-            "No isoFLOP curves: all sizes see the same pictures; see the study of size against pictures."
-        )
-    seen = pictures(study, records, shown, root) if root is not None and records else None
-    if records and seen is None:
-        notes.append("No sample predictions: the models of this study are not beside the records.")
-    return Section(
-        id=re.sub(r"[^a-z0-9]+", "-", study.lower()),
-        title=shown.title,
-        source=shown.source,
-        question=question,
-        missing=_missing(records, planned),
-        curves=drawn,
-        laws=law_table(series),
-        law_figures=law_figures,
-        isoflop=budgets,
-        strip=seen,
-        strip_caption="Scenes that no network was trained on, predicted with rising compute.",
-        notes=notes,
-        how=how,
-        runs=run_table(records) if records else None,
-    )
-
-
-def row(found: Finding) -> Row:
-    """A finding as text."""
-    fewest, most = found.seeds
-    measured = ""
-    if found.value is not None and found.low is not None and found.high is not None:
-        unit = " %" if found.quantity == "gain, %" else ""
-        name = "gain" if unit else "exponent"
-        form = "{:+.1f}" if unit else "{:.3g}"
-        ends = ", ".join(map(form.format, (found.low, found.high)))
-        measured = f"{name} {form.format(found.value)}{unit} [{ends}]"
-    return Row(
-        says=found.says,
-        source=found.source,
-        printed=found.printed,
-        measured=measured,
-        compared=found.compared,
-        seeds="" if not most else str(most) if fewest == most else f"{fewest} to {most}",
-        verdict=found.verdict,
-        mark=MARKS[found.verdict],
-        why=found.why,
-    )
-
-
-def law_table(series: Sequence[Series]) -> Table | None:
-    """The laws of some series; None where there is none."""
-    rows = [_law_row(each) for each in series if each.law or each.bare]
-    return Table(columns=LAWS, rows=rows) if rows else None
-
-
-def run_table(records: Sequence[Record]) -> Table:
-    """One measured run a row, its metrics side by side."""
-    runs: dict[tuple[str, str, str], list[Record]] = {}
-    for record in records:
-        runs.setdefault((record.run, place_words(record.point), record.task), []).append(record)
-    metrics = list(dict.fromkeys(record.metric for record in records))
-    rows = []
-    for (run, place, task), members in runs.items():
-        first, by_metric = members[0], {record.metric: record for record in members}
-        images = "" if first.train_images is None else f"{first.train_images}"
-        cells = [_interval(by_metric.get(metric)) for metric in metrics]
-        facts = [f"{first.params}", images, number(first.train_macs), number(first.inference_macs)]
-        seconds = f"{first.seconds:.3g}"
-        rows.append([run[:8], place, f"{first.seed}", task, *facts, *cells, seconds])
-    names = ["run", "where", "seed", "task", "parameters", "images", "training MACs", "answer MACs"]
-    return Table(columns=[*names, *metrics, "seconds"], rows=rows)
-
-
-def capital(text: str) -> str:
-    """With a capital first."""
-    return text[:1].upper() + text[1:]
-
-
-def number(value: float) -> str:
-    """Three digits: 0.311, 1.21e11."""
-    return re.sub(r"e\+?(-?)0*(\d+)", r"e\1\2", f"{value:.3g}")
-
-
-def _missing(records: Sequence[Record], planned: int | None) -> str:
-    if not records:
-        return "Nothing of this study has been measured yet."
-    have = len({(r.run, place_words(r.point)) for r in records})
-    if planned is None or have >= planned:
-        return ""
-    return f"{have} of {planned} measurements are there; what is shown may still change."
-
-
-def _interval(record: Record | None) -> str:
-    if record is None:
-        return ""
-    return f"{number(record.value)} [{number(record.low)}, {number(record.high)}]"
-
-
-def _series_words(series: Series) -> str:
-    place = place_words(series.where)
-    words = metric_word(series.task, series.metric)
-    return f"{words} ({place})" if place else words
-
-
-def _law_row(series: Series) -> list[str]:
-    law, bare, printed = series.law, series.bare, series.printed
-    held = None if law is None else law.held_out
-    return [
-        _series_words(series),
-        f"{len(series.records)}",
-        _parameter(law, "offset"),
-        _parameter(law, "exponent"),
-        "" if law is None else f"{law.r2:.3f}",
-        "" if law is None else f"{100 * law.scatter:.1f} %",
-        "" if held is None else f"{100 * held.error:+.1f} %",
-        "" if held is None else f"{100 * held.baseline_error:+.1f} %",
-        _parameter(bare, "exponent"),
-        "" if printed is None else _printed_words(series, printed),
+        for name in names
     ]
+    write_page(
+        out,
+        "report.html.j2",
+        title="Scaling studies" if len(sections) > 1 else f"Scaling study: {sections[0].title}",
+        facts=_facts([record for record in records if record.study in names]),
+        claims=[claim_text(each) for each in found],
+        claims_lead=_lead(found),
+        forest=forest,
+        sections=sections,
+        planner=_planner(budgets, frontier, numbers, every),
+        margin=MARGIN,
+        commands="\n".join(dict.fromkeys((every, *(each.how for each in sections)))),
+    )
+    _write(out.with_name("gains.svg"), gains)
+    _write(out.with_name("frontier.svg"), frontier)
+    return out
 
 
-def _parameter(law: Law | None, name: str) -> str:
-    if law is None:
-        return ""
-    value = law.offset if name == "offset" else law.exponent
-    if not law.samples:
-        return number(value)
-    low, high = law.interval(name)
-    return f"{number(value)} [{number(low)}, {number(high)}]"
+def _planner(
+    budgets: Budgets | None, frontier: str | None, numbers: FigureNumbers, how: str
+) -> dict[str, Any] | None:
+    """What the page shows of budgets."""
+    if budgets is None or frontier is None:
+        return None
+    known = budgets.families[0]
+    said = f"Each size over its training, measured and by the law {known.training}; dotted: the least error of a "
+    said += f"budget. Below, the residuals. {held_out_words(known)}"
+    return {
+        "figure": numbers.figure(frontier, "error over training compute by size", said, how),
+        "families": family_table(budgets.families),
+        "effects": effect_table(known),
+        "checked": check_table(budgets.checked),
+    }
 
 
-def _printed_words(series: Series, printed: Published) -> str:
-    said = f"{number(printed.exponents[0])}, {printed.claim}"
-    return said if series.variable == "train_macs" else f"{said}, over compute and three sizes"
+def _write(path: Path, text: str | None) -> None:
+    """Write a file whole; without text remove it, for it is of other records."""
+    if text is None:
+        path.unlink(missing_ok=True)
+    else:
+        with atomic(path) as aside:
+            aside.write_text(text, encoding="utf-8")
+
+
+def _command(study: str, preset: str | None) -> str:
+    return f"lookharder study {study} --preset {preset or 'PRESET'} --out DIR"
+
+
+def _lead(found: Sequence[Finding]) -> str:
+    if not found:
+        return "The studies shown here test no claim of the table."
+    counts = [sum(f.verdict == v for f in found) for v in ("holds", "does not hold", "undecided")]
+    yes, no, unsure = counts
+    rest = len(found) - sum(counts)
+    said = f"Of {len(found)} claims, {yes} hold here, {no} do not, {unsure} are undecided"
+    return f"{said}, and for {rest} there is not enough data." if rest else f"{said}."
+
+
+def _facts(records: Sequence[Record]) -> dict[str, str]:
+    """What the page rests on."""
+    if not records:
+        return {"measurements": "0"}
+    times = [record.time for record in records]
+    first, last = (f"{datetime.fromtimestamp(t, UTC):%Y-%m-%d}" for t in (min(times), max(times)))
+    versions = sorted({f"{name} {v}" for r in records for name, v in r.versions.items()})
+    seeds = {record.seed for record in records}
+    pictures = sorted({record.images for record in records})
+    return {
+        "records": str(len(records)),
+        "runs measured": str(len({record.run for record in records})),
+        "seeds": str(len(seeds)),
+        "pictures a measurement": ", ".join(map(str, pictures)),
+        "machine": "; ".join(sorted({record.machine for record in records})),
+        "software": ", ".join(versions),
+        "measured": first if first == last else f"{first} to {last}",
+    }

@@ -1,7 +1,7 @@
 """From records to what the planner chooses from: families of the nano networks for depth.
 
     dense, 32 pixels       error by (parameters, images), of every road of pre-training and fine-tuning in equal parts,
-                           inside a ceiling, as short roads end near the answer that has not looked
+                           inside a ceiling, as short roads end near the image-independent baseline
                            (`benchmarks/law_forms.py` holds it against other forms); the effects of steps and
                            draws, by all networks that were asked with several
     dense, other sides     the same, times the error at that side over that at 32 pixels

@@ -1,4 +1,4 @@
-"""The laws of a study as JSON values: with an offset and without, and what they foretell of the largest point."""
+"""The laws of a study as JSON values: with an offset and without, and what they predict for the largest point."""
 
 from collections.abc import Sequence
 from typing import Any

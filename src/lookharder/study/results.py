@@ -13,7 +13,7 @@ from typing import Any
 
 from lookharder.errors import InputError
 from lookharder.files import atomic
-from lookharder.report import Budgets, checks, findings, markdown, plots, report
+from lookharder.report import Budgets, findings, markdown, read_trained_plans, report
 from lookharder.scaling.laws import Laws, hash_of
 from lookharder.scaling.record import Record, Records
 from lookharder.scaling.series import series_of
@@ -21,6 +21,7 @@ from lookharder.study.families import families, roads_of
 from lookharder.study.fits import laws_told
 from lookharder.study.grid import Point, Study
 from lookharder.study.queue.ledger import Ledger
+from lookharder.visualize.axes import require_matplotlib
 
 log = logging.getLogger(__name__)
 
@@ -142,14 +143,14 @@ def conclude(
         aside.write_text(markdown(found), encoding="utf-8")
     page = report_to or out / "report.html"
     try:
-        plots.check()
+        require_matplotlib("report")
     except InputError as error:  # no matplotlib: the laws are there all the same
         log.warning("no report: %s", error)
         page.unlink(missing_ok=True)  # of other laws
         return [laws, table]
     budgets = None
     if known:
-        checked = checks(out / "planner.json", hash_of(path))
+        checked = read_trained_plans(out / "planner.json", hash_of(path))
         budgets = Budgets(families=known, measured=roads_of(records), checked=checked)
     report(
         records,

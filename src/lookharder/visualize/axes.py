@@ -3,6 +3,7 @@
 matplotlib is not among the dependencies: it is imported where a figure is drawn.
 """
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,31 @@ from lookharder.files import atomic
 
 INK, SOFT = "#1d1f24", "#8a93a1"
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"  # Okabe and Ito's
+# of lines, in an order whose neighbours differ in lightness too
+CYCLE = (BLUE, ORANGE, GREEN, "#cc79a7", "#56b4e9", "#e69f00", INK, "#7f7f7f")
+MARKERS = "osD^vPX*"
 LONG = 1e5  # numbers from here on are written as powers
 
 
-def blank(size: tuple[float, float], argument: str = "path") -> Any:
-    """An empty `matplotlib.figure.Figure` of so many inches, which needs no screen.
+def require_matplotlib(argument: str) -> None:
+    """Check that figures can be drawn.
 
     Raises:
         InputError: no matplotlib, named by the argument that asked for a figure.
     """
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        importlib.import_module("matplotlib.figure")
     except ImportError as error:
         allowed = "no figure, or the extra: pip install 'lookharder[plot]'"
         raise InputError(argument, f"a figure, but {error}", allowed) from error
+
+
+def blank(size: tuple[float, float], argument: str = "path") -> Any:
+    """An empty `matplotlib.figure.Figure` of so many inches, which needs no screen; raises as `require_matplotlib`."""
+    require_matplotlib(argument)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     return figure

@@ -18,7 +18,7 @@ from lookharder.files import atomic
 from lookharder.predict.files.outputs import MEANING, file_names, write
 from lookharder.predict.files.pictures import COMPANION, Input
 from lookharder.predict.predictor import Prediction, Predictor
-from lookharder.visualize.html import Card, Picture, Section, write_gallery
+from lookharder.visualize.html import Card, PageImage, Section, write_gallery
 
 TOGETHER = 16  # pictures of one size in one call
 # fmt: off
@@ -154,7 +154,7 @@ def _card(record: Mapping[str, Any]) -> Card:
         facts["mean uncertainty"] = f"{record['uncertainty_mean']:.3g}"
     return Card(
         title=Path(record["input"]).name,
-        pictures=[Picture(file=files[role], caption=text) for role, text in captions.items()],
+        pictures=[PageImage(file=files[role], caption=text) for role, text in captions.items()],
         facts=facts,
         downloads=[file for role, file in files.items() if role not in captions],
     )

@@ -2,7 +2,7 @@
 
 Points with their intervals, the law with and without offset, its band, laws of others as thin lines; below, the
 residuals in percent: where they bend, the form is wrong. The held-out point is drawn hollow, with what the law of the
-other points foretold of it: that distance, not the closeness of the curve, says what the law is worth.
+other points predicted of it: that distance, not the closeness of the curve, says what the law is worth.
 """
 
 from collections.abc import Mapping, Sequence
@@ -103,7 +103,7 @@ def draw_law(
     _draw_points(upper, points, out, points.label)
     _draw_points(lower, _residuals(law, points), out, None)
     if held is not None:
-        _draw_foretold(upper, held, paper)
+        _draw_prediction(upper, held, paper)
 
     upper.set(title=title, ylabel=ylabel, xscale="log", yscale="log")
     upper.set_ylim(least / 1.12, most * (most / least) ** 0.12)
@@ -145,11 +145,11 @@ def _draw_curves(
         axis.plot(at, np.asarray(another.predict(at)), color=SOFT, lw=0.9, ls=look, label=name)
 
 
-def _draw_foretold(axis: Any, held: HeldOut, paper: tuple[float, float]) -> None:
+def _draw_prediction(axis: Any, held: HeldOut, paper: tuple[float, float]) -> None:
     """What the law of the other points says of the largest, beside it."""
     ends = (held.predicted if end is None else end for end in (held.low, held.predicted, held.high))
     low, middle, high = np.clip(list(ends), *paper)
-    label = f"foretold from the others: {100 * held.error:+.1f} % (no law: {100 * held.baseline_error:+.1f} %)"
+    label = f"predicted from the others: {100 * held.error:+.1f} % (no law: {100 * held.baseline_error:+.1f} %)"
     axis.errorbar(
         [held.at[0] * 1.12],
         [middle],

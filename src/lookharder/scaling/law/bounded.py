@@ -1,4 +1,4 @@
-"""A sum of power laws inside a ceiling: the error of an answer that has not looked, near which trainings begin.
+"""A sum of power laws inside a ceiling: the error of the image-independent baseline, near which trainings begin.
 
     log y = μ - log(1 + e^-t)        t = e^λ log( Σ_k e^(α_k - a_k log x_k) ), the log odds of y below its ceiling e^μ
 

@@ -64,7 +64,7 @@ def fit_power_law(
         groups: (n,) what each point shares with others, e.g. its network; None, or all the same = points are apart.
         resamples: laws of resampled measurements, for intervals.
         seed: of the resampling.
-        hold_out: whether to foretell the largest point from the others.
+        hold_out: whether to predict the largest point from the others.
         delta: of Huber's loss, on log value.
 
     Raises:

@@ -8,12 +8,12 @@ exponent that looks small.
 
     value = M / (1 + u^-g)          u = Σ_k A_k x_k^-a_k, ceiling M, power g
 
-is a law inside a ceiling: trainings begin near the error of an answer that has not looked, and there no sum of powers
-is straight. The odds of the error below it are a power of the sum; what size and images do to each other is in g.
+is a law inside a ceiling. Trainings begin near the error of the image-independent baseline, where no sum of powers is
+straight. The odds of the error below the ceiling are a power of the sum; g says what size and images do to each other.
 
 A law knows how sure it is: `samples` are the laws of resampled measurements, and every interval is read from them.
 It knows where it was measured: beyond that range it extrapolates, `beyond` says by what factor, and `held_out` what
-happened when the largest measurement was foretold from the others.
+happened when the largest measurement was predicted from the others.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ class Law:
         samples: (offset, log coefficients, exponents) of each law fitted to resampled measurements, and (power,
             ceiling) where there is one.
         residuals: log measured - log fitted, in the order of the variables.
-        held_out: how it foretells the largest measurement from the others; None where they are too few.
+        held_out: how it predicts the largest measurement from the others; None where they are too few.
     """
 
     variables: tuple[str, ...]

@@ -1,11 +1,11 @@
-"""What a law foretold of the largest measurement."""
+"""What a law predicts for the largest measurement from the others."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOut:
-    """What a law foretold of the largest measurement, not having seen it.
+    """What the law of all other points predicts for the largest measurement.
 
     Attributes:
         at: where it lies, one number a variable.
@@ -25,7 +25,7 @@ class HeldOut:
 
     @property
     def error(self) -> float:
-        """Of the law, relative to what was measured; positive: foretold too much."""
+        """Of the law, relative to what was measured; positive: too large."""
         return self.predicted / self.measured - 1
 
     @property
