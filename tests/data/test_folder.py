@@ -1,4 +1,4 @@
-"""A set of one's own: conventions, manifests and units; `check` lists every fault."""
+"""A set of one's own: conventions, manifests and units; `check_data` lists every fault."""
 
 import csv
 import json
@@ -9,7 +9,7 @@ import pytest
 
 from lookharder.data import formats
 from lookharder.data.example import Dataset, Example
-from lookharder.data.readers import Problem, check, open_data
+from lookharder.data.readers import Problem, check_data, open_data
 from lookharder.data.readers.folder import open_folder
 from lookharder.errors import InputError
 
@@ -47,7 +47,7 @@ def expect_everything(example: Example):
 
 def test_folder_by_naming_convention(own: Path):
     unit = {"depth_unit": "mm"}
-    assert check(own, unit) == []
+    assert check_data(own, unit) == []
     data: Dataset = open_folder(own, unit)
     assert len(data) == 1 and data[0].name == "a.png"
     expect_everything(data[0])
@@ -60,7 +60,7 @@ def test_folder_of_images_alone(tmp_path: Path):
         formats.write_image(tmp_path / name, IMAGE)
     data = open_folder(tmp_path)
     assert [data[i].name for i in range(3)] == ["a.jpg", "b.png", "c_1.bmp"]
-    assert check(tmp_path) == []
+    assert check_data(tmp_path) == []
     with pytest.raises(InputError, match="no examples"):
         (tmp_path / "empty").mkdir()
         open_folder(tmp_path / "empty")
@@ -95,7 +95,7 @@ def write_manifest(path: Path, rows: list[dict[str, object]]) -> Path:
 @pytest.mark.parametrize("name", ["manifest.jsonl", "manifest.csv", "other.csv"])
 def test_manifest(own: Path, name: str):
     path = write_manifest(own / name, [ROW, ROW | {"depth_unit": "", "depth_scale": "2000"}])
-    assert check(path) == check(f"folder:{path}") == []
+    assert check_data(path) == check_data(f"folder:{path}") == []
     data = open_data(f"folder:{path if name.startswith('other') else own}")
     expect_everything(data[0])
     assert data[0].label == 7
@@ -166,7 +166,7 @@ def test_check_lists_every_fault(own: Path):
     last = len(faults)
     expected = [(line, *fault) for line, (_, found) in enumerate(faults, 1) for fault in found]
     expected += [(last + 2, "row", "not JSON"), (last + 3, "row", "an object")]
-    problems = check(path)
+    problems = check_data(path)
     assert [(problem.row, problem.field) for problem in problems] == [e[:2] for e in expected]
     for problem, (_, _, words) in zip(problems, expected, strict=True):
         assert words in problem.message, problem
@@ -176,18 +176,18 @@ def test_check_lists_every_fault(own: Path):
 
 def test_faults_of_tables_and_folders(own: Path):
     (own / "m.csv").write_text('image,label,label\na.png,1\n"a.png,1,2\n')
-    assert [(p.row, p.field) for p in check(own / "m.csv")] == [
+    assert [(p.row, p.field) for p in check_data(own / "m.csv")] == [
         (1, "header"),
         (2, "row"),
         (3, "row"),
     ]
     (own / "m.csv").write_text("")
-    assert [problem.field for problem in check(own / "m.csv")] == ["image"]
+    assert [problem.field for problem in check_data(own / "m.csv")] == ["image"]
     formats.write_image(own / "a.jpg", IMAGE)
     formats.write_mask(own / "lonely_visible.png", PART)
     formats.write_image(own / "b.png", IMAGE)
     formats.write_image(own / "b_depth.jpg", IMAGE)
-    problems = check(own, {"depth_unit": "mm"})
+    problems = check_data(own, {"depth_unit": "mm"})
     assert [(problem.row, problem.field) for problem in problems] == [
         (0, "image"), (1, "image"), (2, "depth"),
     ]  # fmt: skip
@@ -202,7 +202,7 @@ def test_no_such_set(tmp_path: Path):
     for name, message in (
         ("absent", "no such"), ("a.xlsx", r"\.xlsx"), ("m.csv", "no such file"), ("latin.csv", "UTF-8")
     ):  # fmt: skip
-        for use in (open_folder, check):
+        for use in (open_folder, check_data):
             with pytest.raises(InputError, match=message):
                 use(tmp_path / name)
     for name in ("manifest.csv", "manifest.jsonl"):

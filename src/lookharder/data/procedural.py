@@ -15,7 +15,7 @@ from lookharder.data.example import Example
 from lookharder.data.world.families import FAMILIES
 from lookharder.data.world.motion import flow_of, follow, hidden
 from lookharder.data.world.raycast import resolve
-from lookharder.data.world.scene import FAR, NEAR, Hits, Scene, Size
+from lookharder.data.world.scene import FAR, NEAR, FrameSize, Hits, Scene
 from lookharder.data.world.shading import paint
 from lookharder.data.world.staging import build_scene
 from lookharder.data.world.textures import Bank, load_bank
@@ -48,7 +48,7 @@ class ProceduralWorld:
 
     def __init__(
         self,
-        size: int | Size,
+        size: int | FrameSize,
         seed: int,
         textures: str | Path | None = None,
         *,
@@ -56,7 +56,9 @@ class ProceduralWorld:
         samples: int = 4,
         backend: str = "auto",
     ) -> None:
-        self.size: Size = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+        self.size: FrameSize = (
+            (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+        )
         if min(self.size) < 8 or max(self.size) > 8 * min(self.size):
             raise InputError(
                 "size", size, "8 pixels a side or more, one side at most 8 times the other"

@@ -11,13 +11,13 @@ import numpy as np
 
 from lookharder.data.readers.folder import list_rows
 from lookharder.data.readers.records import Problem, Record
-from lookharder.data.readers.rows import FIELDS, Arrays, Row, read_field
+from lookharder.data.readers.rows import FIELDS, Arrays, ManifestRow, read_field
 from lookharder.errors import InputError
 
 PLAUSIBLE_DEPTH = (0.1, 200.0)  # metres, of the median
 
 
-def check(spec: str | Path, defaults: Record | None = None) -> list[Problem]:
+def check_data(spec: str | Path, defaults: Record | None = None) -> list[Problem]:
     """Everything that is wrong with a folder or manifest, by row; empty if all is well.
 
     Args:
@@ -35,7 +35,7 @@ def check(spec: str | Path, defaults: Record | None = None) -> list[Problem]:
     return sorted(problems, key=lambda problem: problem.row)
 
 
-def check_row(number: int, row: Row) -> list[Problem]:
+def check_row(number: int, row: ManifestRow) -> list[Problem]:
     """Everything that is wrong with the files of one row; `number` is what the problems carry."""
     wrong: list[tuple[str, str]] = []
     arrays: Arrays = {}
@@ -60,7 +60,7 @@ def _sizes(arrays: Arrays) -> list[tuple[str, str]]:
     ]
 
 
-def _depth(row: Row, arrays: Arrays) -> list[tuple[str, str]]:
+def _depth(row: ManifestRow, arrays: Arrays) -> list[tuple[str, str]]:
     if "depth" not in arrays:
         return []
     valid = arrays["depth"][arrays["depth_valid"]]

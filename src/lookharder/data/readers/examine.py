@@ -7,7 +7,7 @@ each row. What a reader leaves out by rule (Marigold's filter) is listed apart: 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lookharder.data.readers.audit import check, check_row
+from lookharder.data.readers.audit import check_data, check_row
 from lookharder.data.readers.hypersim import sift
 from lookharder.data.readers.imagenet import faults
 from lookharder.data.readers.records import Problem
@@ -48,7 +48,7 @@ def examine(
     """
     name, path, arguments = parse(spec)
     if name == "folder":
-        problems = check(path, dict(arguments))
+        problems = check_data(path, dict(arguments))
         try:
             examples = len(READERS[name](path, **arguments))
         except InputError:  # it is among the problems

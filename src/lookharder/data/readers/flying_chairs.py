@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from lookharder.data.formats.guard import opened
-from lookharder.data.readers.rows import Row, Rows, list_files
+from lookharder.data.readers.rows import ManifestRow, Rows, list_files
 from lookharder.errors import InputError
 
 SPLIT_FILE = "FlyingChairs_train_val.txt"
@@ -39,5 +39,5 @@ def open_flying_chairs(root: str | Path, split: Literal["train", "val", "all"] =
         if mark in SPLITS[split]:
             name = flow.name.removesuffix("_flow.flo")
             first, second = (flow.with_name(f"{name}_img{frame}.ppm") for frame in (1, 2))
-            rows.append(Row(name=name, image=first, second=second, flow=flow))
+            rows.append(ManifestRow(name=name, image=first, second=second, flow=flow))
     return Rows(rows, f"{root}, split {split}")

@@ -10,7 +10,7 @@ A manifest (or a folder that holds manifest.jsonl or manifest.csv) has a row for
 the columns image, second, depth, flow, visible, amodal, whole, label, depth_unit (m, cm, mm) or
 depth_scale (stored value / scale = metres), depth_min, depth_max (metres); only image is required,
 paths are relative to the manifest. Depth in PNG must state its unit, for there is nothing to guess
-it by; depth in floats is in metres unless a unit is stated. `check` (audit.py) lists what is wrong.
+it by; depth in floats is in metres unless a unit is stated. `check_data` (audit.py) lists what is wrong.
 """
 
 import math
@@ -27,7 +27,7 @@ from lookharder.data.readers.records import (
     from_jsonl,
     from_names,
 )
-from lookharder.data.readers.rows import FIELDS, Row, Rows
+from lookharder.data.readers.rows import FIELDS, ManifestRow, Rows
 from lookharder.errors import InputError
 
 UNITS = {"m": 1.0, "cm": 100.0, "mm": 1000.0}
@@ -97,7 +97,7 @@ def _unit(record: Record, bad: Report) -> dict[str, float]:
     return {}
 
 
-def _parse(record: Record, base: Path, number: int) -> tuple[Row | None, list[Problem]]:
+def _parse(record: Record, base: Path, number: int) -> tuple[ManifestRow | None, list[Problem]]:
     """The row that a record describes, as far as it can be understood, and what cannot."""
     problems: list[Problem] = []
 
@@ -117,12 +117,12 @@ def _parse(record: Record, base: Path, number: int) -> tuple[Row | None, list[Pr
     if "image" not in values:
         return None, problems
     kept = {field: value for field, value in values.items() if field not in wrong}
-    return Row(name=record["image"], **kept), problems
+    return ManifestRow(name=record["image"], **kept), problems
 
 
 def list_rows(
     path: str | Path, defaults: Record | None = None
-) -> tuple[list[tuple[int, Row]], list[Problem]]:
+) -> tuple[list[tuple[int, ManifestRow]], list[Problem]]:
     """The rows of a folder or manifest that can be understood, with numbers, and all problems.
 
     Args:
@@ -150,7 +150,7 @@ def list_rows(
     else:
         got = path.suffix if path.exists() else "no such folder or file"
         raise InputError(str(path), got, "a folder, a .jsonl or a .csv")
-    rows: list[tuple[int, Row]] = []
+    rows: list[tuple[int, ManifestRow]] = []
     problems: list[Problem] = []
     for number, record in records:
         if isinstance(record, Problem):
@@ -175,5 +175,7 @@ def open_folder(path: str | Path, defaults: Record | None = None) -> Rows:
     rows, problems = list_rows(path, defaults)
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise InputError(str(path), f"{problems[0]}{more}", "rows that `check` finds no fault with")
+        raise InputError(
+            str(path), f"{problems[0]}{more}", "rows that `lookharder check` finds no fault with"
+        )
     return Rows([row for _, row in rows], path)

@@ -25,7 +25,7 @@ from pathlib import Path
 from lookharder.data.formats import read_depth_png, read_image
 from lookharder.data.formats.guard import opened
 from lookharder.data.readers.records import Problem
-from lookharder.data.readers.rows import Row, Rows
+from lookharder.data.readers.rows import ManifestRow, Rows
 from lookharder.errors import InputError
 
 MIN_DEPTH_RANGE = 0.5  # metres
@@ -53,7 +53,7 @@ class Statistics:
         return None
 
 
-def measure(row: Row) -> Statistics:
+def measure(row: ManifestRow) -> Statistics:
     """The statistics of a frame from its files."""
     assert row.depth is not None
     image, depth = read_image(row.image), read_depth_png(row.depth)
@@ -98,7 +98,7 @@ def _pairs(path: Path) -> Iterator[tuple[int, str, str, Statistics | None]]:
         yield lines.line_num, image, depth, statistics
 
 
-def sift(root: Path, listing: str, keep: str) -> tuple[list[Row], list[Problem]]:
+def sift(root: Path, listing: str, keep: str) -> tuple[list[ManifestRow], list[Problem]]:
     """The rows that are kept, and for each frame that is not, why.
 
     Raises:
@@ -108,7 +108,7 @@ def sift(root: Path, listing: str, keep: str) -> tuple[list[Row], list[Problem]]
         raise InputError("keep", repr(keep), ", ".join(KEEP))
     rows, dropped = [], []
     for number, image, depth, statistics in _pairs(root / listing):
-        row = Row(
+        row = ManifestRow(
             name=image.removesuffix(".png"),
             image=root / image,
             depth=root / depth,

@@ -8,7 +8,7 @@ Source: Menze and Geiger, Object Scene Flow for Autonomous Vehicles (CVPR 2015).
 
 from pathlib import Path
 
-from lookharder.data.readers.rows import Row, Rows, list_files
+from lookharder.data.readers.rows import ManifestRow, Rows, list_files
 
 
 def open_kitti_flow(root: str | Path) -> Rows:
@@ -22,5 +22,5 @@ def open_kitti_flow(root: str | Path) -> Rows:
     for flow in list_files(root / "flow_occ", "*_10.png"):
         name = flow.name.removesuffix("_10.png")
         first, second = (root / "image_2" / f"{name}_{frame}.png" for frame in (10, 11))
-        rows.append(Row(name=name, image=first, second=second, flow=flow))
+        rows.append(ManifestRow(name=name, image=first, second=second, flow=flow))
     return Rows(rows, root)

@@ -10,7 +10,7 @@ RGB-D (IROS 2012).
 
 from pathlib import Path
 
-from lookharder.data.readers.rows import Row, Rows, list_files
+from lookharder.data.readers.rows import ManifestRow, Rows, list_files
 
 
 def _pairs(
@@ -20,7 +20,7 @@ def _pairs(
     for measured in list_files(Path(root), f"*{depth}"):
         name = measured.name.removesuffix(depth)
         rows.append(
-            Row(
+            ManifestRow(
                 name=name,
                 image=measured.with_name(name + photo),
                 depth=measured,

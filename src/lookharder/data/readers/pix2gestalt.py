@@ -10,7 +10,7 @@ Source: Ozguroglu et al., pix2gestalt (CVPR 2024).
 
 from pathlib import Path
 
-from lookharder.data.readers.rows import Row, Rows, list_files
+from lookharder.data.readers.rows import ManifestRow, Rows, list_files
 
 
 def open_pix2gestalt(root: str | Path) -> Rows:
@@ -24,7 +24,7 @@ def open_pix2gestalt(root: str | Path) -> Rows:
     for image in list_files(root / "occlusion", "*_occlusion.png"):
         name = image.name.removesuffix("_occlusion.png")
         rows.append(
-            Row(
+            ManifestRow(
                 name=name,
                 image=image,
                 visible=root / "visible_object_mask" / f"{name}_visible_mask.png",

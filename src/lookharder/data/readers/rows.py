@@ -1,6 +1,6 @@
 """A set of files is a list of rows; this is the one place where a row is read.
 
-    Row = where the files of one example lie, and in which unit its depth is stored
+    ManifestRow = where the files of one example lie, and in which unit its depth is stored
     read_row(row) -> Example;  Rows(rows) is the data set
 
 A reader of a published set only lists its rows, so every set obeys the same rules: depth is valid
@@ -35,7 +35,7 @@ FLOW_PNG = {"kitti": read_kitti_flow, "vkitti": read_vkitti_flow}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class ManifestRow:
     """One example on disk.
 
     Attributes:
@@ -66,7 +66,7 @@ class Row:
     label: int | None = None
 
 
-def _stored_depth(row: Row, path: Path) -> np.ndarray:
+def _stored_depth(row: ManifestRow, path: Path) -> np.ndarray:
     """Depth in metres, as stored: 0, negative or not finite where there is none."""
     kind = path.suffix.lower()
     if kind == ".png":
@@ -91,13 +91,13 @@ def _stored_depth(row: Row, path: Path) -> np.ndarray:
     return stored.astype(np.float32) / np.float32(row.depth_scale or 1.0)
 
 
-def _depth(row: Row, path: Path) -> Arrays:
+def _depth(row: ManifestRow, path: Path) -> Arrays:
     stored = _stored_depth(row, path)
     valid = np.isfinite(stored) & (stored > row.depth_min) & (stored < row.depth_max)
     return {"depth": np.where(valid, stored, np.float32(0)), "depth_valid": valid}
 
 
-def _flow(row: Row, path: Path) -> Arrays:
+def _flow(row: ManifestRow, path: Path) -> Arrays:
     if path.suffix.lower() == ".flo":
         stored = read_flo(path)
         valid = known_flow(stored)
@@ -108,7 +108,7 @@ def _flow(row: Row, path: Path) -> Arrays:
     raise InputError(str(path), f"suffix {path.suffix!r}", ".flo or .png")
 
 
-FIELDS: dict[str, Callable[[Row, Path], Arrays]] = {
+FIELDS: dict[str, Callable[[ManifestRow, Path], Arrays]] = {
     "image": lambda row, path: {"image": read_image(path)},
     "second": lambda row, path: {"second": read_image(path)},
     "depth": _depth,
@@ -119,13 +119,13 @@ FIELDS: dict[str, Callable[[Row, Path], Arrays]] = {
 }
 
 
-def read_field(row: Row, field: str) -> Arrays:
+def read_field(row: ManifestRow, field: str) -> Arrays:
     """The arrays of one field (depth and flow bring their validity); none if the row lacks it."""
     path = getattr(row, field)
     return {} if path is None else FIELDS[field](row, path)
 
 
-def read_row(row: Row) -> Example:
+def read_row(row: ManifestRow) -> Example:
     """Read all files of a row.
 
     Raises:
@@ -146,7 +146,7 @@ def read_row(row: Row) -> Example:
 class Rows:
     """A data set of rows; files are read when an example is asked for."""
 
-    def __init__(self, rows: Sequence[Row], source: str | Path) -> None:
+    def __init__(self, rows: Sequence[ManifestRow], source: str | Path) -> None:
         if not rows:
             raise InputError(str(source), "no examples", "at least one")
         self.rows = list(rows)

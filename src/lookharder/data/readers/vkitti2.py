@@ -11,7 +11,7 @@ Source: Cabon et al., Virtual KITTI 2 (2001.10773).
 
 from pathlib import Path
 
-from lookharder.data.readers.rows import Row, Rows, list_files
+from lookharder.data.readers.rows import ManifestRow, Rows, list_files
 from lookharder.errors import InputError
 
 SKY = 655.35  # metres: 65535 cm
@@ -53,7 +53,7 @@ def open_vkitti2(
         if labels != "depth" and not second.exists() and not flow.exists():
             continue  # the last frame of a drive
         rows.append(
-            Row(
+            ManifestRow(
                 name=f"{image.relative_to(root).parts[0]}/{frames.parent.name}/{place}/{number}",
                 image=image,
                 second=None if labels == "depth" else second,

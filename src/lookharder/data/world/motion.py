@@ -12,9 +12,9 @@ from lookharder.data.world.raycast import casters
 from lookharder.data.world.scene import (
     Camera,
     Finder,
+    FrameSize,
     Hits,
     Scene,
-    Size,
     centres,
     focal,
     from_camera,
@@ -24,7 +24,7 @@ from lookharder.data.world.scene import (
 CLEARANCE = 2e-3  # a point counts as seen when nothing is nearer than this share less of its depth
 
 
-def follow(scene: Scene, hits: Hits, size: Size) -> Float[np.ndarray, "HW 3"]:
+def follow(scene: Scene, hits: Hits, size: FrameSize) -> Float[np.ndarray, "HW 3"]:
     """Where the point behind each pixel of frame 1 is at the second instant, in the axes of camera 2.
 
     The sky is infinitely far: there the result is a direction.
@@ -48,7 +48,7 @@ def follow(scene: Scene, hits: Hits, size: Size) -> Float[np.ndarray, "HW 3"]:
 
 
 def project(
-    camera: Camera, point: Float[np.ndarray, "k 3"], size: Size
+    camera: Camera, point: Float[np.ndarray, "k 3"], size: FrameSize
 ) -> Float[np.ndarray, "k 2"]:
     """Pixels (x, y) from the optical centre of points in camera axes."""
     plane: np.ndarray = point[:, :2] / np.maximum(point[:, 2:], 1e-6)
@@ -56,7 +56,7 @@ def project(
 
 
 def flow_of(
-    camera: Camera, point: Float[np.ndarray, "HW 3"], size: Size
+    camera: Camera, point: Float[np.ndarray, "HW 3"], size: FrameSize
 ) -> Float[np.ndarray, "2 H W"]:
     """Displacement in pixels from each pixel's centre to the projection of `point` (see `follow`)."""
     moved: np.ndarray = project(camera, point, size) - centres(size)
@@ -67,7 +67,7 @@ def hidden(
     scene: Scene,
     hits: Hits,
     point: Float[np.ndarray, "HW 3"],
-    size: Size,
+    size: FrameSize,
     backend: Finder = "auto",
 ) -> Bool[np.ndarray, "H W"]:
     """Whether `point` (see `follow`) is out of view of camera 2 or behind something there: one ray to each point."""

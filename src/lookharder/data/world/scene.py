@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 
 from lookharder.data.world.library import library
 
-Size = tuple[int, int]
+FrameSize = tuple[int, int]  # height, width in pixels
 Finder = Literal["auto", "embree", "numpy"]
 NEAR, FAR = 0.3, 20.0  # metres: depths outside are not valid
 _CUBE = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
@@ -118,21 +118,21 @@ class Hits:
         return side
 
 
-def focal(camera: Camera, size: Size) -> float:
+def focal(camera: Camera, size: FrameSize) -> float:
     """Focal length in pixels."""
     length: float = size[0] / (2 * np.tan(camera.fov / 2))
     return length
 
 
 @cache
-def centres(size: Size) -> Float[np.ndarray, "HW 2"]:
+def centres(size: FrameSize) -> Float[np.ndarray, "HW 2"]:
     """Pixel centres (x, y) from the optical centre, in reading order."""
     y, x = np.meshgrid(*[np.arange(n) - (n - 1) / 2 for n in size], indexing="ij")
     return np.stack([x.ravel(), y.ravel()], -1)
 
 
 @lru_cache(maxsize=8)
-def rays(camera: Camera, size: Size) -> Float[np.ndarray, "HW 3"]:
+def rays(camera: Camera, size: FrameSize) -> Float[np.ndarray, "HW 3"]:
     """Directions with z = 1 through the pixel centres, in camera axes. Shared: do not write."""
     return np.concatenate([centres(size) / focal(camera, size), np.ones((size[0] * size[1], 1))], 1)
 
@@ -175,7 +175,7 @@ def from_camera(
 
 
 @lru_cache(maxsize=8)
-def windows(scene: Scene, frame: int, size: Size) -> Float[np.ndarray, "n 4"]:
+def windows(scene: Scene, frame: int, size: FrameSize) -> Float[np.ndarray, "n 4"]:
     """Bounds (x0, x1, y0, y1), from the optical centre, of the pixels that each body can touch.
 
     It is the box of the projected corners; of a body that reaches behind the camera only the part before it counts.

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from lookharder.data.world.library import library
 from lookharder.data.world.patterns import SIZE
 from lookharder.data.world.raycast import casters
-from lookharder.data.world.scene import Body, Finder, Hits, Scene, Size, focal, poses, to_local
+from lookharder.data.world.scene import Body, Finder, FrameSize, Hits, Scene, focal, poses, to_local
 from lookharder.data.world.textures import LEVELS, Bank
 
 CEILING = 235 / 255
@@ -24,7 +24,7 @@ def paint(
     scene: Scene,
     frame: int,
     hits: Hits,
-    size: Size,
+    size: FrameSize,
     bank: Bank,
     backend: Finder = "auto",
     *,

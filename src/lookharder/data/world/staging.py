@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from lookharder.data.world.families import FAMILIES, LAYOUTS
 from lookharder.data.world.families.draft import PROPORTIONS, SOLIDS, Draft, hue, numbers, rotation
 from lookharder.data.world.motion import flow_of, follow
-from lookharder.data.world.scene import Body, Camera, Hits, Light, Material, Scene, Size
+from lookharder.data.world.scene import Body, Camera, FrameSize, Hits, Light, Material, Scene
 from lookharder.data.world.tracing import trace
 from lookharder.seeding import numpy_generator
 
@@ -109,7 +109,7 @@ def draw_sky(draft: Draft) -> Material:
     return Material(texture=draft.pick(numbers(("clouds",))), repeat=np.full(2, 0.5), colour=colour)
 
 
-def clear(scene: Scene, movable: list[bool], probe: Size, most: float) -> Act | None:
+def clear(scene: Scene, movable: list[bool], probe: FrameSize, most: float) -> Act | None:
     """Remove what is too near or hides more than `most` of the hero, the last body; None where that is the stage."""
     alone = trace(scene, 0, probe, only=len(scene.bodies) - 1)
     amodal = alone.body >= 0
@@ -138,7 +138,7 @@ def clear(scene: Scene, movable: list[bool], probe: Size, most: float) -> Act | 
     return None
 
 
-def hide(act: Act, draft: Draft, probe: Size) -> Act | None:
+def hide(act: Act, draft: Draft, probe: FrameSize) -> Act | None:
     """Find an occluder that hides the right share of the hero."""
     scene = act.scene
     for _ in range(10):
@@ -163,7 +163,7 @@ def hide(act: Act, draft: Draft, probe: Size) -> Act | None:
     return None
 
 
-def rehearse(family: int, rng: np.random.Generator, probe: Size, photos: int) -> Act | None:
+def rehearse(family: int, rng: np.random.Generator, probe: FrameSize, photos: int) -> Act | None:
     """Build one scene at rest, or None where it does not meet the demands on the hero."""
     draft = Draft(rng, photos)
     light: Light = LAYOUTS[family](draft)
@@ -200,7 +200,7 @@ def rehearse(family: int, rng: np.random.Generator, probe: Size, photos: int) ->
     return None if act is None or act.visible.mean() < SMALLEST[1] else act
 
 
-def animate(act: Act, rng: np.random.Generator, probe: Size) -> Scene:
+def animate(act: Act, rng: np.random.Generator, probe: FrameSize) -> Scene:
     """Move camera and bodies rigidly, by as much as gives a drawn mean flow."""
     scene, camera = act.scene, act.scene.camera
     eye, view = camera.position[0], camera.rotation[0]
@@ -243,7 +243,7 @@ def animate(act: Act, rng: np.random.Generator, probe: Size) -> Scene:
 
 
 def build_scene(
-    seed: int, index: int, size: Size = (64, 64), *, photos: int = 0, moving: bool = True
+    seed: int, index: int, size: FrameSize = (64, 64), *, photos: int = 0, moving: bool = True
 ) -> Scene:
     """The scene of example `index` of the world `seed`.
 

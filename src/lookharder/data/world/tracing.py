@@ -18,9 +18,9 @@ from lookharder.data.world.library import library
 from lookharder.data.world.raycast import casters
 from lookharder.data.world.scene import (
     Finder,
+    FrameSize,
     Hits,
     Scene,
-    Size,
     focal,
     from_camera,
     rays,
@@ -72,7 +72,7 @@ def cast(
 def trace(
     scene: Scene,
     frame: int,
-    size: Size,
+    size: FrameSize,
     *,
     samples: int = 1,
     backend: Finder = "auto",
@@ -132,7 +132,7 @@ def changes(side: Int[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
     return result
 
 
-def within(bounds: Float[np.ndarray, "n 4"], size: Size) -> list[Int[np.ndarray, "_"]]:
+def within(bounds: Float[np.ndarray, "n 4"], size: FrameSize) -> list[Int[np.ndarray, "_"]]:
     """The pixels inside each of some windows."""
     y, x = (np.arange(n) - (n - 1) / 2 for n in size)
     left, top = x.searchsorted(bounds[:, 0]).tolist(), y.searchsorted(bounds[:, 2]).tolist()
@@ -145,7 +145,7 @@ def within(bounds: Float[np.ndarray, "n 4"], size: Size) -> list[Int[np.ndarray,
 
 
 def neighbours(
-    body: Int[np.ndarray, "HW"], pixel: Int[np.ndarray, "m"], size: Size, count: int
+    body: Int[np.ndarray, "HW"], pixel: Int[np.ndarray, "m"], size: FrameSize, count: int
 ) -> list[Int[np.ndarray, "_"]]:
     """For each body, which of some pixels see it or are next to one that does.
 

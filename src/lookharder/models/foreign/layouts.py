@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lookharder.models.config import DiTConfig
 from lookharder.models.dit import DiT
-from lookharder.models.foreign.weightfile import State
+from lookharder.models.foreign.weightfile import Weights
 from lookharder.models.moe import MoEConfig
 
 LAYOUTS = {
@@ -41,12 +41,12 @@ class Entry:
     parts: tuple[tuple[str, ...], ...]
     stacked: bool = False
 
-    def join(self, state: State) -> Tensor:
+    def join(self, state: Weights) -> Tensor:
         """Theirs -> ours."""
         rows = [torch.cat([state[name] for name in row]) for row in self.parts]
         return torch.stack(rows) if self.stacked else rows[0]
 
-    def split(self, parameter: Tensor) -> State:
+    def split(self, parameter: Tensor) -> Weights:
         """Ours -> theirs."""
         rows = parameter.unbind(0) if self.stacked else (parameter,)
         return {

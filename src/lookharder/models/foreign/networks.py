@@ -25,7 +25,7 @@ from lookharder.errors import InputError
 from lookharder.models.config import SIZES, DiTConfig
 from lookharder.models.dit import DiT
 from lookharder.models.foreign.layouts import Entry, layout_of, published_names, translation
-from lookharder.models.foreign.weightfile import State, read
+from lookharder.models.foreign.weightfile import Weights, read
 from lookharder.models.layers import sincos_positions
 from lookharder.models.moe import MoEConfig
 
@@ -44,7 +44,7 @@ class Imported:
     network: DiT
     layout: str
     entries: list[Entry]
-    state: State
+    state: Weights
 
 
 def load_network(path: str | Path, num_heads: int | None = None) -> DiT:
@@ -89,7 +89,7 @@ def import_network(path: str | Path, num_heads: int | None = None) -> Imported:
     return Imported(network=network.eval(), layout=layout_of(config), entries=entries, state=state)
 
 
-def export_state(network: DiT) -> State:
+def export_state(network: DiT) -> Weights:
     """The weights in the names of the implementation that has this architecture, `pos_embed` included.
 
     Raises:
@@ -115,7 +115,7 @@ class _Foreign:
     """Weights in another implementation's names, what the file says of itself, and what the caller knows."""
 
     path: Path
-    state: State
+    state: Weights
     header: dict[str, Any]
     num_heads: int | None
 

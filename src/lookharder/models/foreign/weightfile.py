@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lookharder.errors import InputError
 
-State = dict[str, Tensor]
+Weights = dict[str, Tensor]
 
 # Prefixes under which a flat file may keep its weights, best first, and what may lie beside them.
 PREFIXES = {"state.": ("input.", "output"), "ema.": ("model.",), "model.": ()}
@@ -27,7 +27,7 @@ UNPICKLE_SECONDS = 120
 UNPICKLE_BYTES_PER_SECOND = 20e6  # a slow network disk
 
 
-def read(path: Path) -> tuple[State, dict[str, Any]]:
+def read(path: Path) -> tuple[Weights, dict[str, Any]]:
     """Tensors by name without their prefix, and the JSON of the `config` metadata ({} if none).
 
     Raises:
@@ -57,7 +57,7 @@ def read(path: Path) -> tuple[State, dict[str, Any]]:
     return tensors, header
 
 
-def _read_safetensors(file: Path, named: Path) -> tuple[State, dict[str, Any]]:
+def _read_safetensors(file: Path, named: Path) -> tuple[Weights, dict[str, Any]]:
     try:
         with safe_open(file, "pt") as opened:
             header = json.loads((opened.metadata() or {}).get("config", "{}"))
