@@ -1,17 +1,22 @@
 """Fixtures that all tests share."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 from lookharder.chain import Chain
 from lookharder.recipes import pixel_chain
 from lookharder.seeding import torch_generator
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+PARITY = Path(__file__).parent / "fixtures" / "parity"
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +30,45 @@ def shared() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session", params=["small", "large"])
+def parity(request: pytest.FixtureRequest, shared: Callable[[str], Path]) -> Callable[[str], Path]:
+    """Path of what another implementation computes, by name; `fixtures/make_parity.py` made the small ones."""
+
+    def find(name: str) -> Path:
+        small = PARITY / f"{name}.safetensors"
+        return small if request.param == "small" else shared(f"parity/{name}.safetensors")
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def parity_copy() -> Callable[[str], Path]:
+    """The same for files that another implementation wrote itself and that are small enough to be here."""
+    return lambda name: PARITY / f"{name}.safetensors"
+
+
+@pytest.fixture
+def raft_field(
+    parity: Callable[[str], Path], shared: Callable[[str], Path]
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """A field (H, W, 2), and its file with RAFT's scores and colours: a synthetic field, one of FlyingChairs.
+
+    Of the latter, the file's `gt` holds the first bytes at full size (a strided view written without its strides), so
+    the field itself is read and strided here; that it is the same field is checked first.
+    """
+    with safe_open(parity("flow_metrics"), "np") as file:
+        stored = {name: file.get_tensor(name) for name in ("pred", "gt", "color_of_gt")}
+        meta = file.metadata()
+    field = stored["gt"]
+    if "RAFT" in meta.get("source", ""):
+        raw = shared("data/flying_chairs/data/00006_flow.flo").read_bytes()
+        full = np.frombuffer(raw, "<f4", offset=12).reshape(384, 512, 2)
+        field = full[::4, ::4]
+        same = np.array_equal(stored["gt"], field)
+        assert same or np.array_equal(stored["gt"].ravel(), full.ravel()[: field.size])
+    return field, {**stored, "expected": json.loads(meta["expected"])}
 
 
 @pytest.fixture(scope="session")

@@ -108,8 +108,8 @@ def test_keys_that_are_wrong_are_listed(layout, name, key, tmp_path):
 
 
 @pytest.mark.parametrize("reference", ["dit_dense", "dit_moe", "generalist_moe_upcycled"])
-def test_reference_files_predict_as_they_did_after_the_public_command(reference, shared, tmp_path):
-    path = shared(f"parity/{reference}.safetensors")
+def test_reference_files_predict_as_they_did_after_the_public_command(reference, parity, tmp_path):
+    path = parity(reference)
     tensors = load_file(path)
     x, t, y = tensors["input.x"], tensors["input.t"], tensors["input.y"]
     assert main(["convert", str(path), "--out", str(tmp_path / "model")]) == 0

@@ -26,8 +26,8 @@ def latents(seed, *shape, dtype=torch.float32):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def test_losses_equal_those_of_dit(shared):
-    data = load_file(shared("parity/gaussian_diffusion.safetensors"))
+def test_losses_equal_those_of_dit(parity_copy):
+    data = load_file(parity_copy("gaussian_diffusion"))
     x0, t, noise = data["input.z0"], data["input.t"], data["input.eps"]
     torch.testing.assert_close(q_sample(LINEAR, x0, noise, t), data["output.zt"])
     denoiser = Denoiser(

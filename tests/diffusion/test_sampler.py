@@ -46,8 +46,8 @@ def bound(denoiser):
 
 
 @pytest.mark.parametrize("steps", [5, 50])
-def test_ddim_equals_that_of_dit(shared, steps):
-    data = load_file(shared("parity/gaussian_diffusion.safetensors"))
+def test_ddim_equals_that_of_dit(parity_copy, steps):
+    data = load_file(parity_copy("gaussian_diffusion"))
 
     def network(x, t, y):
         return 0.7 * torch.tanh(x) + t.view(-1, 1, 1, 1) / 1000

@@ -42,8 +42,8 @@ def inputs(config: DiTConfig = CONFIG, size: tuple[int, int] = (8, 8), batch: in
 
 
 @pytest.fixture(scope="module")
-def parity(shared):
-    path = shared("parity/dit_dense.safetensors")
+def reference(parity):
+    path = parity("dit_dense")
     with safe_open(path, "pt") as opened:
         facts = json.loads(opened.metadata()["config"])
     facts.pop("source")
@@ -56,15 +56,15 @@ def parity(shared):
 
 
 @torch.no_grad()
-def test_output_is_the_reference_implementation_s(parity):
-    network, tensors = parity
+def test_output_is_the_reference_implementation_s(reference):
+    network, tensors = reference
     output = network(tensors["input.x"], tensors["input.t"], tensors["input.y"])
     torch.testing.assert_close(output, tensors["output"], atol=1e-5, rtol=0)
 
 
 @torch.no_grad()
-def test_guidance_is_the_reference_implementation_s(parity):
-    network, tensors = parity
+def test_guidance_is_the_reference_implementation_s(reference):
+    network, tensors = reference
     x = tensors["input.x"][:1].repeat(2, 1, 1, 1)
     t, y = torch.tensor([250, 250]), torch.tensor([2, network.config.null_label])
     output = network.forward_with_cfg(x, t, y, 4.0)

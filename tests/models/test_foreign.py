@@ -47,8 +47,8 @@ def assert_loaded(network: torch.nn.Module, state: dict[str, torch.Tensor]) -> N
 
 
 @torch.no_grad()
-def test_the_reference_file_loads_and_predicts_as_it_did(shared, tmp_path):
-    path = shared("parity/dit_dense.safetensors")
+def test_the_reference_file_loads_and_predicts_as_it_did(parity, tmp_path):
+    path = parity("dit_dense")
     tensors = load_file(path)
     arguments = tensors["input.x"], tensors["input.t"], tensors["input.y"]
     torch.testing.assert_close(load_network(path)(*arguments), tensors["output"], atol=1e-5, rtol=0)

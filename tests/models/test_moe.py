@@ -355,8 +355,8 @@ def test_padded_bmm_needs_no_data():
 # ---- router and its losses
 
 
-def test_routing_is_the_reference_implementation_s(shared):
-    path = shared("parity/moe_gate_balance_loss.safetensors")
+def test_routing_is_the_reference_implementation_s(parity_copy):
+    path = parity_copy("moe_gate_balance_loss")
     with safe_open(path, "pt") as opened:
         facts = json.loads(opened.metadata()["config"])
     tensors = load_file(path)

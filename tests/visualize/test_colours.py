@@ -4,19 +4,16 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
 
 from lookharder import visualize
 from lookharder.errors import InputError
 
 
 @pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
-def test_flow_colours_equal_the_middlebury_wheel(shared, kind):
-    raw = shared("data/flying_chairs/data/00006_flow.flo").read_bytes()
-    field = np.frombuffer(raw, "<f4", offset=12).reshape(384, 512, 2)[::4, ::4].transpose(2, 0, 1)
-    with safe_open(shared("parity/flow_metrics.safetensors"), "np") as file:
-        expected = file.get_tensor("color_of_gt")
-    np.testing.assert_array_equal(visualize.flow_to_rgb(kind(field.copy())), expected)
+def test_flow_colours_equal_the_middlebury_wheel(raft_field, kind):
+    field, stored = raft_field
+    ours = visualize.flow_to_rgb(kind(field.transpose(2, 0, 1).copy()))
+    np.testing.assert_array_equal(ours, stored["color_of_gt"])
 
 
 def test_flow_hues():
