@@ -6,18 +6,86 @@
     exit code 75    training was asked to stop and has saved; the same command resumes it
     exit code 130   Ctrl-C
 
-`parser` knows the arguments and imports nothing heavy, so help and mistakes answer at once; `verbs` imports torch, and
-is imported once the line is understood.
+A verb is a module of this folder, named in `VERBS`: `HELP` and `EPILOG` are its words, `add_arguments(parser)` says
+what it takes, `run(args)` does it and returns the exit code. Its module imports torch and the like inside `run`, so
+that help and mistakes answer at once.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Protocol, cast, runtime_checkable
 
-from lookharder.cli.parser import build
+from lookharder import __version__
+from lookharder.cli.arguments import Parser, close_to
 from lookharder.errors import InputError
 
-__all__ = ["main", "parse"]
+__all__ = ["VERBS", "build_parser", "load_verb", "main", "parse"]
+
+VERBS = (
+    "demo",
+    "predict",
+    "train",
+    "evaluate",
+    "inspect",
+    "convert",
+    "upcycle",
+    "plot",
+    "cache",
+    "check",
+    "plan",
+    "study",
+)
+
+OVERVIEW = """usage: lookharder VERB ...
+
+Depth, optical flow and hidden objects by iterative denoising.
+
+verbs (each has a --help of its own):
+{verbs}
+
+options:
+  -h, --help  show this message and exit
+  --version   show the version and exit
+
+examples:
+  lookharder demo
+  lookharder predict depth photo.jpg --out result
+  lookharder predict depth photos/ --steps 8 --members 8 --out result
+  lookharder predict flow frame1.png --second frame2.png --out result
+  lookharder predict amodal photo.jpg --mask visible.png --out result
+  lookharder train tiny --set train.iterations=2000 --out run
+  lookharder evaluate --model run/model --task depth --data procedural:100 --out scores.json
+  lookharder inspect run/model --resolution 512"""
+
+
+@runtime_checkable
+class Verb(Protocol):
+    """What the module of a verb has."""
+
+    HELP: str
+    EPILOG: str
+
+    def add_arguments(self, parser: Parser) -> None:
+        """Say what the verb takes."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do it; the exit code."""
+
+
+def load_verb(name: str) -> Verb:
+    """The module of a verb."""
+    return cast(Verb, import_module(f"{__name__}.{name}"))
+
+
+def build_parser(name: str) -> Parser:
+    """The parser of a verb's arguments."""
+    verb = load_verb(name)
+    sentence = verb.HELP[0].upper() + verb.HELP[1:] + "."
+    parser = Parser(prog=f"lookharder {name}", description=sentence, epilog=verb.EPILOG)
+    verb.add_arguments(parser)
+    return parser
 
 
 def parse(line: Sequence[str]) -> argparse.Namespace:
@@ -27,11 +95,18 @@ def parse(line: Sequence[str]) -> argparse.Namespace:
         InputError: for a line that is not understood.
         SystemExit: after --help or --version.
     """
-    parser, verbs = build()
-    if not line or line[0] not in verbs:
-        return parser.parse_args(line)  # help, version or a mistake
-    args = verbs[line[0]].parse_intermixed_args(line[1:])
-    args.verb = line[0]
+    name = line[0] if line else None
+    if name in ("-h", "--help"):
+        print(OVERVIEW.format(verbs="\n".join(f"  {v:10}{load_verb(v).HELP}" for v in VERBS)))
+        raise SystemExit(0)
+    if name == "--version":
+        print(f"lookharder {__version__}")
+        raise SystemExit(0)
+    if name not in VERBS:
+        got = "nothing" if name is None else repr(name)
+        raise InputError("VERB", got, close_to(name or "", VERBS) + "one of " + ", ".join(VERBS))
+    args = build_parser(name).parse_line(line[1:])
+    args.verb = name
     return args
 
 
@@ -39,9 +114,7 @@ def main(line: Sequence[str] | None = None) -> int:
     """Run one command line (None: the process's own) and return its exit code."""
     try:
         args = parse(sys.argv[1:] if line is None else line)
-        from lookharder.cli import verbs
-
-        return verbs.VERBS[args.verb](args)
+        return load_verb(args.verb).run(args)
     except InputError as error:
         return _fail(str(error), 2)
     except OSError as error:

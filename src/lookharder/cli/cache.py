@@ -1,17 +1,17 @@
-"""The verb `cache`: its arguments, which import nothing heavy, and what it does with them."""
+"""The verb `cache`."""
 
 import argparse
 from pathlib import Path
 
-from lookharder.cli.arguments import whole
+from lookharder.cli.arguments import TASK, Parser, add_device, named, whole
 from lookharder.errors import InputError
 
+HELP = "encode a data set once, for training"
 EPILOG = """Training reads the latents with data SPEC latents:DIR. The same command resumes what was stopped, and
 verifies what is finished: a damaged shard is encoded again."""
-TASKS = ("depth", "flow", "amodal", "generation")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """What `lookharder cache` takes."""
     parser.add_argument(
         "--data",
@@ -19,22 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SPEC",
         help="procedural[:COUNT[:SEED]], or READER:PATH[?OPTIONS]",
     )
-    parser.add_argument(
-        "--task", choices=TASKS, required=True, metavar="TASK", help=", ".join(TASKS)
-    )
+    parser.add_argument("--task", required=True, metavar="TASK", help=TASK)
     parser.add_argument("--model", metavar="M", help="its autoencoder and its task [tiny]")
     parser.add_argument(
         "--autoencoder",
         metavar="A",
         help="instead of a model's: pixel, tiny (the shipped one) or a folder; the task's defaults",
     )
-    parser.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        metavar="D",
-        help="auto, cpu or cuda [%(default)s]",
-    )
+    add_device(parser)
     parser.add_argument(
         "--size", type=whole(8), metavar="S", help="side of procedural scenes [the model's, or 64]"
     )
@@ -55,14 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of latents")
 
 
-def run_cache(args: argparse.Namespace) -> int:
-    """`lookharder cache`."""
-    from tqdm import tqdm
-
+def run(args: argparse.Namespace) -> int:
+    """Encode what is not encoded yet, and verify the rest."""
     from lookharder.chain import Chain, find
+    from lookharder.cli.terminal import progress
     from lookharder.data.source import open_spec
     from lookharder.predict.files.outputs import prepare
-    from lookharder.tasks.registry import TASKS as REGISTRY
+    from lookharder.tasks.registry import TASKS
     from lookharder.training.distributed.runtime import pick_device
     from lookharder.training.latent_cache import CacheConfig, cache_latents, open_autoencoder
 
@@ -70,14 +61,18 @@ def run_cache(args: argparse.Namespace) -> int:
         raise InputError("--model, --autoencoder", "both", "one of them: a model has its own")
     device = pick_device(args.device)
     if args.autoencoder is not None:
-        codec, task, size = open_autoencoder(args.autoencoder), REGISTRY[args.task](), 64
+        if args.task not in TASKS:
+            raise InputError("--task", repr(args.task), f"one of {sorted(TASKS)}")
+        codec, task, size = open_autoencoder(args.autoencoder), TASKS[args.task](), 64
     else:
         chain = Chain.load(find(args.model or "tiny"))
-        codec, task, size = chain.autoencoder, chain.task(args.task), chain.config.resolution
+        with named("--task"):
+            task = chain.task(args.task)
+        codec, size = chain.autoencoder, chain.config.resolution
     size = size if args.size is None else args.size
     dataset = open_spec(args.data, size)
     prepare(args.out)
-    with tqdm(total=len(dataset), desc="cache", disable=None, dynamic_ncols=True) as bar:
+    with progress(total=len(dataset), desc="cache") as bar:
         found = cache_latents(
             dataset,
             args.out,

@@ -1,25 +1,27 @@
-"""The verb `check`: its arguments, which import nothing heavy, and what it does with them."""
+"""The verb `check`."""
 
 import argparse
 
+from lookharder.cli.arguments import Parser
+
+HELP = "read all of a data set and list its faults"
 EPILOG = """Every example is read. Each fault is a line: row, field, file, what it is, what is allowed. Exit code 0 when
 all is well, 2 when anything is wrong; frames that a filter leaves out are listed and are not wrong."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """What `lookharder check` takes."""
     parser.add_argument(
         "--data", required=True, metavar="SPEC", help="READER:PATH[?OPTIONS], or latents:DIR"
     )
 
 
-def run_check(args: argparse.Namespace) -> int:
-    """`lookharder check`."""
-    from tqdm import tqdm
-
+def run(args: argparse.Namespace) -> int:
+    """Read everything; print each fault."""
+    from lookharder.cli.terminal import progress
     from lookharder.data.source import examine
 
-    with tqdm(desc="check", disable=None, dynamic_ncols=True) as bar:
+    with progress(desc="check") as bar:
         found = examine(args.data, bar.reset, bar.update)
     for problem in found.dropped:
         print(f"dropped: {problem}")

@@ -1,6 +1,6 @@
 """`lookharder train RECIPE --dry-run`: what a run is, costs and needs, and nothing is written."""
 
-from lookharder.cli.printing import show
+from lookharder.cli.terminal import show
 from lookharder.training.cost import DEVICES, MFU, TrainingCost, cost
 from lookharder.training.forecast import Memory, forecast
 from lookharder.training.run import RunConfig

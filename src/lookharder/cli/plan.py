@@ -1,43 +1,46 @@
-"""The verb `plan`: its arguments, which import nothing heavy, and what it does with them."""
+"""The verb `plan`."""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from lookharder.cli.arguments import Parser, number
+from lookharder.errors import InputError
 
 if TYPE_CHECKING:
     from lookharder.scaling.laws import Family, Size
     from lookharder.scaling.plan import Plan
     from lookharder.visualize.html import Table
 
+HELP = "a budget in, a recipe out, by the laws of a study"
 EPILOG = """One of: --training, --inference, both; or, for --answers images to be served, --total or --error.
 A budget B is FLOPs (1e18, 3 EFLOPs, 5 GMACs), time ("20 GPU-hours") or money ("$50", with --price)."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """What `lookharder plan` takes."""
     parser.add_argument("laws", type=Path, metavar="LAWS.json", help="the laws that a study found")
     parser.add_argument("--task", metavar="TASK", help="what to plan for [the only one]")
     parser.add_argument("--training", metavar="B", help="budget of the training")
     parser.add_argument("--inference", metavar="B", help="budget of one image's answer")
     parser.add_argument("--total", metavar="B", help="budget of the training and all answers")
-    parser.add_argument("--error", type=float, metavar="X", help="to be reached for the least")
-    parser.add_argument("--answers", type=float, metavar="N", help="images that will be served")
+    parser.add_argument("--error", type=number, metavar="X", help="to be reached for the least")
+    parser.add_argument("--answers", type=number, metavar="N", help="images that will be served")
     parser.add_argument("--device", default="h100", metavar="D", help="[%(default)s]")
     parser.add_argument(
         "--mfu",
-        type=float,
+        type=number,
         default=0.35,
         metavar="S",
         help="share of the device's peak that is reached [%(default)s]",
     )
-    parser.add_argument("--price", type=float, metavar="P", help="of one device for an hour, $")
+    parser.add_argument("--price", type=number, metavar="P", help="of one device for an hour, $")
     parser.add_argument("--explain", action="store_true", help="the best of every size, too")
 
 
-def run_plan(args: argparse.Namespace) -> int:
-    """`lookharder plan`."""
-    from lookharder.cli.printing import show
-    from lookharder.errors import InputError
+def run(args: argparse.Namespace) -> int:
+    """Print the plan that has the least error, or costs the least."""
+    from lookharder.cli.terminal import show
     from lookharder.scaling.budgets import Rates, flops_of
     from lookharder.scaling.laws import Laws
     from lookharder.scaling.plan import Goal, plan

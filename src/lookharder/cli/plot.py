@@ -1,13 +1,16 @@
-"""The verb `plot`: its arguments, which import nothing heavy, and what it does with them."""
+"""The verb `plot`."""
 
 import argparse
 from pathlib import Path
 
+from lookharder.cli.arguments import Parser
+
+HELP = "runs as a figure and a table: losses, speed, goodput"
 EPILOG = """A RUN may still be going on. Without --out only the table is printed. The figure needs the extra `plot`
 (matplotlib): loss by task, validations where there are any, learning rate, gradient and throughput."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """What `lookharder plot` takes."""
     parser.add_argument("run", nargs="+", type=Path, metavar="RUN", help="folders of `train`")
     parser.add_argument(
@@ -15,9 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_plot(args: argparse.Namespace) -> int:
-    """`lookharder plot`."""
-    from lookharder.cli.printing import show
+def run(args: argparse.Namespace) -> int:
+    """Draw and print the runs."""
+    from lookharder.cli.terminal import show
     from lookharder.report.figures.runs import draw_runs
     from lookharder.training.monitor.history import NOTE, read_histories, summary_table
 

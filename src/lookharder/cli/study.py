@@ -1,16 +1,18 @@
-"""The verb `study`: its arguments, which import nothing heavy, and what it does with them."""
+"""The verb `study`."""
 
 import argparse
 from pathlib import Path
 
-from lookharder.cli.arguments import whole
+from lookharder.cli.arguments import Parser, choice, whole
+from lookharder.errors import InputError
 
+HELP = "run or resume a study of how errors scale"
 EPILOG = """NAME is one of model-size, steps, draws, spacing, schedule, trade, pretraining, upcycling, resolution,
 generalist, allocation, or all. The same command resumes a study, whatever was killed; studies that share a DIR share
 their runs. SIGTERM and Ctrl-C give the runs back, saved, and exit with 75."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """What `lookharder study` takes."""
     parser.add_argument("name", metavar="NAME", help="which study, or all")
     parser.add_argument(
@@ -21,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--executor",
-        choices=("local", "slurm"),
+        type=choice("local", "slurm"),
         default="local",
         metavar="E",
         help="local or slurm (needs the extra) [%(default)s]",
@@ -51,10 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results")
 
 
-def run_study(args: argparse.Namespace) -> int:
-    """`lookharder study`: a stop that was asked for exits with 75, and the same command resumes."""
-    from lookharder.cli.printing import show
-    from lookharder.errors import InputError
+def run(args: argparse.Namespace) -> int:
+    """Run what is left, judge, write; a stop that was asked for exits with 75, and the same command resumes."""
+    from lookharder.cli.terminal import show
     from lookharder.predict.files.outputs import prepare
     from lookharder.study import command
     from lookharder.study.queue.worker import STOPPED, Stopped
@@ -99,8 +100,6 @@ def run_study(args: argparse.Namespace) -> int:
 
 def _parameter(text: str) -> tuple[str, int | str]:
     """KEY=VALUE; a whole number is one."""
-    from lookharder.errors import InputError
-
     key, found, value = text.partition("=")
     if not (found and key.isidentifier() and value):
         raise InputError("--slurm", repr(text), "KEY=VALUE")

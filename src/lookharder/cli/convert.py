@@ -1,0 +1,49 @@
+"""The verb `convert`."""
+
+import argparse
+from pathlib import Path
+
+from lookharder.cli.arguments import Parser, choice, whole
+
+HELP = "published weights into a model folder, key by key"
+EPILOG = """The architecture is recognised from the file. DiT and DiT-MoE become the start of a
+generalist: they generate as before, and their tasks wait for training."""
+
+
+def add_arguments(parser: Parser) -> None:
+    """What `lookharder convert` takes."""
+    parser.add_argument("source", type=Path, metavar="SRC", help=".safetensors, .pt or .pth")
+    parser.add_argument(
+        "--from",
+        dest="layout",
+        type=choice("dit", "dit-moe", "paper"),
+        metavar="L",
+        help="refuse what is not dit, dit-moe or paper [whatever the file is]",
+    )
+    parser.add_argument(
+        "--autoencoder",
+        metavar="A",
+        help="folder or hub name of the latents' AutoencoderKL [Stable Diffusion's]",
+    )
+    parser.add_argument(
+        "--heads", type=whole(1), metavar="H", help="attention heads [by the size's name]"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DST", help="the model folder")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the model folder; print where every key went."""
+    from lookharder.cli.terminal import show_conversion
+    from lookharder.conversion import convert
+
+    report = convert(
+        args.source,
+        args.out,
+        layout=args.layout,
+        autoencoder=args.autoencoder,
+        num_heads=args.heads,
+    )
+    for name, shape, parts in report.keys:
+        print(f"{name} {shape} <- {parts}")
+    show_conversion(report)
+    return 0

@@ -1,0 +1,46 @@
+"""What verbs say: tables and reports on stdout, progress on stderr."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from lookharder.conversion import Report
+    from lookharder.visualize.html import Table
+
+
+def show(title: str, table: "Table", note: str = "") -> None:
+    """Print a table under its title, a note below it."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    shown = RichTable(box=box.SIMPLE, pad_edge=False)
+    for i, name in enumerate(table.columns):
+        shown.add_column(name, justify="left" if i < 2 else "right", no_wrap=True)
+    for row in table.rows:
+        shown.add_row(*row)
+    console = Console(highlight=False)
+    console.print(title, style="bold", markup=False)
+    console.print(shown)
+    if note:
+        console.print(note + "\n", markup=False)
+
+
+def show_conversion(report: "Report") -> None:
+    """Print what became of a model: its cost at every stage, and what was checked."""
+    print(f"{report.source}: {report.layout}")
+    for stage, (params, active, macs) in report.costs.items():
+        print(
+            f"{stage}: {params / 1e6:.2f} M parameters, {active / 1e6:.2f} M active, "
+            f"{macs / 1e9:.3f} GMACs a forward"
+        )
+    for check, found in report.checks.items():
+        print(f"{check}: {found}")
+
+
+def progress(**keywords: Any) -> "tqdm":
+    """A progress bar on stderr; only on a terminal where nothing else is said."""
+    from tqdm import tqdm
+
+    return tqdm(**{"disable": None, "dynamic_ncols": True, **keywords})

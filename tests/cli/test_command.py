@@ -1,0 +1,218 @@
+"""Every verb's help, and every kind of bad input: exit code 2, one line, nothing written."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lookharder.cli import VERBS, build_parser, load_verb, main, parse
+
+FLAGS = {  # the command line grows on purpose
+    "demo": "--count --device --help --model --out",
+    "predict": "--antithetic --batch-size --budget --device --help --mask --members --model --noise-schedule --out "
+    "--resolution --sampler --second --seed --spacing --steps --until",
+    "train": "--dry-run --help --out --quiet --set",
+    "evaluate": "--data --device --help --members --model --noise-schedule --out --sampler --seed "
+    "--size --spacing --steps --task",
+    "convert": "--autoencoder --from --heads --help --out",
+    "upcycle": "--active --experts --help --no-renormalise --out --seed",
+    "plot": "--help --out",
+    "cache": "--autoencoder --batch-size --data --device --half --help --model --out --shard --size --task --workers",
+    "check": "--data --help",
+    "plan": "--answers --device --error --explain --help --inference --mfu --price --task --total --training",
+    "study": "--dry-run --executor --help --only --out --preset --records --retry --slurm --workers",
+    "inspect": "--data --device --help --members --out --resolution --seed --size --steps --task",
+}
+
+
+def fails(capsys: pytest.CaptureFixture, place: Path, line: str, *words: str) -> None:
+    """Run a line in `place`; it must exit with 2, say one line that has these words, and write nothing."""
+    before = sorted(place.rglob("*"))
+    code = main(line.split())
+    said = capsys.readouterr()
+    assert code == 2, said
+    assert said.out == ""
+    assert said.err.count("\n") == 1 and said.err.startswith("lookharder: error: ")
+    assert ": got " in said.err and ", allowed: " in said.err
+    for word in words:
+        assert word in said.err
+    assert sorted(place.rglob("*")) == before
+
+
+PREDICT = "predict depth --model model --out out"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (f"{PREDICT} a.png missing.png", ("missing.png", "no such file")),
+        (f"{PREDICT} a.png cut.png", ("cut.png",)),
+        (f"{PREDICT} a.png text.png", ("text.png", "PNG")),
+        (f"{PREDICT} a.png dot.png", ("dot.png", "1 x 1")),
+        (f"{PREDICT} a.png wide.png", ("wide.png", "20000 x 10")),
+        (f"{PREDICT} nothing", ("nothing", "without images")),
+        (f"{PREDICT} *.tiff", ("*.tiff", "matches nothing")),
+        (f"{PREDICT} a.png --steps 0", ("--steps", "'0'")),
+        (f"{PREDICT} a.png --steps 1001", ("--steps", "1001", "1 to 1000")),
+        (f"{PREDICT} a.png --steps many", ("--steps", "'many'")),
+        (f"{PREDICT} a.png --members 0", ("--members", "'0'")),
+        (f"{PREDICT} a.png --batch-size 0", ("--batch-size", "'0'")),
+        (f"{PREDICT} a.png --resolution 3", ("--resolution", "3", "8 to")),
+        (f"{PREDICT} a.png --resolution 99999", ("--resolution", "99999")),
+        (f"{PREDICT} a.png --seed -1", ("--seed", "'-1'")),
+        (f"{PREDICT} a.png --second b.png", ("--second", "b.png", "depth")),
+        (f"{PREDICT} a.png --device quantum", ("--device", "quantum", "cpu")),
+        (f"{PREDICT} a.png --budget 3", ("--budget", "'3'", "GMACs")),
+        (f"{PREDICT} a.png --budget 2s", ("--budget", "2 s", "no table")),
+        (f"{PREDICT} a.png --budget 2s --steps 3", ("--steps", "3", "nothing beside --budget")),
+        (f"{PREDICT} a.png --until soon", ("--until", "'soon'")),
+        (f"{PREDICT} a.png --sampler leapfrog", ("--sampler", "leapfrog", "dpmpp-2m")),
+        (f"{PREDICT} a.png --spacing random", ("--spacing", "random", "trailing")),
+        (f"{PREDICT} a.png --noise-schedule square", ("--noise-schedule", "cosine")),
+        ("predict depth --model model a.png", ("--out", "got nothing")),
+        ("predict depth --model model --out out", ("IMAGE", "got nothing")),
+        ("predict depth --model model a.png --out", ("--out", "got nothing")),
+        ("predict depth a.png --model model --out file", ("--out", "file")),
+        ("predict depth a.png --model model --out file/below", ("--out", "file/below")),
+        ("predict depth a.png --model nobody --out out", ("--model", "nobody")),
+        ("predict depth a.png --model nothing --out out", ("model", "nothing")),
+        ("predict colour a.png --model model --out out", ("TASK", "colour", "depth", "amodal")),
+        ("predict flow a.png --model model --out out", ("--second", "0 images", "1")),
+        (
+            "predict flow a.png b.png --second b.png --model model --out out",
+            ("--second", "1 images", "2, one for each"),
+        ),
+        (
+            "predict flow a.png --second other_size.png --model model --out out",
+            ("--second other_size.png", "57 x 40", "56 x 40"),
+        ),
+        ("predict flow a.png --second cut.png --model model --out out", ("cut.png",)),
+        ("predict amodal a.png --model model --out out", ("--mask", "0 images")),
+        (
+            "predict amodal a.png --mask other_mask.png --model model --out out",
+            ("--mask other_mask.png", "20 x 20"),
+        ),
+        (
+            "predict amodal a.png --mask empty_mask.png --model model --out out",
+            ("--mask empty_mask.png", "an empty mask"),
+        ),
+        ("train nonsense --out run", ("RECIPE", "nonsense", "smoke")),
+        ("train smoke --set train.iterations --out run", ("--set", "train.iterations")),
+        ("train smoke --set train.nonsense=1 --out run", ("--set", "train.nonsense")),
+        ("train smoke --set train.iterations=0.5 --out run", ("--set", "train.iterations")),
+        ("train smoke --set train.iterations=0 --out run", ("iterations",)),
+        ("train smoke --out file", ("--out", "file")),
+        ("train smoke --out .", ("--out",)),
+        ("train smoke", ("--out", "got nothing")),
+        (
+            "evaluate --model model --task depth --data nobody:x --out e.json",
+            ("nobody", "hypersim"),
+        ),
+        ("evaluate --model model --task depth --data folder:nowhere --out e.json", ("nowhere",)),
+        (
+            "evaluate --model model --task depth --data procedural:0 --out e.json",
+            ("--data", "COUNT"),
+        ),
+        ("evaluate --model model --task colour --data procedural:2 --out e.json", ("--task",)),
+        ("evaluate --model model --task depth --data procedural:2 --out nothing", ("--out",)),
+        ("evaluate --model model --task depth --data procedural:2 --out file/e.json", ("--out",)),
+        (
+            "evaluate --model model --task flow --data procedural:2 --steps 1001 --out e",
+            ("--steps",),
+        ),
+        ("evaluate --model model --task depth --data procedural:2", ("--out",)),
+        ("demo --model model --count 0", ("--count", "'0'")),
+        ("demo --model model --out file", ("--out", "file")),
+        (f"{PREDICT} a.png --sampler eulre", ("--sampler", "perhaps euler")),
+        (f"{PREDICT} a.png --stepps 4", ("--stepps", "not known", "perhaps --steps")),
+        (f"{PREDICT} a.png --stepps=4", ("--stepps:", "perhaps --steps")),
+        (f"{PREDICT} a.png --antithetic=yes", ("--antithetic", "a value", "none")),
+        ("predict", ("TASK, IMAGE, --out", "got nothing")),
+        ("predict flow a.png --second --model model --out out", ("--second", "one value or more")),
+        ("plan laws.json --error low", ("--error", "'low'", "a number")),
+        ("study all --executor cloud --out out", ("--executor", "'cloud'", "local, slurm")),
+        ("demo here", ("'here'", "one too many")),
+        ("inspect model --task colour", ("--task", "'colour'", "depth")),
+        ("cache --data procedural:2 --task colour --model model --out out", ("--task", "colour")),
+        ("cache --data procedural:2 --task colour --autoencoder pixel --out out", ("--task",)),
+        ("fly --out x", ("VERB", "fly", "predict")),
+        ("predcit --out x", ("VERB", "perhaps predict")),
+        ("", ("VERB", "nothing")),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(capsys, place, line, words):
+    fails(capsys, place, line, *words)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_unwritable_folder(capsys, place):
+    (place / "nothing").chmod(0o500)
+    fails(capsys, place, "predict depth a.png --model model --out nothing", "--out", "nothing")
+
+
+def test_results_never_replace_inputs(capsys, place):
+    (place / "a_depth.png").write_bytes((place / "a.png").read_bytes())
+    fails(
+        capsys, place, "predict depth a.png a_depth.png --model model --out .", "--out", "a_depth"
+    )
+
+
+def test_command_itself_reports_without_traceback(place):
+    run = subprocess.run(
+        [
+            *(
+                sys.executable,
+                "-c",
+                "import sys; from lookharder.cli import main; sys.exit(main())",
+            ),
+            *("predict", "depth", "cut.png", "--model", "model", "--out", "out"),
+        ],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert run.stderr.count("\n") == 1 and "Traceback" not in run.stderr
+    assert not (place / "out").exists()
+
+
+def test_help_of_every_verb_lists_its_flags(capsys):
+    assert set(VERBS) == set(FLAGS)
+    for verb in VERBS:
+        assert " ".join(build_parser(verb).flags) == FLAGS[verb]
+        with pytest.raises(SystemExit) as leaving:
+            main([verb, "--help"])
+        assert leaving.value.code == 0
+        said = capsys.readouterr().out
+        assert said.startswith(f"usage: lookharder {verb}")
+    for flag in ("--help", "--version"):
+        with pytest.raises(SystemExit) as leaving:
+            main([flag])
+        assert leaving.value.code == 0
+
+
+def test_images_and_options_in_any_order():
+    args = parse(["predict", "depth", "a.png", "--steps", "2", "b.png", "--out", "o", "c.png"])
+    assert (args.verb, args.image, args.steps) == ("predict", ["a.png", "b.png", "c.png"], 2)
+    args = parse(["predict", "flow", "a", "b", "--second", "c", "--out", "o", "--second", "d"])
+    assert args.second == ["c", "d"]
+
+
+def test_interruption_and_a_refusing_system(capsys, monkeypatch):
+    def raising(error: BaseException):
+        def run(args):
+            raise error
+
+        return run
+
+    demo = load_verb("demo")
+    monkeypatch.setattr(demo, "run", raising(KeyboardInterrupt()))
+    assert main(["demo"]) == 130
+    monkeypatch.setattr(demo, "run", raising(OSError(28, "No space left on device", "x")))
+    assert main(["demo"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "lookharder: error: x: No space left on device"
+    )

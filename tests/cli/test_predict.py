@@ -1,0 +1,82 @@
+"""The verb `predict` through the real entry point: what it writes."""
+
+import json
+import shutil
+
+import numpy as np
+
+from lookharder.cli import main
+from lookharder.data.formats import read_flo, read_npy
+from lookharder.predict.effort import Effort
+from lookharder.predict.settings import Frontier, Row
+
+PREDICT = "predict depth --model model --out out"
+
+
+def test_predict_mixed_sizes_and_patterns(capsys, place):
+    code = main(f"{PREDICT} [a-b].png other_size.png c.jpg --members 2 --steps 1".split())
+    assert code == 0
+    assert "4 depth predictions" in capsys.readouterr().out
+    lines = (place / "out" / "predictions.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    assert [r["input"] for r in records] == ["a.png", "b.png", "other_size.png", "c.jpg"]
+    for record in records:
+        assert (record["steps"], record["members"], record["seed"]) == (1, 2, 0)
+        assert all((place / "out" / file).exists() for file in record["files"].values())
+        assert list(read_npy(place / "out" / record["files"]["array"]).shape) == record["shape"]
+
+
+def test_predict_within_a_budget_says_what_it_chose(capsys, place):
+    effort = Effort(steps=2, members=3)
+    row = Row(task="depth", resolution=32, effort=effort, error=0.2, low=0.1, high=0.3)
+    shutil.copytree(place / "model", place / "measured")
+    Frontier(data="scenes", errors={"depth": "AbsRel"}, rows=(row,)).write(place / "measured")
+    line = "predict depth --model measured --out out a.png other_size.png --budget 5GMACs"
+    assert main(line.split()) == 0
+    assert "budget 5 GMACs: 2 steps x 3 draws" in capsys.readouterr().out
+    lines = (place / "out" / "predictions.jsonl").read_text().splitlines()
+    for record in map(json.loads, lines):
+        assert (record["steps"], record["members"]) == (2, 3)
+        assert record["macs"] <= 5e9
+        assert "AbsRel 0.2" in record["choice"]
+        assert (place / "out" / record["files"]["uncertainty"]).exists()
+
+
+def test_predict_until_certain_records_the_draws_of_each(place):
+    assert main(f"{PREDICT} a.png b.png --until 1e-9 --members 5".split()) == 0
+    assert main(f"{PREDICT} a.png b.png --until 1e9 --members 5 --sampler ddpm".split()) == 0
+    lines = (place / "out" / "predictions.jsonl").read_text().splitlines()
+    assert [json.loads(line)["members"] for line in lines] == [2, 2]
+
+
+def test_predict_flow_and_amodal(capsys, place):
+    pair = "predict flow a.png b.png --second b.png c.jpg --model model --out flow"
+    assert main(pair.split()) == 0
+    whole = "predict amodal a.png --mask mask.png --model model --out whole"
+    assert main(whole.split()) == 0
+    flow = read_flo(place / "flow" / "b_flow.flo")
+    assert flow.shape == (2, 40, 56)
+    assert (flow == read_npy(place / "flow" / "b_flow.npy")).all()
+    assert read_npy(place / "whole" / "a_amodal.npy").dtype == np.bool_
+
+
+def test_predictions_do_not_depend_on_company(place):
+    assert main(["predict", "depth", "a.png", "--model", "model", "--out", "one"]) == 0
+    assert (
+        main(
+            [
+                "predict",
+                "depth",
+                "b.png",
+                "c.jpg",
+                "a.png",
+                "--model",
+                "model",
+                "--out",
+                "three",
+            ]
+        )
+        == 0
+    )
+    alone, among = (read_npy(place / out / "a_depth.npy") for out in ("one", "three"))
+    np.testing.assert_allclose(alone, among, atol=1e-5)

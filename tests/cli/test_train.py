@@ -1,0 +1,74 @@
+"""The verb `train` through the real entry point: it runs, is asked to stop, resumes, and finds itself finished."""
+
+import json
+import signal
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from lookharder import recipes
+from lookharder.cli import main
+from lookharder.training import run as run_module
+from lookharder.training.distributed.runtime import Stop
+
+
+@pytest.fixture
+def short(monkeypatch) -> str:
+    """A recipe of three iterations."""
+
+    def recipe():
+        config = recipes.smoke()
+        data = {task: replace(value, spec="procedural:2:1") for task, value in config.data.items()}
+        train = replace(config.train, iterations=3, batch_size=4)
+        return replace(config, name="short", data=data, train=train, log_every=1)
+
+    monkeypatch.setitem(recipes.RECIPES, "short", recipe)
+    return "short"
+
+
+def test_train_runs_and_finds_itself_finished(capsys, place, short):
+    line = f"train {short} --set train.seed=4 --out {place}/run"
+    assert main(line.split()) == 0
+    said = capsys.readouterr()
+    assert "finished: 3 iterations" in said.out and "images/s" in said.err
+    assert json.loads((place / "run" / "config.json").read_text())["train"]["seed"] == 4
+    assert main(line.split()) == 0
+    assert "already finished" in capsys.readouterr().out
+    assert (
+        main(f"predict depth {place}/a.png --model {place}/run/model --out {place}/o".split()) == 0
+    )
+
+
+def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(capsys, place):
+    before = sorted(place.rglob("*"))
+    assert main(["train", "paper_table3_depth", "--set", "train.batch_size=512", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    for word in ("hypersim:", "4.83e+19", "one H100", "memory on cuda", "512 examples"):
+        assert word in said
+    assert sorted(place.rglob("*")) == before
+
+
+def test_train_of_another_recipe_is_refused(capsys, place, short):
+    assert main(f"train {short} --quiet --out {place}/run".split()) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert main(f"train {short} --set train.seed=9 --out {place}/run".split()) == 2
+    assert "--out" in capsys.readouterr().err
+
+
+def test_train_asked_to_stop_exits_75_and_resumes(capsys, place, short, monkeypatch):
+    @contextmanager
+    def already_stopped():
+        stop = Stop()
+        stop.request(signal.SIGTERM)
+        yield stop
+
+    line = f"train {short} --out {place}/run".split()
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "signals", already_stopped)
+        assert main(line) == 75
+        assert "stopped at iteration 1 of 3" in capsys.readouterr().out
+    assert main(line) == 0
+    rows = (place / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(row)["iteration"] for row in rows] == [1, 2, 3]
