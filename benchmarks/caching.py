@@ -1,13 +1,12 @@
 """What step-to-step caching of blocks saves, and what it costs in accuracy.
 
-    python benchmarks/caching.py --scenes 200 [--steps 10 50 --every 1 2 3 5] [--out docs/results/caching.json]
+    python -m benchmarks caching --scenes 200 [--steps 10 50 --every 1 2 3 5] [--out docs/results/caching.json]
 
 Held-out scenes. For each task, number of steps and k: multiply-adds for a picture, how far the prediction moved from
 that without caching (mean; depth in [0, 1], flow in pixels, amodal the share of pixels that changed), and the error
 against the truth with its 95 % interval, beside the change of the error picture by picture.
 """
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -24,26 +23,26 @@ from lookharder.predict.predictor import Predictor
 ERRORS = {"depth": "abs_rel", "flow": "epe", "amodal": "iou"}  # 1 - iou
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="tiny")
-    parser.add_argument("--scenes", type=int, default=200)
-    parser.add_argument("--tasks", nargs="+", default=list(ERRORS))
-    parser.add_argument("--steps", type=int, nargs="+", default=[10, 50])
-    parser.add_argument("--every", type=int, nargs="+", default=[1, 2, 3, 5])
-    parser.add_argument("--members", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=Path("docs/results/caching.json"))
-    given = parser.parse_args()
-    predictor = Predictor.from_pretrained(given.model)
-    scenes = open_spec(f"procedural:{given.scenes}", predictor.chain.config.resolution)
+def run(
+    *,
+    model: str = "tiny",
+    scenes: int = 200,
+    tasks: tuple[str, ...] = tuple(ERRORS),
+    steps: tuple[int, ...] = (10, 50),
+    every: tuple[int, ...] = (1, 2, 3, 5),
+    members: int = 1,
+    out: Path = Path("docs/results/caching.json"),
+) -> None:
+    predictor = Predictor.from_pretrained(model)
+    scenes = open_spec(f"procedural:{scenes}", predictor.chain.config.resolution)
     examples = [scenes[i] for i in range(len(scenes))]
     rows: list[dict[str, Any]] = []
-    for task in given.tasks:
+    for task in tasks:
         rules = protocol(task, "procedural", predictor.chain)
-        for steps in given.steps:
+        for count in steps:
             plain: dict[str, Any] = {}
-            for every in sorted({1, *given.every}):
-                effort = Effort(steps=steps, members=given.members, cache=every)
+            for k in sorted({1, *every}):
+                effort = Effort(steps=count, members=members, cache=k)
                 maps, errors, macs = [], [], 0
                 for first in range(0, len(examples), 16):
                     part = examples[first : first + 16]
@@ -54,7 +53,7 @@ def main() -> None:
                         maps.append(prediction)
                         score = SCORES[task](prediction, example, rules)[ERRORS[task]]
                         errors.append(1 - score if task == "amodal" else score)
-                if every == 1:
+                if k == 1:
                     plain = {"maps": maps, "errors": errors, "macs": macs}
                 moved = [
                     np.abs(a.astype(np.float64) - b).mean()
@@ -63,8 +62,8 @@ def main() -> None:
                 worse = np.subtract(errors, plain["errors"]).tolist()
                 row = {
                     "task": task,
-                    "steps": steps,
-                    "every": every,
+                    "steps": count,
+                    "every": k,
                     "macs_per_picture": macs / len(examples),
                     "macs_share": macs / plain["macs"],
                     "moved": float(np.mean(moved)),
@@ -73,23 +72,19 @@ def main() -> None:
                 }
                 rows.append(row)
                 print(
-                    f"{task:7} T = {steps:3} k = {every}  MACs {row['macs_share']:6.1%}  moved "
+                    f"{task:7} T = {count:3} k = {k}  MACs {row['macs_share']:6.1%}  moved "
                     f"{row['moved']:.4f}  error {row['error'][0]:.4f}  change "
                     "{:+.4f} [{:+.4f}, {:+.4f}]".format(*row["error_change"]),
                     flush=True,
                 )
     write_json(
-        given.out,
+        out,
         {
             "what": "step-to-step caching: every k-th call runs all blocks, the others the first alone",
-            "model": given.model,
-            "data": f"procedural:{given.scenes}",
-            "members": given.members,
+            "model": model,
+            "data": f"procedural:{scenes}",
+            "members": members,
             "rows": rows,
         },
     )
-    print(f"-> {given.out}")
-
-
-if __name__ == "__main__":
-    main()
+    print(f"-> {out}")

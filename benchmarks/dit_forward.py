@@ -1,22 +1,21 @@
 """One forward of DiT-S/2 (32 x 32 x 4 latent), ours against diffusers' DiTTransformer2DModel.
 
-    python benchmarks/dit_forward.py [--batch 4] [--rounds 10] [--out dit_forward.json]
+    python -m benchmarks dit_forward [--batch 4] [--rounds 10] [--out dit_forward.json]
 
 Same weights, same inputs, turns taken A B A B; outputs are compared before any time is taken. They
 are compared at t = 0, the one timestep at which the two agree: diffusers spaces the sinusoids of
 the timestep by 1 / 127, DiT by 1 / 128. It also embeds timestep and label anew in every block.
 """
 
-import argparse
-import platform
-import statistics
-import time
+from pathlib import Path
+from typing import Literal
 
 import diffusers
 import torch
 from diffusers import DiTTransformer2DModel
 from torch import nn
 
+from benchmarks.harness import machine, take_turns
 from lookharder.files import write_json
 from lookharder.models.dit import DiT, sized
 from lookharder.models.flops import count
@@ -75,20 +74,20 @@ def theirs(network: DiT) -> DiTTransformer2DModel:
 
 
 @torch.inference_mode()
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--out", default="dit_forward.json")
-    arguments = parser.parse_args()
+def run(
+    *,
+    batch: int = 4,
+    rounds: int = 10,
+    device: Literal["cpu", "cuda"] = "cpu",
+    out: Path = Path("dit_forward.json"),
+) -> None:
 
-    network = ours(arguments.device)
+    network = ours(device)
     other = theirs(network)
-    generator = torch_generator("benchmark", arguments.batch)
-    x = torch.randn(arguments.batch, 4, 32, 32, generator=generator).to(arguments.device)
-    t = torch.zeros(arguments.batch, dtype=torch.long, device=arguments.device)
-    y = torch.randint(1000, (arguments.batch,), generator=generator).to(arguments.device)
+    generator = torch_generator("benchmark", batch)
+    x = torch.randn(batch, 4, 32, 32, generator=generator).to(device)
+    t = torch.zeros(batch, dtype=torch.long, device=device)
+    y = torch.randint(1000, (batch,), generator=generator).to(device)
     runs = {
         "lookharder": lambda: network(x, t, y),
         "diffusers": lambda: other(x, timestep=t, class_labels=y).sample,
@@ -96,36 +95,23 @@ def main() -> None:
     difference = (runs["lookharder"]() - runs["diffusers"]()).abs().max().item()
     assert difference < 1e-3, f"outputs differ by {difference}"
 
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(arguments.rounds + 2):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run().flatten()[0].item()  # waits for the device
-            seconds[name].append(time.perf_counter() - start)
-    medians = {name: statistics.median(times[2:]) for name, times in seconds.items()}  # 2 warm-up
+    times = take_turns(runs, rounds, device=device)
+    medians = times.medians()
 
-    macs = arguments.batch * count(CONFIG, 32, 32).macs
+    macs = batch * count(CONFIG, 32, 32).macs
     result = {
         "what": "seconds of one DiT-S/2 forward, float32, median",
-        "batch": arguments.batch,
-        "rounds": arguments.rounds,
+        "batch": batch,
+        "rounds": rounds,
         "seconds": medians,
-        "quartiles": {n: statistics.quantiles(times[2:], n=4) for n, times in seconds.items()},
+        "quartiles": times.quartiles(),
         "speed_over_diffusers": medians["diffusers"] / medians["lookharder"],
         "gflops_per_second": 2 * macs / medians["lookharder"] / 1e9,
         "largest_output_difference": difference,
-        "device": torch.cuda.get_device_name()
-        if arguments.device == "cuda"
-        else platform.machine(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
+        **machine(device),
         "diffusers": diffusers.__version__,
     }
-    write_json(arguments.out, result)
+    write_json(out, result)
     for name, median in medians.items():
         print(f"{name:12} {1e3 * median:8.1f} ms")
-    print(f"{result['speed_over_diffusers']:.2f} x the speed of diffusers -> {arguments.out}")
-
-
-if __name__ == "__main__":
-    main()
+    print(f"{result['speed_over_diffusers']:.2f} x the speed of diffusers -> {out}")

@@ -1,17 +1,16 @@
 """Error against compute over steps, draws, samplers and spacings: measured, drawn, and made the model's table.
 
-    python benchmarks/frontier.py measure MODEL runs/frontier.jsonl --scenes 48 --steps 1 2 3 5 10 20
-    python benchmarks/frontier.py measure MODEL runs/frontier.jsonl --scenes 16 --steps 50 100
-    python benchmarks/frontier.py measure MODEL runs/frontier.jsonl --scenes 16 --reference
-    python benchmarks/frontier.py measure MODEL runs/frontier.jsonl --scenes 48 --steps 1 2 5 --resolution 48
-    python benchmarks/frontier.py report MODEL runs/frontier.jsonl docs/results/frontier
+    python -m benchmarks frontier.measure MODEL runs/frontier.jsonl --scenes 48 --steps 1 2 3 5 10 20
+    python -m benchmarks frontier.measure MODEL runs/frontier.jsonl --scenes 16 --steps 50 100
+    python -m benchmarks frontier.measure MODEL runs/frontier.jsonl --scenes 16 --reference
+    python -m benchmarks frontier.measure MODEL runs/frontier.jsonl --scenes 48 --steps 1 2 5 --resolution 48
+    python -m benchmarks frontier.report MODEL runs/frontier.jsonl docs/results/frontier
 
 Scenes are of the training seed beyond the training set. A line of the JSONL is one (task, sampler, spacing, steps): for
 each number of draws, the error of each scene and its doubt. What is there already is not measured again, so that a run
 may be stopped and taken up.
 """
 
-import argparse
 import json
 import time
 from itertools import product
@@ -78,25 +77,34 @@ def measured(
     }
 
 
-def measure(options: argparse.Namespace) -> None:
-    predictor = Predictor.from_pretrained(options.model)
-    lines = options.records.read_text().splitlines() if options.records.exists() else []
+def measure(
+    model: str,
+    records: Path,
+    *,
+    scenes: int = 48,
+    steps: tuple[int, ...] = (1, 2, 3, 5, 10, 20, 50, 100),
+    ways: int = len(WAYS),
+    resolution: int | None = None,
+    reference: bool = False,
+) -> None:
+    """The settings, one line of the JSONL each; `ways`: only the first so many; `reference`: 200 steps x 5 draws."""
+    predictor = Predictor.from_pretrained(model)
+    lines = records.read_text().splitlines() if records.exists() else []
     done = {key_of(json.loads(line)) for line in lines}
     world = ProceduralWorld(predictor.chain.config.resolution, TRAINING_SEED)
-    examples = [world[BEYOND + i] for i in range(options.scenes)]
+    examples = [world[BEYOND + i] for i in range(scenes)]
     own = predictor.chain.config.resolution
-    resolution = options.resolution or own
-    steps, most = ([200], 5) if options.reference else (options.steps, DRAWS)
-    ways = WAYS if resolution == own and not options.reference else WAYS[:1]
-    ways = ways[: options.ways]
-    for count, (sampler, spacing), task in product(steps, ways, METRIC):
+    resolution = resolution or own
+    steps, most = ((200,), 5) if reference else (steps, DRAWS)
+    tried = WAYS[:ways] if resolution == own and not reference else WAYS[:1]
+    for count, (sampler, spacing), task in product(steps, tried, METRIC):
         effort = Effort(steps=count, members=most, sampler=sampler, spacing=spacing)
         key = {"task": task, "sampler": sampler, "spacing": spacing, "steps": count}
         key["resolution"] = resolution
         if key_of(key) in done:
             continue
         found = measured(predictor, task, effort, examples, resolution)
-        with options.records.open("a") as file:
+        with records.open("a") as file:
             file.write(json.dumps(key | found) + "\n")
         print(*key.values(), [round(float(np.mean(found["errors"][n - 1])), 4) for n in (1, most)])
 
@@ -112,18 +120,19 @@ def seen(example: Example) -> Example:
     )
 
 
-def report(options: argparse.Namespace) -> None:
-    lines = [json.loads(line) for line in options.records.read_text().splitlines()]
-    records = {key_of(line): line for line in lines}
-    points = {task: points_of(records, task) for task in METRIC}
-    own = Predictor.from_pretrained(options.model).chain.config.resolution
-    found = {task: answers(records, points[task], task, own) for task in METRIC}
-    write_json(options.out.with_suffix(".json"), {"answers": found, "points": points})
+def report(model: str, records: Path, out: Path) -> None:
+    """What the lines say: JSON, picture, and the table of the model."""
+    lines = [json.loads(line) for line in records.read_text().splitlines()]
+    settings = {key_of(line): line for line in lines}
+    points = {task: points_of(settings, task) for task in METRIC}
+    own = Predictor.from_pretrained(model).chain.config.resolution
+    found = {task: answers(settings, points[task], task, own) for task in METRIC}
+    write_json(out.with_suffix(".json"), {"answers": found, "points": points})
     for task, facts in found.items():
         print(task, json.dumps(facts, indent=1))
-    write_table(find(options.model), points, own)
+    write_table(find(model), points, own)
     shown = {t: [p for p in rows if p["resolution"] == own] for t, rows in points.items()}
-    draw(shown, options.out.with_suffix(".png"))
+    draw(shown, out.with_suffix(".png"))
 
 
 def points_of(records: dict[tuple, dict], task: str) -> list[dict]:
@@ -284,26 +293,3 @@ def draw(points: dict[str, list[dict]], path: Path) -> None:
     figure.legend(handles, labels, title=title, ncols=4, loc="outside lower center", frameon=False)
     with atomic(path) as aside:
         figure.savefig(aside, dpi=130)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    for verb in ("measure", "report"):
-        part = verbs.add_parser(verb)
-        part.add_argument("model")
-        part.add_argument("records", type=Path)
-        if verb == "report":
-            part.add_argument("out", type=Path)
-            continue
-        part.add_argument("--scenes", type=int, default=48)
-        part.add_argument("--steps", type=int, nargs="+", default=[1, 2, 3, 5, 10, 20, 50, 100])
-        part.add_argument("--ways", type=int, default=len(WAYS), help="only the first so many")
-        part.add_argument("--resolution", type=int, help="longest edge [the model's]")
-        part.add_argument("--reference", action="store_true", help="200 steps x 5 draws instead")
-    options = parser.parse_args()
-    measure(options) if options.verb == "measure" else report(options)
-
-
-if __name__ == "__main__":
-    main()

@@ -8,7 +8,7 @@
     bounded power   M / (1 + (A N^-a + B D^-b)^-g)              what the planner uses
     with a floor    0.1 + the same                              whether a floor could be told
 
-python benchmarks/law_forms.py docs/results/laptop
+python -m benchmarks law_forms docs/results/laptop
 
 Fitted to logarithms of means over seeds by least squares from many starts. `off` is log measured - log fitted at each
 place; of root mean squares of such, `scatter` counts unknowns, `left_out` is of each place predicted from all others,
@@ -17,7 +17,6 @@ beside the records, of what that measured for budgets that no study spent, predi
 the ceiling should be: the error of the image-independent baseline, on the same held-out scenes.
 """
 
-import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -110,20 +109,16 @@ def rms(off: Any) -> float:
     return float(np.sqrt(np.mean(np.square(off))))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("results", type=Path, help="folder with records.jsonl")
-    parser.add_argument("--out", type=Path, help="[RESULTS/law-forms.json]")
-    args = parser.parse_args()
+def run(results: Path, *, out: Path | None = None) -> None:
     roads: dict[tuple[float, float, float], list[float]] = {}
-    for record in roads_of(Records.read(args.results / "records.jsonl")):
+    for record in roads_of(Records.read(results / "records.jsonl")):
         place = (float(record.active_params), float(record.train_images or 0), record.train_macs)
         roads.setdefault(place, []).append(record.value)
     size, images, macs = np.log(np.array(list(roads))).T
     n, d = size - size.mean(), images - images.mean()  # near 0, so that starts are of one scale
     y = np.log([np.mean(values) for values in roads.values()])
     largest = np.abs(macs - np.log(LAPTOP.budgets[-1][0])) < 0.01
-    after = planned(args.results)
+    after = planned(results)
     found = {}
     for name, (form, around) in FORMS.items():
         whole, before = (fitted(name, n[m], d[m], y[m]) for m in (np.ones_like(largest), ~largest))
@@ -150,8 +145,4 @@ def main() -> None:
         "blind": blind(),
     }
     print(f"{len(y)} places; blind {facts['blind']:.4f}")
-    write_json(args.out or args.results / "law-forms.json", {**facts, "forms": found})
-
-
-if __name__ == "__main__":
-    main()
+    write_json(out or results / "law-forms.json", {**facts, "forms": found})

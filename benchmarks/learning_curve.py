@@ -1,9 +1,8 @@
 """The learning curve of a run: loss by task, averaged over windows of iterations, as JSON and a picture.
 
-python benchmarks/learning_curve.py runs/tiny docs/results/tiny-curve
+python -m benchmarks learning_curve runs/tiny docs/results/tiny-curve
 """
 
-import argparse
 import json
 from pathlib import Path
 from statistics import mean
@@ -30,14 +29,9 @@ def windows(run: Path, length: int) -> list[dict]:
     return curve
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--window", type=int, default=200)
-    options = parser.parse_args()
-    curve = windows(options.run, options.window)
-    write_json(options.out.with_suffix(".json"), curve)
+def run(run: Path, out: Path, *, window: int = 200) -> None:
+    curve = windows(run, window)
+    write_json(out.with_suffix(".json"), curve)
 
     import matplotlib
 
@@ -50,9 +44,5 @@ def main() -> None:
         axes.plot([p["iteration"] for p in known], [p["losses"][task] for p in known], label=task)
     axes.set(xlabel="iteration", ylabel="training loss (MSE of x0)", yscale="log")
     axes.legend()
-    with atomic(options.out.with_suffix(".png")) as aside:
+    with atomic(out.with_suffix(".png")) as aside:
         figure.savefig(aside, dpi=120)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Merging the draws of a depth map: ours, its plain baseline, and Marigold's `ensemble_depth` as diffusers has it.
 
-    python benchmarks/merge.py [--size 768] [--draws 10] [--threads 2] [--out docs/results/merge.json]
+    python -m benchmarks merge [--size 768] [--draws 10] [--threads 2] [--out docs/results/merge.json]
 
 Same draws for all; each gives the merged map and its uncertainty. They take turns, round after round, in one process;
 diffusers with its defaults takes part in the first `--slow-rounds` only. On a busy machine read `cpu_ratios`.
@@ -15,12 +15,8 @@ Error: root mean square to the planted truth in [0, 1], after the best scale and
 at `--scene-size`, and at the timed size. Members differ in noise; two of ten follow another map by half.
 """
 
-import argparse
-import os
-import platform
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -31,6 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.harness import machine, take_turns
 from lookharder.files import write_json
 from lookharder.seeding import torch_generator
 from lookharder.tasks.merge import Marigold, merge_affine
@@ -102,65 +99,45 @@ def error(merged: Tensor, truth: Tensor) -> float:
     return (y - x * (x @ y) / (x @ x)).square().mean().sqrt().item()
 
 
-def timed(run: Callable[[], object]) -> tuple[float, float]:
-    """Seconds on the wall and of this process."""
-    begin, cpu_begin = time.perf_counter(), time.process_time()
-    run()
-    return time.perf_counter() - begin, time.process_time() - cpu_begin
-
-
-def processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
 def over_ours(seconds: dict[str, float]) -> dict[str, float]:
     return {
         f"{name}_over_ours": s / seconds["ours"] for name, s in seconds.items() if name != "ours"
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", type=int, default=768)
-    parser.add_argument("--draws", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=9, help="timed turns of each")
-    parser.add_argument("--slow-rounds", type=int, default=1, help="of diffusers with its defaults")
-    parser.add_argument("--scenes", type=int, default=12, help="for the mean error")
-    parser.add_argument("--scene-size", type=int, default=96)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("docs/results/merge.json"))
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+def run(
+    *,
+    size: int = 768,
+    draws: int = 10,
+    rounds: int = 9,
+    slow_rounds: int = 1,
+    scenes: int = 12,
+    scene_size: int = 96,
+    threads: int = 2,
+    out: Path = Path("docs/results/merge.json"),
+) -> None:
+    torch.set_num_threads(threads)
 
     merges = contestants()
     errors = {name: [] for name in merges}
-    for seed in range(given.scenes):
-        truth, draws = scene(seed, given.scene_size, given.draws)
+    for seed in range(scenes):
+        truth, members = scene(seed, scene_size, draws)
         for name, merge in merges.items():
-            errors[name].append(error(merge(draws)[0], truth))
+            errors[name].append(error(merge(members)[0], truth))
     mean_errors = {name: statistics.mean(found) for name, found in errors.items()}
 
-    truth, draws = scene(given.scenes, given.size, given.draws)
-    seconds, cpu_seconds = ({name: [] for name in merges} for _ in range(2))
+    truth, draws_of_one = scene(scenes, size, draws)
     answers: dict[str, Tensor] = {}
-    for turn in range(1 + given.rounds):  # the first is a warm-up
-        for name, merge in merges.items():
-            if name == SLOW and not 0 < turn <= given.slow_rounds:
-                continue
 
-            def run(name: str = name, merge: Merge = merge) -> None:
-                answers[name] = merge(draws)[0]
+    def side(name: str, merge: Merge) -> Callable[[], None]:
+        def run() -> None:
+            answers[name] = merge(draws_of_one)[0]
 
-            wall, cpu = timed(run)
-            if turn > 0:
-                seconds[name].append(wall)
-                cpu_seconds[name].append(cpu)
+        return run
 
-    medians = {name: statistics.median(found) for name, found in seconds.items()}
-    cpu_medians = {name: statistics.median(found) for name, found in cpu_seconds.items()}
+    sides = {name: side(name, merge) for name, merge in merges.items()}
+    times = take_turns(sides, rounds, warm_up=1, only_rounds={SLOW: slow_rounds})
+    medians, cpu_medians = times.medians(), times.cpu_medians()
     found = over_ours(medians)
     full_errors = {name: error(answer, truth) for name, answer in answers.items()}
     met = {name: found[name] >= goal for name, goal in GOALS.items()} | {
@@ -172,30 +149,23 @@ def main() -> None:
     }
     result = {
         "what": "seconds to merge the draws of one depth map and their uncertainty, median; error to planted truth",
-        "size": given.size,
-        "draws": given.draws,
-        "rounds": {name: len(times) for name, times in seconds.items()},
+        "size": size,
+        "draws": draws,
+        "rounds": {name: len(seconds) for name, seconds in times.wall.items()},
         "seconds": medians,
-        "quartiles": {
-            name: statistics.quantiles(times, n=4)
-            for name, times in seconds.items()
-            if len(times) > 1
-        },
+        "quartiles": times.quartiles(),
         "cpu_seconds": cpu_medians,
         "ratios": found,
         "cpu_ratios": over_ours(cpu_medians),
         "rmse": full_errors,
         "rmse_mean_of_scenes": mean_errors,
-        "scenes": given.scenes,
-        "scene_size": given.scene_size,
+        "scenes": scenes,
+        "scene_size": scene_size,
         "goals": GOALS,
         "met": met,
-        "processor": processor(),
-        "threads": torch.get_num_threads(),
-        "load": os.getloadavg()[0],
-        "torch": torch.__version__,
+        **machine(),
     }
-    write_json(given.out, result)
+    write_json(out, result)
     print(f"{'':16} {'ms':>10} {'cpu ms':>10} {'times ours':>10} {'rmse':>9} {'mean rmse':>9}")
     for name in merges:
         print(f"{name:16} {1e3 * medians[name]:10.1f} {1e3 * cpu_medians[name]:10.1f}", end=" ")
@@ -203,8 +173,4 @@ def main() -> None:
         print(f"{full_errors[name]:9.5f} {mean_errors[name]:9.5f}")
     for name, reached in met.items():
         print(f"{name} {GOALS.get(name, '')}: {'met' if reached else 'missed'}")
-    print(f"-> {given.out}")
-
-
-if __name__ == "__main__":
-    main()
+    print(f"-> {out}")

@@ -1,6 +1,6 @@
 """One mixture-of-experts layer: ours, the computation that DiT-MoE released, and a dense MLP of equal active work.
 
-    python benchmarks/moe_layer.py [--tokens 2048] [--device cuda --dtype bf16] [--out docs/results/moe-layer.json]
+    python -m benchmarks moe_layer [--tokens 2048] [--device cuda --dtype bf16] [--out docs/results/moe-layer.json]
 
 Same weights, same tokens; before any time is taken, outputs and gradients are compared, in float32 and in the type that
 is timed, and must agree.
@@ -15,20 +15,15 @@ Then all take turns, round after round, in one process. What is timed:
 (half as many, larger products). On a busy machine read `cpu_ratios`: processor time does not count the waiting.
 """
 
-import argparse
-import os
-import platform
-import statistics
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.harness import machine, take_turns
 from lookharder.files import write_json
 from lookharder.models.moe import MoE, MoEConfig, SwiGLU
 from lookharder.seeding import torch_generator
@@ -203,23 +198,6 @@ def largest_differences(
     }
 
 
-def timed(run: Callable[[], object], device: str) -> tuple[float, float]:
-    """Seconds on the wall and of this process."""
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
-    wait()
-    begin, cpu_begin = time.perf_counter(), time.process_time()
-    run()
-    wait()
-    return time.perf_counter() - begin, time.process_time() - cpu_begin
-
-
-def processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
 def ratios(medians: dict[str, dict[str, float]]) -> dict[str, float]:
     """Of the times of the two modes."""
     found: dict[str, float] = {}
@@ -234,24 +212,24 @@ def ratios(medians: dict[str, dict[str, float]]) -> dict[str, float]:
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tokens", type=int, default=2048)
-    parser.add_argument("--width", type=int, default=384)
-    parser.add_argument("--hidden", type=int, help="of an expert; default 4 x width")
-    parser.add_argument("--experts", type=int, default=8)
-    parser.add_argument("--active", type=int, default=2)
-    parser.add_argument("--shared", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=9, help="timed turns of each")
-    parser.add_argument("--warm-up", type=int, default=2, help="turns before")
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--dtype", default="fp32", choices=["fp32", "bf16"])
-    parser.add_argument("--out", type=Path, default=Path("docs/results/moe-layer.json"))
-    given = parser.parse_args()
-    width, hidden = given.width, given.hidden or 4 * given.width
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[given.dtype]
+def run(
+    *,
+    tokens: int = 2048,
+    width: int = 384,
+    hidden: int | None = None,
+    experts: int = 8,
+    active: int = 2,
+    shared: int = 2,
+    rounds: int = 9,
+    warm_up: int = 2,
+    device: Literal["cpu", "cuda"] = "cpu",
+    dtype: Literal["fp32", "bf16"] = "fp32",
+    out: Path = Path("docs/results/moe-layer.json"),
+) -> None:
+    width, hidden = width, hidden or 4 * width
+    number = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
 
-    config = MoEConfig(experts=given.experts, active=given.active, shared=given.shared)
+    config = MoEConfig(experts=experts, active=active, shared=shared)
     ours = layer(width, hidden, config)
     padded = MoE(width, hidden, MoEConfig(**{**vars(config), "backend": "padded_bmm"}))
     padded.load_state_dict(ours.state_dict())
@@ -263,17 +241,17 @@ def main() -> None:
     }
     active_hidden = config.active * hidden + config.shared * width
     networks: dict[str, nn.Module] = {**equal, "dense": SwiGLU(width, active_hidden)}
-    generator = torch_generator("benchmark", given.tokens)
-    x, grad = (torch.randn(given.tokens, width, generator=generator) for _ in range(2))
-    x, grad = x.to(given.device).requires_grad_(), grad.to(given.device)
+    generator = torch_generator("benchmark", tokens)
+    x, grad = (torch.randn(tokens, width, generator=generator) for _ in range(2))
+    x, grad = x.to(device).requires_grad_(), grad.to(device)
     for network in networks.values():
-        network.to(given.device)
+        network.to(device)
 
     differences = {"fp32": largest_differences(equal, x, grad)}
-    x, grad = x.detach().to(dtype).requires_grad_(), grad.to(dtype)
+    x, grad = x.detach().to(number).requires_grad_(), grad.to(number)
     for network in networks.values():
-        network.to(dtype)
-    differences[given.dtype] = largest_differences(equal, x, grad)
+        network.to(number)
+    differences[dtype] = largest_differences(equal, x, grad)
     for name, values in differences.items():
         assert max(values.values()) <= TOLERANCE[name], f"results differ in {name}: {values}"
     with torch.no_grad():
@@ -282,23 +260,20 @@ def main() -> None:
     runs = {
         ("forward", name): partial(forward, network, x) for name, network in networks.items()
     } | {("training", name): partial(train, network, x, grad) for name, network in networks.items()}
-    seconds: dict[tuple[str, str], list[float]] = {key: [] for key in runs}
-    cpu_seconds: dict[tuple[str, str], list[float]] = {key: [] for key in runs}
-    for turn in range(given.warm_up + given.rounds):
-        for key, run in runs.items():
-            prepare(networks[key[1]], x, key[0])
-            wall, cpu = timed(run, given.device)
-            if turn >= given.warm_up:
-                seconds[key].append(wall)
-                cpu_seconds[key].append(cpu)
+    times = take_turns(
+        runs,
+        rounds,
+        warm_up=warm_up,
+        device=device,
+        prepare=lambda key: prepare(networks[key[1]], x, key[0]),
+    )
 
-    def by_mode(times: dict[tuple[str, str], list[float]]) -> dict[str, dict[str, float]]:
+    def by_mode(found: dict[tuple[str, str], Any]) -> dict[str, dict[str, Any]]:
         return {
-            mode: {name: statistics.median(times[mode, name]) for name in networks}
-            for mode in ("forward", "training")
+            mode: {name: found[mode, name] for name in networks} for mode in ("forward", "training")
         }
 
-    medians, cpu_medians = by_mode(seconds), by_mode(cpu_seconds)
+    medians, cpu_medians = by_mode(times.medians()), by_mode(times.cpu_medians())
     found = ratios(medians)
     met = {
         name: found[name] >= goal if name.startswith("released") else found[name] <= goal
@@ -306,35 +281,28 @@ def main() -> None:
     }
     result = {
         "what": "seconds of one mixture-of-experts layer, median; training = forward and backward",
-        "tokens": given.tokens,
+        "tokens": tokens,
         "width": width,
         "hidden": hidden,
         "experts": config.experts,
         "active": config.active,
         "shared": config.shared,
         "dense_hidden": active_hidden,
-        "macs": given.tokens * 3 * width * active_hidden,
+        "macs": tokens * 3 * width * active_hidden,
         "picks_of_each_expert": picked,
-        "rounds": given.rounds,
+        "rounds": rounds,
         "seconds": medians,
-        "quartiles": {
-            mode: {name: statistics.quantiles(seconds[mode, name], n=4) for name in networks}
-            for mode in medians
-        },
+        "quartiles": by_mode(times.quartiles()),
         "cpu_seconds": cpu_medians,
         "ratios": found,
-        "cpu_ratios": ratios(cpu_medians) if given.device == "cpu" else None,
+        "cpu_ratios": ratios(cpu_medians) if device == "cpu" else None,
         "goals": GOALS,
         "met": met,
         "largest_relative_difference": differences,
-        "dtype": given.dtype,
-        "device": torch.cuda.get_device_name() if given.device == "cuda" else "cpu",
-        "processor": processor(),
-        "threads": torch.get_num_threads(),
-        "load": os.getloadavg()[0],
-        "torch": torch.__version__,
+        "dtype": dtype,
+        **machine(device),
     }
-    write_json(given.out, result)
+    write_json(out, result)
     print(f"{'milliseconds':16} {'forward':>10} {'training':>10}")
     for name in networks:
         print(f"{name:16} {1e3 * medians['forward'][name]:10.2f}", end=" ")
@@ -345,8 +313,4 @@ def main() -> None:
         print(f"{name:32} {ratio:6.2f}  {goal}")
     for name, values in differences.items():
         print(f"largest relative difference in {name}: {max(values.values()):.1e}")
-    print(f"-> {given.out}")
-
-
-if __name__ == "__main__":
-    main()
+    print(f"-> {out}")

@@ -1,12 +1,11 @@
 """Where the recipe of the nano family comes from: depth from fresh weights, one choice at a time.
 
-python benchmarks/nano_recipe.py docs/results/nano-recipe.json --work runs/nano-recipe
+python -m benchmarks nano_recipe docs/results/nano-recipe.json --work runs/nano-recipe
 
 AbsRel over the held-out scenes of the studies, one seed, the laptop preset's iterations. Half an hour of one core for
 all; `--only n1` asks for one size. What is done is not done again.
 """
 
-import argparse
 from pathlib import Path
 
 from lookharder.files import write_json
@@ -32,21 +31,15 @@ ROWS = [  # size, and what differs from the family's recipe
 ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--only", help="a size")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--work", type=Path, required=True, help="where the trainings are kept")
-    args = parser.parse_args()
+def run(out: Path, *, work: Path, only: str | None = None, workers: int = 2) -> None:
     bench = Bench(NAME, LAPTOP)
     for i, (size, changes) in enumerate(ROWS):
-        if args.only in (None, size):
+        if only in (None, size):
             bench.score(bench.finetuned(size, 0, None, **changes), NAME, {"row": i}, 0)
     study = bench.study("What should the family be trained by?")
-    ledger, records = Ledger(args.work), Records(args.work / "records.jsonl")
+    ledger, records = Ledger(work), Records(work / "records.jsonl")
     todo = plan([study], ledger, frozenset())
-    if execute(todo, ledger, records, executor="local", workers=args.workers, retry=0, say=print):
+    if execute(todo, ledger, records, executor="local", workers=workers, retry=0, say=print):
         raise SystemExit("a training failed: see its folder")
     found = []
     for point in study.points:
@@ -55,8 +48,4 @@ def main() -> None:
         kept = {key: error[key] for key in ("value", "low", "high")}
         found.append({"size": size, **changes, "abs_rel": kept})
         print(size, changes, f"{error['value']:.4f} [{error['low']:.4f}, {error['high']:.4f}]")
-    write_json(args.out, found)
-
-
-if __name__ == "__main__":
-    main()
+    write_json(out, found)

@@ -1,6 +1,6 @@
 """The planner against reality: asked for budgets that no study spent, its answers are trained and measured.
 
-python benchmarks/planner.py docs/results/laptop --budgets 1e12 2.5e12 7e12 --work runs/planner
+python -m benchmarks planner docs/results/laptop --budgets 1e12 2.5e12 7e12 --work runs/planner
 
 Budgets are FLOPs of a whole training. Each is asked twice: alone, and with half of what one answer of the first plan
 costs, so that a smaller network has to do, if there is one. The JSON holds what was predicted, written before anything
@@ -8,7 +8,6 @@ is trained, and what was measured over the held-out scenes of the studies. A run
 a test. Families of other resolutions are left out: theirs is a ratio of errors on scenes of another size.
 """
 
-import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +28,7 @@ from lookharder.study.queue.ledger import Ledger
 NAME = "planner"
 
 
-def asked(laws: Laws, budgets: list[float]) -> list[tuple[Goal, Plan]]:
+def asked(laws: Laws, budgets: tuple[float, ...]) -> list[tuple[Goal, Plan]]:
     """What the planner answers, once free and once with half of that answer's cost at test time."""
     found, families = [], [family for family in laws.families if family.resolution == SIDE]
     for budget in budgets:
@@ -55,21 +54,21 @@ def trained(bench: Bench, answer: Plan, seed: int) -> Job:
     return bench.finetuned(size.name, seed, before, iterations=half)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("results", type=Path, help="folder with laws.json and records.jsonl")
-    parser.add_argument("--budgets", type=float, nargs="+", required=True, help="FLOPs of training")
-    parser.add_argument("--seeds", type=int, default=2, help="trainings of each plan [%(default)s]")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--work", type=Path, required=True, help="where the trainings are kept")
-    parser.add_argument("--out", type=Path, help="[RESULTS/planner.json]")
-    args = parser.parse_args()
-    out = args.out or args.results / "planner.json"
-    laws = Laws.read(args.results / "laws.json")
-    known = {record.run for record in Records.read(args.results / "records.jsonl")}
+def run(
+    results: Path,
+    *,
+    budgets: tuple[float, ...],
+    work: Path,
+    seeds: int = 2,
+    workers: int = 2,
+    out: Path | None = None,
+) -> None:
+    out = out or results / "planner.json"
+    laws = Laws.read(results / "laws.json")
+    known = {record.run for record in Records.read(results / "records.jsonl")}
 
     bench, rows, jobs = Bench(NAME, LAPTOP), [], {}
-    for i, (goal, answer) in enumerate(asked(laws, args.budgets)):
+    for i, (goal, answer) in enumerate(asked(laws, budgets)):
         rows.append(
             {
                 "training": goal.training,
@@ -85,7 +84,7 @@ def main() -> None:
                 "extrapolates": answer.extrapolates,
             }
         )
-        for seed in range(args.seeds):
+        for seed in range(seeds):
             bench.score(
                 trained(bench, answer, seed),
                 NAME,
@@ -101,11 +100,9 @@ def main() -> None:
         jobs.setdefault(point.place["row"], []).append(point.job.hash)
     write_json(out, {"laws": laws.records, "plans": rows})
 
-    ledger, records = Ledger(args.work), Records(args.work / "records.jsonl")
+    ledger, records = Ledger(work), Records(work / "records.jsonl")
     todo = left_of([study], ledger, frozenset())
-    failed = execute(
-        todo, ledger, records, executor="local", workers=args.workers, retry=0, say=print
-    )
+    failed = execute(todo, ledger, records, executor="local", workers=workers, retry=0, say=print)
     if failed:
         raise SystemExit(json.dumps(failed, indent=1))
     for i, row in enumerate(rows):
@@ -125,7 +122,3 @@ def main() -> None:
             f"{row['predicted']:.4f} [{row['low']:.4f}, {row['high']:.4f}] predicted, {mean:.4f} measured"
         )
     write_json(out, {"laws": laws.records, "plans": rows})
-
-
-if __name__ == "__main__":
-    main()

@@ -1,12 +1,11 @@
 """Scores of a model on small excerpts of published sets, beside the trivial answers: does it transfer?
 
-    python benchmarks/real_samples.py DATA --model tiny --out docs/results
+    python -m benchmarks real_samples DATA --model tiny --out docs/results
 
 DATA holds one folder a set, in the set's own layout. Writes `real-samples.json` (all rows) and `real-samples.md` (the
 table). A handful of pictures is no benchmark; the table says whether the model sees anything at all in real pictures.
 """
 
-import argparse
 from pathlib import Path
 
 from lookharder.data.source import open_spec
@@ -74,19 +73,9 @@ def table(results: list[Evaluation], command: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--model", default="tiny")
-    parser.add_argument("--resolution", type=int, default=None)
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args()
-    results = score(Predictor.from_pretrained(options.model), options.data, options.resolution)
-    write_json(options.out / "real-samples.json", [result.to_json() for result in results])
-    command = f"python benchmarks/real_samples.py DATA --model {options.model} --out {options.out}"
-    with atomic(options.out / "real-samples.md") as aside:
+def run(data: Path, *, out: Path, model: str = "tiny", resolution: int | None = None) -> None:
+    results = score(Predictor.from_pretrained(model), data, resolution)
+    write_json(out / "real-samples.json", [result.to_json() for result in results])
+    command = f"python -m benchmarks real_samples DATA --model {model} --out {out}"
+    with atomic(out / "real-samples.md") as aside:
         aside.write_text(table(results, command), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
 """A whole prediction: ours, and the order of work of the pipeline that the paper released, in this file's words.
 
-    python benchmarks/released_order.py [--steps 10 --members 10 --pictures 1 4] [--out FILE.json]
-    python benchmarks/released_order.py --size XL --resolution 512 --steps 50 --device cuda --only experts
+    python -m benchmarks released_order [--steps 10 --members 10 --pictures 1 4] [--out FILE.json]
+    python -m benchmarks released_order --size XL --resolution 512 --steps 50 --device cuda --only experts
 
 Same weights, pictures, noise, times, update and merging; before any time is taken, the answers are compared and must
 agree. Then all take turns, round after round, in one process.
@@ -18,21 +18,18 @@ passes of the paper, "flow-split" has a copy of its label row for a second field
 On a busy machine read `cpu_ratios`: processor time does not count the waiting.
 """
 
-import argparse
-import os
-import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from moe_layer import processor, timed
 from torch import Tensor, nn
 
+from benchmarks.harness import machine, take_turns
 from lookharder.chain import Chain, find
 from lookharder.data.example import Batch, collate
 from lookharder.data.procedural import ProceduralWorld
@@ -225,10 +222,16 @@ def distance(task: AnyTask, one: Tensor, other: Tensor) -> Tensor:
 
 
 def compare(
-    chain: Chain, task: AnyTask, batch: Batch, effort: Effort, given: argparse.Namespace
+    chain: Chain,
+    task: AnyTask,
+    batch: Batch,
+    effort: Effort,
+    options: Sequence[str],
+    device: torch.device,
+    rounds: int,
+    warm_up: int,
 ) -> dict[str, Any]:
     """Times of all, and how far apart their answers are."""
-    device = torch.device(given.device)
     predictor = Predictor(chain, device)
     batch = batch.to(device)
     easel = Easel(chain, task, batch, effort)
@@ -238,13 +241,13 @@ def compare(
         "released": partial(released, chain, baseline, task, batch, effort, easel.pictures),
         "ours": partial(ours, predictor, task, batch, effort),
     }
-    for name, options in {
+    for name, chosen in {
         "bf16": {"precision": "bf16"},
         "compiled": {"compiled": True},
         "bf16_compiled": {"precision": "bf16", "compiled": True},
     }.items():
-        if name in given.options:
-            fast = Predictor(accelerated(chain, **options), device)
+        if name in options:
+            fast = Predictor(accelerated(chain, **chosen), device)
             runs[name] = partial(ours, fast, task, batch, effort)
     answers = {name: run() for name, run in runs.items()}
     apart = {
@@ -255,22 +258,14 @@ def compare(
     largest = apart["released"].max().item()
     assert largest <= TOLERANCE, f"answers differ by {largest:.1e}"
 
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    cpu_seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(given.warm_up + given.rounds):
-        for name, run in runs.items():
-            wall, cpu = timed(run, given.device)
-            if turn >= given.warm_up:
-                seconds[name].append(wall)
-                cpu_seconds[name].append(cpu)
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
-    cpu_medians = {name: statistics.median(times) for name, times in cpu_seconds.items()}
+    times = take_turns(runs, rounds, warm_up=warm_up, device=device.type)
+    medians, cpu_medians = times.medians(), times.cpu_medians()
     ratio = medians["released"] / medians["ours"]
     return {
         "pictures": len(batch.image),
         "fields": task.fields,
         "seconds": medians,
-        "all_seconds": seconds,
+        "all_seconds": times.wall,
         "cpu_seconds": cpu_medians,
         "ratios": {name: medians["released"] / value for name, value in medians.items()},
         "cpu_ratios": {name: cpu_medians["released"] / cpu for name, cpu in cpu_medians.items()},
@@ -282,45 +277,45 @@ def compare(
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="tiny")
-    parser.add_argument("--size", choices=SIZES, help="random weights of this size instead")
-    parser.add_argument("--resolution", type=int, help="default: the model's")
-    parser.add_argument("--experts", type=int, default=8)
-    parser.add_argument("--active", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--members", type=int, default=10)
-    parser.add_argument("--pictures", type=int, nargs="+", default=[1, 4])
-    parser.add_argument("--tasks", nargs="+", default=["depth", "flow", "flow-split"])
-    parser.add_argument("--only", choices=["dense", "experts"], help="one of the two models")
-    parser.add_argument("--options", nargs="*", default=["bf16", "compiled", "bf16_compiled"])
-    parser.add_argument("--rounds", type=int, default=5, help="timed turns of each")
-    parser.add_argument("--warm-up", type=int, default=1, help="turns before")
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--out", type=Path, default=Path("docs/results/released-order.json"))
-    given = parser.parse_args()
+def run(
+    *,
+    model: str = "tiny",
+    size: str | None = None,
+    resolution: int | None = None,
+    experts: int = 8,
+    active: int = 2,
+    steps: int = 10,
+    members: int = 10,
+    pictures: tuple[int, ...] = (1, 4),
+    tasks: tuple[str, ...] = ("depth", "flow", "flow-split"),
+    only: Literal["dense", "experts"] | None = None,
+    options: tuple[str, ...] = ("bf16", "compiled", "bf16_compiled"),
+    rounds: int = 5,
+    warm_up: int = 1,
+    device: Literal["cpu", "cuda"] = "cpu",
+    out: Path = Path("docs/results/released-order.json"),
+) -> None:
 
-    random = given.size is not None
-    dense = (
-        of_size(given.size, given.resolution or 512) if random else Chain.load(find(given.model))
-    )
-    side = given.resolution or dense.config.resolution
-    chains = {"dense": dense, "experts": with_experts(dense, given.experts, given.active)}
-    effort = Effort(steps=given.steps, members=given.members)
+    random = size is not None
+    dense = of_size(size, resolution or 512) if random else Chain.load(find(model))
+    side = resolution or dense.config.resolution
+    chains = {"dense": dense, "experts": with_experts(dense, experts, active)}
+    effort = Effort(steps=steps, members=members)
     world = ProceduralWorld(side, 1_000_003)
     found = []
     for kind, chain in chains.items():
-        if given.only not in (None, kind):
+        if only not in (None, kind):
             continue
-        for name in given.tasks:
+        for name in tasks:
             system = split_flow(chain) if name == "flow-split" else chain
             task = system.task(name.removesuffix("-split"))
-            for pictures in given.pictures:
-                batch = collate([world[i] for i in range(pictures)])
-                row = compare(system, task, batch, effort, given)
+            for count in pictures:
+                batch = collate([world[i] for i in range(count)])
+                row = compare(
+                    system, task, batch, effort, options, torch.device(device), rounds, warm_up
+                )
                 found.append({"model": kind, "task": name, **row})
-                print(f"{kind:8} {name:10} {pictures} pictures", end="")
+                print(f"{kind:8} {name:10} {count} pictures", end="")
                 for option, seconds in row["seconds"].items():
                     print(f"  {option} {seconds:.3f} s", end="")
                 print(
@@ -332,24 +327,16 @@ def main() -> None:
                 )
     result = {
         "what": "seconds of a whole prediction, median: the released pipeline's order of work, and ours",
-        "model": f"{given.size}, random weights" if random else given.model,
-        "experts": given.experts,
-        "active": given.active,
+        "model": f"{size}, random weights" if random else model,
+        "experts": experts,
+        "active": active,
         "resolution": side,
-        "steps": given.steps,
-        "members": given.members,
-        "rounds": given.rounds,
+        "steps": steps,
+        "members": members,
+        "rounds": rounds,
         "rows": found,
         "tolerance": TOLERANCE,
-        "device": torch.cuda.get_device_name() if given.device == "cuda" else "cpu",
-        "processor": processor(),
-        "threads": torch.get_num_threads(),
-        "load": os.getloadavg()[0],
-        "torch": torch.__version__,
+        **machine(device),
     }
-    write_json(given.out, result)
-    print(f"-> {given.out}")
-
-
-if __name__ == "__main__":
-    main()
+    write_json(out, result)
+    print(f"-> {out}")

@@ -1,13 +1,12 @@
 """From a finished run to the shipped model: choose its defaults on validation scenes, score it on held-out ones.
 
-    python benchmarks/ship.py runs/tiny src/lookharder/weights/tiny --hours 1.3
+    python -m benchmarks ship runs/tiny src/lookharder/weights/tiny --hours 1.3
 
 Validation scenes are of the training seed beyond the training set, so the held-out seed decides nothing. Chosen there:
 the denoising steps, and the threshold that reads a mask from the painted object (the published 250 asks for a whiter
 background than a small network paints). Writes the model folder, weights in float16, and its card; prints the scores.
 """
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,13 +98,8 @@ def card(chain: Chain, results: list[Evaluation], hours: float, run: Path) -> st
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--hours", type=float, required=True)
-    options = parser.parse_args()
-    chain = Chain.load(options.run / "model")
+def run(run: Path, out: Path, *, hours: float) -> None:
+    chain = Chain.load(run / "model")
     beyond = ProceduralWorld(chain.config.resolution, TRAINING_SEED)
     chain = choose(chain, [beyond[BEYOND + i] for i in range(100)])
     held_out = ProceduralWorld(chain.config.resolution, HELD_OUT_SEED)
@@ -114,8 +108,4 @@ def main() -> None:
     results = [score(chain, task, scenes, name, chain.config.steps) for task in METRIC]
     for result in results:
         print(result.task, *(f"{value:.4f}" for value in ratio(result)))
-    chain.save(options.out, card(chain, results, options.hours, options.run), half=True)
-
-
-if __name__ == "__main__":
-    main()
+    chain.save(out, card(chain, results, hours, run), half=True)

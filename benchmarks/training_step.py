@@ -1,7 +1,7 @@
 """One training step of DiT-S/2 (latents 32 x 32 x 4), ours against a plain PyTorch loop, in one run.
 
-    python benchmarks/training_step.py [--batch 4] [--rounds 10] [--out training_step.json]
-    python benchmarks/training_step.py --gpu [--batch 64] [--out training_step_gpu.json]
+    python -m benchmarks training_step [--batch 4] [--rounds 10] [--out training_step.json]
+    python -m benchmarks training_step --gpu [--batch 64] [--out training_step_gpu.json]
 
 The plain side is what a reader of the paper (Peebles & Xie, arXiv 2212.09748) would write: a module, the loss of
 Nichol & Dhariwal 2021 with tables, `clip_grad_norm_`, `torch.optim.AdamW`, and an average that goes through the
@@ -21,19 +21,18 @@ does not count as work):
 Without a GPU it says "not measured".
 """
 
-import argparse
 import copy
 import math
-import platform
 import statistics
-import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from benchmarks.harness import machine, take_turns
 from lookharder.chain import Chain, ChainConfig
 from lookharder.data.source import DataConfig, open_data
 from lookharder.diffusion.schedule import NoiseSchedule
@@ -48,11 +47,8 @@ from lookharder.training.distributed.runtime import RuntimeConfig
 from lookharder.training.loop import TrainConfig, start, train, update
 from lookharder.training.optim import OptimConfig
 
-CLASSES, STEPS, UNUSED = (
-    1000,
-    1000,
-    8,
-)  # UNUSED: channels of the condition, which generation leaves empty
+CLASSES, STEPS = 1000, 1000
+UNUSED = 8  # channels of the condition, which generation leaves empty
 OPTIM = OptimConfig(lr=1e-4, ema_decay=0.9999, ema_warmup=False)
 PEAKS = {
     "H200": 989e12,
@@ -281,19 +277,25 @@ def plain_step(
     return step
 
 
-def timed(
+def timed_steps(
     sides: dict[str, Callable[..., float]], batch: int, rounds: int, device: torch.device
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """Seconds and losses of each side; two rounds of warm-up are not counted."""
-    seconds = {name: [] for name in sides}
-    losses = {name: [] for name in sides}
-    for number in range(rounds + 2):
-        tensors = batch_at(number, batch, device)
-        for name, step in sides.items():
-            begin = time.perf_counter()
-            losses[name].append(step(*tensors))  # reads the loss, so the device has finished
-            seconds[name].append(time.perf_counter() - begin)
-    return {name: times[2:] for name, times in seconds.items()}, losses
+    losses: dict[str, list[float]] = {name: [] for name in sides}
+
+    tensors: dict[str, tuple[torch.Tensor, ...]] = {}
+
+    def prepare(name: str) -> None:
+        tensors[name] = batch_at(len(losses[name]), batch, device)
+
+    def side(name: str, step: Callable[..., float]) -> Callable[[], None]:
+        def run() -> None:  # reads the loss, so the device has finished
+            losses[name].append(step(*tensors[name]))
+
+        return run
+
+    turns = {name: side(name, step) for name, step in sides.items()}
+    return take_turns(turns, rounds, prepare=prepare).wall, losses
 
 
 def data_wait(batch: int, iterations: int = 6) -> float:
@@ -311,7 +313,7 @@ def on_cpu(batch: int, rounds: int) -> dict:
     chain = our_chain("S")
     plain = plain_network(chain)
     sides = {"lookharder": our_step(chain, batch, RuntimeConfig()), "plain": plain_step(plain)}
-    seconds, losses = timed(sides, batch, rounds, torch.device("cpu"))
+    seconds, losses = timed_steps(sides, batch, rounds, torch.device("cpu"))
     pairs = zip(losses["lookharder"], losses["plain"], strict=True)
     difference = max(abs(a - b) / b for a, b in pairs)
     assert difference < 1e-5, f"losses differ by {difference}"
@@ -326,9 +328,7 @@ def on_cpu(batch: int, rounds: int) -> dict:
         "speed_over_plain": statistics.median(ratios),
         "largest_loss_difference": difference,
         "data_wait": data_wait(batch),
-        "device": platform.machine(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
+        **machine(),
     }
 
 
@@ -371,7 +371,7 @@ def on_gpu(batch: int, rounds: int) -> dict:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     result = {}
     for side, make in (("lookharder", ours), ("tf32, vae", tf32), ("bf16, again", again)):
-        seconds, _ = timed({side: make()}, batch, rounds, device)  # one at a time: memory
+        seconds, _ = timed_steps({side: make()}, batch, rounds, device)  # one at a time: memory
         rate = batch / statistics.median(seconds[side])
         mfu = None if peak is None else rate * 6 * macs / peak
         result[side] = {"images_per_second": rate, "mfu": mfu, "all_seconds": seconds[side]}
@@ -389,24 +389,20 @@ def on_gpu(batch: int, rounds: int) -> dict:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--gpu", action="store_true", help="XL/2 on a GPU")
-    parser.add_argument("--batch", type=int, help="4, and 64 on a GPU")
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--out", default="training_step.json")
-    arguments = parser.parse_args()
-    measure, batch = (on_gpu, 64) if arguments.gpu else (on_cpu, 4)
-    result = measure(arguments.batch or batch, arguments.rounds)
-    write_json(arguments.out, result)
-    if arguments.gpu:
+def run(
+    *,
+    gpu: bool = False,
+    batch: int | None = None,
+    rounds: int = 10,
+    out: Path = Path("training_step.json"),
+) -> None:
+    measure, batch = (on_gpu, 64) if gpu else (on_cpu, 4)
+    result = measure(batch or batch, rounds)
+    write_json(out, result)
+    if gpu:
         print(result["result"])
         return
     for name, median in result["seconds"].items():
         print(f"{name:12} {1e3 * median:8.1f} ms")
     print(f"{result['speed_over_plain']:.2f} x the speed of the plain loop, losses within", end=" ")
     print(f"{result['largest_loss_difference']:.0e}; {result['data_wait']:.1%} of time waits")
-
-
-if __name__ == "__main__":
-    main()
