@@ -9,9 +9,10 @@ import argparse
 from pathlib import Path
 
 from lookharder.data.source import Remembered, open_spec
-from lookharder.evaluate.calibration import JUDGES, calibration
+from lookharder.evaluate.calibration import calibration
 from lookharder.evaluate.evaluation import protocol
 from lookharder.files import write_json
+from lookharder.metrics.scores import SCORES
 from lookharder.predict.predictor import Predictor
 from lookharder.report.figures.calibration import draw_calibration
 
@@ -29,7 +30,7 @@ def main() -> None:
     data = f"procedural:{options.scenes}"
     scenes = Remembered(open_spec(data, predictor.chain.config.resolution))
     reports = []
-    for task in JUDGES:
+    for task in SCORES:
         report = calibration(
             predictor,
             task,

@@ -27,8 +27,9 @@ from scipy.optimize import least_squares
 
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import HELD_OUT_SEED
-from lookharder.evaluate.evaluation import SCORES, TRIVIAL, protocol
+from lookharder.evaluate.evaluation import protocol, truth_of
 from lookharder.files import write_json
+from lookharder.metrics.scores import SCORES
 from lookharder.scaling.laws import Laws
 from lookharder.scaling.record import Records
 from lookharder.seeding import numpy_generator
@@ -97,10 +98,11 @@ def blind() -> float:
     """AbsRel of the best of the maps that ignore the picture, on the held-out scenes of the studies."""
     rules = protocol(TASK, "procedural")
     world = ProceduralWorld(SIDE, HELD_OUT_SEED, count=LAPTOP.held_out)
-    examples = [world[i] for i in range(len(world))]
+    score = SCORES[TASK]
+    truths = [truth_of(world[i], score) for i in range(len(world))]
     scores = [
-        np.mean([SCORES[TASK](answer(each), each, rules)["abs_rel"] for each in examples])
-        for answer in TRIVIAL[TASK](examples, rules).values()
+        np.mean([score.evaluate(answer(each), each, rules)["abs_rel"] for each in truths])
+        for answer in score.trivial(truths, rules).values()
     ]
     return float(min(scores))
 

@@ -30,7 +30,7 @@ from lookharder.errors import InputError
 from lookharder.files import atomic, write_json
 from lookharder.models.dit import DiT, DiTConfig
 from lookharder.shapes import Latents
-from lookharder.tasks.base import SOURCES
+from lookharder.tasks.base import SOURCES, Task
 from lookharder.tasks.registry import AnyTask
 
 WEIGHTS = Path(__file__).parent / "weights"  # models shipped with the package
@@ -66,7 +66,7 @@ class ChainConfig:
         names = [task.name for task in self.tasks]
         if len(set(names)) != len(names) or not names:
             raise InputError("tasks", names, "one or more tasks, each once")
-        rows = sum(task.fields for task in self.tasks if task.name != "generation")
+        rows = sum(task.label_rows for task in self.tasks)
         if len(self.model.routes) != rows:
             raise InputError(
                 "model.routes", f"{len(self.model.routes)} rows", f"{rows}, one for each field"
@@ -107,10 +107,10 @@ def write_model(
         aside.write_text(card, encoding="utf-8")
 
 
-def routes(tasks: tuple[AnyTask, ...]) -> tuple[int, ...]:
+def routes(tasks: tuple[Task, ...]) -> tuple[int, ...]:
     """One patch embedding for each task, shared by its fields; embedding 0 is generation's."""
-    perception = [task for task in tasks if task.name != "generation"]
-    return tuple(i + 1 for i, task in enumerate(perception) for _ in range(task.fields))
+    perception = [task for task in tasks if task.label_rows]
+    return tuple(i + 1 for i, task in enumerate(perception) for _ in range(task.label_rows))
 
 
 class Chain:
@@ -120,7 +120,7 @@ class Chain:
         self.config = config
         self.network = network
         self.autoencoder = codec
-        self.tasks: dict[str, AnyTask] = {task.name: task for task in config.tasks}
+        self.tasks: dict[str, Task] = {task.name: task for task in config.tasks}
         self.denoiser = Denoiser(
             network=network,
             schedule=config.schedule,
@@ -211,13 +211,13 @@ class Chain:
         """Height and width of a picture must be multiples of this many pixels."""
         return self.autoencoder.factor * self.config.model.patch_size
 
-    def task(self, name: str) -> AnyTask:
+    def task(self, name: str) -> Task:
         """The task of that name, or a clear error."""
         if name not in self.tasks:
             raise InputError("task", repr(name), f"one of {sorted(self.tasks)}")
         return self.tasks[name]
 
-    def condition(self, task: AnyTask, batch: Batch) -> Latents:
+    def condition(self, task: Task, batch: Batch) -> Latents:
         """Source images as latents, each encoded once, (B, S c, h, w); what is not given is zero."""
         sources = task.condition(batch)  # (B, S, 3, H, W)
         latents = _encode(self.autoencoder, sources).flatten(1, 2)  # (B, S c, h, w)
@@ -225,7 +225,7 @@ class Chain:
         return F.pad(latents, (0, 0, 0, 0, 0, missing))
 
     def target(
-        self, task: AnyTask, batch: Batch
+        self, task: Task, batch: Batch
     ) -> tuple[Float[Tensor, "B F c h w"], Bool[Tensor, "B 1 h w"]]:
         """The annotation as latents, and the latent cells all of whose pixels are known."""
         target = task.to_image(batch)
@@ -235,16 +235,16 @@ class Chain:
             F.max_pool2d(unknown, self.autoencoder.factor) == 0,
         )
 
-    def labels(self, task: AnyTask, batch: Batch) -> Int[Tensor, "B F"]:
+    def labels(self, task: Task, batch: Batch) -> Int[Tensor, "B F"]:
         """Label row of each field."""
-        if task.name == "generation":
+        if not task.label_rows:
             return batch.need("label")[:, None]
         row = self.config.model.num_classes
         for other in self.config.tasks:
             if other.name == task.name:
                 break
-            row += other.fields if other.name != "generation" else 0
-        rows = torch.arange(row, row + task.fields, device=batch.image.device)
+            row += other.label_rows
+        rows = torch.arange(row, row + task.label_rows, device=batch.image.device)
         return rows.expand(batch.image.shape[0], -1)
 
 

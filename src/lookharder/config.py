@@ -3,7 +3,8 @@
     from_json(C, to_json(c)) == c        for every configuration c of type C
 
 Coming back is strict: an unknown key, a missing key or a value of the wrong type is an error that names the path.
-A union of dataclasses is told apart by its `name` field, a Literal in each.
+A union of dataclasses is told apart by its `name` field, a Literal in each; so is
+`Annotated[Base, ByName(table)]`, whose table has a class for each name.
 """
 
 import dataclasses
@@ -11,11 +12,22 @@ import json
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeVar, Union
+from typing import Annotated, Any, Literal, TypeVar, Union
 
 from lookharder.errors import InputError
 
 C = TypeVar("C")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ByName:
+    """Marks a field whose value is of one of several classes, in `Annotated[Base, ByName(table)]`.
+
+    Attributes:
+        table: name -> class, looked into when a value is read.
+    """
+
+    table: Mapping[str, type]
 
 
 def to_json(value: Any) -> Any:
@@ -74,6 +86,9 @@ def _convert(kind: Any, value: Any, path: str) -> Any:
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return value
+    if origin is Annotated:
+        base, by_name = args
+        return value if isinstance(value, base) else _named(by_name.table, value, path)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return _dataclass(kind, value, path)
     if origin is Literal:
@@ -108,7 +123,7 @@ def _dataclass(cls: type, value: Any, path: str) -> Any:
         return value
     if not isinstance(value, Mapping):
         raise InputError(path, repr(value), f"the fields of {cls.__name__}")
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     if unknown := sorted(set(value) - set(fields)):
         raise InputError(path, f"unknown keys {unknown}", f"the keys {sorted(fields)}")
@@ -124,15 +139,21 @@ def _dataclass(cls: type, value: Any, path: str) -> Any:
     )
 
 
+def _named(table: Mapping[str, type], value: Any, path: str) -> Any:
+    """A dataclass of the table, the one that the value names."""
+    name = value.get("name") if isinstance(value, Mapping) else None
+    if not isinstance(name, str) or name not in table:
+        raise InputError(f"{path}.name", repr(name), f"one of {sorted(table)}")
+    return _convert(table[name], value, path)
+
+
 def _union(args: tuple[Any, ...], value: Any, path: str) -> Any:
     if value is None and type(None) in args:
         return None
     kinds = [kind for kind in args if kind is not type(None)]
     if isinstance(value, Mapping) and "name" in value:
         named = {typing.get_args(typing.get_type_hints(kind)["name"])[0]: kind for kind in kinds}
-        if value["name"] not in named:
-            raise InputError(f"{path}.name", repr(value["name"]), f"one of {sorted(named)}")
-        return _convert(named[value["name"]], value, path)
+        return _named(named, value, path)
     for kind in kinds:
         if dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(value, kind):
             return value

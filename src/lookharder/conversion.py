@@ -35,13 +35,13 @@ from lookharder.models.surgery import (
 )
 from lookharder.seeding import torch_generator
 from lookharder.tasks.amodal import Amodal
-from lookharder.tasks.base import SOURCES
+from lookharder.tasks.base import SOURCES, Task
 from lookharder.tasks.depth import Depth
 from lookharder.tasks.flow import Flow
-from lookharder.tasks.registry import GENERALIST, AnyTask
+from lookharder.tasks.registry import GENERALIST
 
 SD_VAE = "stabilityai/sd-vae-ft-ema"  # the latents of DiT and of all that was trained from it
-RELEASED: tuple[AnyTask, ...] = (  # rows 1000 depth, 1001 amodal, 1002 and 1003 flow
+RELEASED: tuple[Task, ...] = (  # rows 1000 depth, 1001 amodal, 1002 and 1003 flow
     Depth(),
     Amodal(),
     Flow(layout="split", limit=75.0, limit_unit="pixels"),
@@ -188,7 +188,7 @@ def _released(found: Imported, path: Path) -> ChainConfig:
 
 
 def _chain(
-    network: DiT, tasks: tuple[AnyTask, ...], schedule: NoiseSchedule, steps: int, members: int = 1
+    network: DiT, tasks: tuple[Task, ...], schedule: NoiseSchedule, steps: int, members: int = 1
 ) -> ChainConfig:
     """A configuration whose autoencoder follows from the latents: 4 channels are Stable Diffusion's, 3 f^2 pixels."""
     latent = network.config.predicted

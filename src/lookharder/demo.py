@@ -17,16 +17,17 @@ from lookharder.data.formats import write_image
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import HELD_OUT_SEED
 from lookharder.evaluate.evaluation import Evaluation, evaluate, protocol
-from lookharder.evaluate.table import MAIN, NOTES, score_table
+from lookharder.evaluate.table import score_table
 from lookharder.files import write_json
+from lookharder.metrics.scores import SCORES
 from lookharder.predict.predictor import Prediction, Predictor
 from lookharder.visualize.colours import montage
 from lookharder.visualize.html import Card, PageImage, Section, write_gallery
-from lookharder.visualize.panels import PANELS, Cells, Panel
+from lookharder.visualize.panels import Cells
+from lookharder.visualize.views import VIEWS, View
 
 SIZE = 64  # pixels of a scene
 ZOOM = 3  # pictures are written so many times larger
-TITLES = {"depth": "Depth", "flow": "Optical flow", "amodal": "Hidden objects"}
 
 
 def demo(
@@ -47,7 +48,7 @@ def demo(
         The scores by task.
     """
     began = time.perf_counter()
-    for task in PANELS:
+    for task in VIEWS:
         predictor.chain.task(task)
     world = ProceduralWorld(SIZE, HELD_OUT_SEED, count=count)
     examples = []
@@ -59,18 +60,18 @@ def demo(
     scores: dict[str, Evaluation] = {}
     shown: dict[str, list[Cells]] = {}
     sections = []
-    for task in PANELS:
+    for task in VIEWS:
         panels = shown[task] = []
 
         def show(
             seen: Sequence[Example],
             result: Prediction,
-            panel: Panel = PANELS[task],
+            view: View = VIEWS[task],
             panels: list[Cells] = panels,
         ) -> None:
             for i, example in enumerate(seen):
                 values = np.moveaxis(result.prediction[i], -1, 0)
-                panels.append(panel(example, values, result.painting[i]))
+                panels.append(view.panel(example, values, result.painting[i]))
             progress(len(seen))
 
         rules = protocol(task, "procedural", predictor.chain)
@@ -89,12 +90,12 @@ def demo(
             "tasks": {task: evaluation.to_json() for task, evaluation in scores.items()},
         },
     )
-    steps, members = scores["depth"].steps, scores["depth"].members
+    first = next(iter(scores.values()))
     write_gallery(
         out / "index.html",
         title="lookharder: what the model sees",
-        lead=f"Model {predictor.name} on {count} scenes it was never trained on, {steps} denoising steps, "
-        f"{members} draw{'s' * (members > 1)} each; made in {seconds:.0f} seconds.",
+        lead=f"Model {predictor.name} on {count} scenes it was never trained on, {first.steps} denoising steps, "
+        f"{first.members} draw{'s' * (first.members > 1)} each; made in {seconds:.0f} seconds.",
         sections=sections,
     )
     return scores
@@ -111,23 +112,29 @@ def _section(evaluation: Evaluation, panels: Sequence[Cells], out: Path) -> Sect
             pictures.append(PageImage(file=file, caption=caption))
         cards.append(Card(title=f"Scene {i + 1}", pictures=pictures, facts=_facts(task, row)))
     return Section(
-        heading=TITLES[task], text=NOTES[task], table=score_table(evaluation), cards=cards
+        heading=VIEWS[task].title,
+        text=SCORES[task].note,
+        table=score_table(evaluation),
+        cards=cards,
     )
 
 
 def _overview(shown: Mapping[str, Sequence[Cells]], scenes: int = 6) -> np.ndarray:
     """The first scenes, a row each: the input, then truth and prediction of every task, (3, H, W)."""
     rows = []
-    for depth, flow, amodal in zip(*(shown[task][:scenes] for task in PANELS), strict=True):
-        cells = [*depth, *flow[2:], amodal[0], *amodal[3:]]
-        rows.append([picture.repeat(2, axis=0).repeat(2, axis=1) for _, picture in cells])
-    titles = ["input", "depth: truth", "predicted", "flow: truth", "predicted"]
-    titles += ["visible part", "whole: truth", "predicted"]
+    for scene in zip(*(shown[task][:scenes] for task in VIEWS), strict=True):
+        cells = [
+            panel[cell][1]
+            for task, panel in zip(VIEWS, scene, strict=True)
+            for cell in VIEWS[task].overview
+        ]
+        rows.append([picture.repeat(2, axis=0).repeat(2, axis=1) for picture in cells])
+    titles = [title for view in VIEWS.values() for title in view.overview.values()]
     return np.moveaxis(montage(rows, titles), -1, 0)
 
 
 def _facts(task: str, row: Mapping[str, Any]) -> dict[str, str]:
-    values = {metric: row.get(metric) for metric in MAIN[task]}
+    values = {metric: row.get(metric) for metric in SCORES[task].main}
     return {
         metric: "nothing hidden" if value is None else f"{value:.3f}"
         for metric, value in values.items()

@@ -9,12 +9,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lookharder.data.example import Example, collate
+from lookharder.data.example import Example
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import Remembered
 from lookharder.errors import InputError
-from lookharder.evaluate.calibration import FACTORS, JUDGES, calibration
-from lookharder.evaluate.evaluation import protocol
+from lookharder.evaluate.calibration import FACTORS, calibration
+from lookharder.evaluate.evaluation import protocol, truth_of
+from lookharder.metrics.error_maps import depth_errors
+from lookharder.metrics.scores import SCORES
 from lookharder.predict.predictor import Predictor
 from lookharder.report.figures.calibration import draw_calibration, one_more_draw
 
@@ -28,11 +30,9 @@ class Painter(Predictor):
     def __init__(self, tell):
         self.name, self.tell = "painter", tell
 
-    def __call__(self, image, task, ensemble_size, seed, output_uncertainty, **inputs):
-        example = TRUTH[image.tobytes()]
+    def predict_examples(self, examples, task, ensemble_size, seed, output_uncertainty, **_):
+        example = TRUTH[examples[0].image.tobytes()]
         assert output_uncertainty
-        assert (inputs["second"] is not None) == (task == "flow")
-        assert (inputs["mask"] is not None) == (task == "amodal")
         rng = np.random.default_rng(example.image.sum())
         noise = rng.normal(0, 1, (32, 32))
         if (
@@ -89,7 +89,7 @@ def test_errors_are_in_the_units_of_the_metrics():
     )
 
 
-@pytest.mark.parametrize("task", sorted(JUDGES))
+@pytest.mark.parametrize("task", sorted(SCORES))
 def test_telling_the_error_is_perfect_and_telling_nothing_is_random(task):
     perfect, nothing = report(task), report(task, nothing_told)
     assert perfect.means["ause"]["mean"] < 0.05
@@ -137,15 +137,15 @@ def test_reliability_compares_forecast_and_outcome():
 
 
 def test_a_spread_of_log_depth_is_relative_as_it_is():
-    truth, spread = collate([WORLD[0]]), np.full((32, 32), 0.1)
+    truth, spread = truth_of(WORLD[0], SCORES["depth"]), np.full((32, 32), 0.1)
     rules = replace(protocol("depth", "procedural"), depth_space="log")
-    judged = JUDGES["depth"](0.25 * np.log(WORLD[0].depth)[None] + 3, spread, truth, rules)
+    judged = depth_errors(0.25 * np.log(WORLD[0].depth)[None] + 3, spread, truth, rules)
     np.testing.assert_allclose(judged.error[judged.valid], 0, atol=1e-5)
     np.testing.assert_allclose(judged.uncertainty, 0.1 / 0.25, rtol=1e-4)
 
 
 def test_a_report_is_json_and_a_picture(tmp_path):
-    reports = [report(task) for task in JUDGES]
+    reports = [report(task) for task in SCORES]
     text = json.dumps([r.to_json() for r in reports], allow_nan=False)
     assert json.loads(text)[0]["protocol_hash"] == reports[0].protocol.hash
     pytest.importorskip("matplotlib")

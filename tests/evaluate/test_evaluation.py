@@ -10,7 +10,8 @@ from lookharder.data.example import Example
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import Remembered
 from lookharder.errors import InputError
-from lookharder.evaluate.evaluation import Protocol, evaluate, protocol
+from lookharder.evaluate.evaluation import evaluate, protocol
+from lookharder.metrics.protocol import Protocol
 from lookharder.predict.predictor import Predictor
 
 WORLD = Remembered(ProceduralWorld(32, 5, count=6))
@@ -23,15 +24,15 @@ class Oracle(Predictor):
     def __init__(self):
         self.name, self.in_log = "oracle", False
 
-    def __call__(self, images, task, num_inference_steps=None, ensemble_size=None, **_):
-        examples = [TRUTH[image.tobytes()] for image in images]
+    def predict_examples(self, examples, task, num_inference_steps=None, ensemble_size=None, **_):
+        examples = [TRUTH[example.image.tobytes()] for example in examples]
         maps = {
             "depth": lambda e: 0.3 * (np.log(e.depth) if self.in_log else e.depth)[None] - 1,
             "flow": lambda e: e.flow,
             "amodal": lambda e: e.amodal[None],
         }
         prediction = np.stack([np.moveaxis(maps[task](e), 0, -1) for e in examples])
-        return SimpleNamespace(prediction=prediction, steps=1, members=1, macs=10 * len(images))
+        return SimpleNamespace(prediction=prediction, steps=1, members=1, macs=10 * len(examples))
 
 
 def score(task):
@@ -55,9 +56,11 @@ def test_oracle_is_perfect_and_trivial_is_not():
 
 def test_what_differs_from_the_models_own_sampling_is_passed_on_and_told():
     oracle, asked = Oracle(), []
-    predict = type(oracle).__call__
+    predict = type(oracle).predict_examples
     spy = type(
-        "Spy", (Oracle,), {"__call__": lambda s, *a, **o: (asked.append(o), predict(s, *a, **o))[1]}
+        "Spy",
+        (Oracle,),
+        {"predict_examples": lambda s, *a, **o: (asked.append(o), predict(s, *a, **o))[1]},
     )
     rules = protocol("depth", "procedural")
     result = evaluate(spy(), "depth", WORLD, data="world", rules=rules, spacing="leading")

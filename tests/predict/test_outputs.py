@@ -12,10 +12,17 @@ from PIL import Image
 from lookharder.data.formats import read_depth_png, read_flo, read_image, read_mask, read_npy
 from lookharder.predict.effort import Effort
 from lookharder.predict.files.batch import TOGETHER, finish, predict_files
-from lookharder.predict.files.outputs import MEANING, ROLES, amodal_overlay, file_names, write
-from lookharder.predict.files.pictures import Pixels, expand, gather, unique_names
+from lookharder.predict.files.outputs import file_names, write
+from lookharder.predict.files.pictures import expand, gather, unique_names
 from lookharder.predict.predictor import Prediction, Predictor
-from lookharder.visualize.colours import depth_to_rgb, flow_to_rgb, uncertainty_to_rgb
+from lookharder.tasks.depth import Depth
+from lookharder.visualize.colours import (
+    amodal_overlay,
+    depth_to_rgb,
+    flow_to_rgb,
+    uncertainty_to_rgb,
+)
+from lookharder.visualize.views import VIEWS
 
 RNG = np.random.default_rng(0)
 H, W = 24, 32
@@ -38,14 +45,14 @@ def answer(task: str, members: int = 1, size: tuple[int, int] = (H, W)) -> Predi
     )
 
 
-def pixels(height: int = H, width: int = W) -> Pixels:
+def pixels(height: int = H, width: int = W) -> dict[str, np.ndarray]:
     image, second = RNG.integers(0, 256, (2, 3, height, width), np.uint8)
     mask = np.zeros((height, width), bool)
     mask[4:12, 4:12] = True
-    return Pixels(image=image, second=second, mask=mask)
+    return {"image": image, "second": second, "mask": mask}
 
 
-@pytest.mark.parametrize("task", sorted(ROLES))
+@pytest.mark.parametrize("task", sorted(VIEWS))
 @pytest.mark.parametrize("members", [1, 3])
 def test_writes_exactly_the_files_it_names(tmp_path: Path, task, members):
     files = file_names(task, "photo", members > 1)
@@ -60,7 +67,7 @@ def test_depth(tmp_path: Path):
     depth, unsure = result.prediction[1, ..., 0], result.uncertainty[1, ..., 0]
     stored = read_npy(tmp_path / "x_depth.npy")
     assert stored.dtype == np.float32 and (stored == depth).all()
-    # 16 bits: to half of 1/65535, by the scale that MEANING documents
+    # 16 bits: to half of 1/65535, by the scale that the record documents
     assert (
         np.abs(read_depth_png(tmp_path / "x_depth_16bit.png", 65535.0) - depth).max() < 0.51 / 65535
     )
@@ -91,7 +98,7 @@ def test_amodal(tmp_path: Path):
     assert (read_mask(tmp_path / "x_amodal.png") == whole).all()
     painted = np.moveaxis(read_image(tmp_path / "x_whole.png"), 0, -1)
     assert (painted == result.painting[0]).all()
-    assert figures["found_pixels"] == (whole & ~given_.mask).sum()
+    assert figures["found_pixels"] == (whole & ~given_["mask"]).sum()
 
 
 def test_overlay_tints_given_and_found_apart():
@@ -136,7 +143,7 @@ def test_many_inputs_come_back_in_order(tmp_path: Path, random_model: Path):
     for i, size in enumerate(sizes):
         image = RNG.integers(0, 256, (*size, 3), np.uint8)
         Image.fromarray(image).save(tmp_path / f"{i:02d} #é.png")
-    inputs = gather("depth", [str(tmp_path)])
+    inputs = gather(Depth(), [str(tmp_path)], {})
     assert len(inputs) > TOGETHER
     out = tmp_path / "out"
     out.mkdir()
@@ -146,8 +153,8 @@ def test_many_inputs_come_back_in_order(tmp_path: Path, random_model: Path):
     finish(out, [records[i] for i in sorted(records)])
     lines = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
     assert [line["input"] for line in lines] == [str(item.image) for item in inputs]
-    whole = predictor([item.read().image for item in inputs[:1]], num_inference_steps=1)
+    whole = predictor([item.read()["image"] for item in inputs[:1]], num_inference_steps=1)
     assert lines[0]["macs"] == whole.macs  # of one picture, not of its group
-    assert lines[0]["meaning"] == MEANING["depth"]["meaning"]
+    assert lines[0]["meaning"] == VIEWS["depth"].meaning["meaning"]
     assert "uncertainty_meaning" not in lines[0]
     assert "00%20%23%C3%A9_depth.png" in (out / "index.html").read_text(encoding="utf-8")

@@ -28,7 +28,8 @@ def run(args: argparse.Namespace) -> int:
     """Predict the scenes; write pictures, page and scores; print the scores."""
     from lookharder.cli.terminal import progress, show
     from lookharder.demo import demo
-    from lookharder.evaluate.table import NOTES, score_table
+    from lookharder.evaluate.table import score_table
+    from lookharder.metrics.scores import SCORES
     from lookharder.predict.files.outputs import prepare
 
     predictor = open_model(args)
@@ -36,6 +37,6 @@ def run(args: argparse.Namespace) -> int:
     with progress(total=4 * args.count, desc="demo") as bar:
         scores = demo(predictor, args.out, args.count, bar.update)
     for task, evaluation in scores.items():
-        show(task, score_table(evaluation), NOTES[task])
+        show(task, score_table(evaluation), SCORES[task].note)
     print(f"{args.count} scenes, all three tasks: {args.out / 'index.html'}")
     return 0

@@ -36,8 +36,9 @@ def run(args: argparse.Namespace) -> int:
     from lookharder.cli.terminal import progress, show
     from lookharder.data.source import open_spec
     from lookharder.evaluate.evaluation import evaluate, protocol
-    from lookharder.evaluate.table import NOTES, score_table
+    from lookharder.evaluate.table import score_table
     from lookharder.files import write_json
+    from lookharder.metrics.scores import SCORES
     from lookharder.predict.files.outputs import prepare
 
     predictor = open_model(args)
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         )
     write_json(args.out, result.to_json())
     title = f"{args.task} on {args.data}, {len(examples)} pictures, protocol {result.protocol.name}"
-    show(title, score_table(result, everything=True), NOTES[args.task])
+    show(title, score_table(result, everything=True), SCORES[args.task].note)
     print(
         f"{predictor.name}: {result.steps} steps, {result.members} draws, "
         f"{result.macs_per_image / 1e9:.3f} GMACs a picture: {args.out}"

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     experts_of(predictor.chain)
     owned = predictor.chain.tasks
-    tasks = args.task or [name for name in owned if name != "generation"] or list(owned)
+    tasks = args.task or [name for name, task in owned.items() if task.label_rows] or list(owned)
     size = predictor.chain.config.resolution if args.size is None else args.size
     dataset = open_spec(args.data, size)
     prepare(args.out)

@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
     predictor = open_model(args)
     with named("TASK"):
-        predictor.chain.task(args.task)
+        task = predictor.chain.task(args.task)
     check_resolution(predictor, args.resolution, native=True)
     if args.budget is not None:
         _check_budget(args, predictor)
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         "budget": args.budget,
         "until": args.until,
     }
-    inputs = gather(args.task, args.image, args.second, args.mask)
+    inputs = gather(task, args.image, {"second": args.second, "mask": args.mask})
     prepare(args.out, inputs, uncertainty)
 
     records: dict[int, dict[str, Any]] = {}

@@ -23,15 +23,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from lookharder.config import to_json
-from lookharder.data.example import Batch, Dataset, Example, collate
-from lookharder.evaluate.evaluation import Protocol
+from lookharder.data.example import Dataset, Example
+from lookharder.errors import InputError
+from lookharder.evaluate.evaluation import truth_of
 from lookharder.metrics import calibration as metrics
-from lookharder.metrics.depth import align_affine
+from lookharder.metrics.protocol import Protocol
+from lookharder.metrics.scores import SCORES
 from lookharder.metrics.statistics import Interval, bootstrap_mean
 from lookharder.predict.inputs import check
 from lookharder.predict.predictor import Predictor
@@ -83,7 +84,7 @@ class Calibration:
             `fitted` and of those `held_out`.
         bounds: one of each form, for one wanted share.
         across: rank correlation, over pictures, of mean uncertainty and error.
-        reliability: amodal only: for each share of disagreeing draws the share of `pixels`, mean `forecast` and
+        reliability: masks only: for each share of disagreeing draws the share of `pixels`, mean `forecast` and
             `outcome` (share of them that are wrong); `gap` is the mean of |forecast - outcome| over pixels.
     """
 
@@ -107,16 +108,6 @@ class Calibration:
         return {**to_json(self), "protocol_hash": self.protocol.hash}
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Judged:
-    """One prediction, judged at each pixel; all (H, W)."""
-
-    error: Float[np.ndarray, "H W"]
-    uncertainty: Float[np.ndarray, "H W"]
-    trivial: Float[np.ndarray, "H W"]
-    valid: Bool[np.ndarray, "H W"]
-
-
 def calibration(
     predictor: Predictor,
     task: str,
@@ -134,7 +125,7 @@ def calibration(
 
     Args:
         predictor: the model.
-        task: "depth", "flow" or "amodal".
+        task: a row of `SCORES` with an error map.
         examples: 2 pictures or more with ground truth for the task. A finite bound takes 2 level / (1 - level).
         data: what the data set is called in the result.
         rules: the protocol.
@@ -147,19 +138,20 @@ def calibration(
     Raises:
         InputError: for a task without a notion of error, too few draws or pictures, or data without ground truth.
     """
-    check(task in JUDGES, "task", repr(task), f"one of {sorted(JUDGES)}")
+    scored = sorted(name for name, score in SCORES.items() if score.error_map is not None)
+    error_map = SCORES[task].error_map if task in SCORES else None
+    if error_map is None:
+        raise InputError("task", repr(task), f"one of {scored}")
     check(members > 1, "members", members, "2 or more")
     check(len(examples) > 1, "examples", len(examples), "2 or more: some fit, the others test")
     rows: list[dict[str, Any]] = []
     curves, maps, bins = [], [], []
     edges = (np.arange(members // 2 + 2) - 0.5) / members  # one bin for each share of the draws
     for i in range(len(examples)):
-        truth = collate([example := examples[i]])
-        result = predictor(
-            example.image,
-            task=task,
-            second=example.second if task == "flow" else None,
-            mask=example.visible if task == "amodal" else None,
+        example = examples[i]
+        result = predictor.predict_examples(
+            [example],
+            task,
             num_inference_steps=steps,
             ensemble_size=members,
             processing_resolution=resolution,
@@ -167,7 +159,8 @@ def calibration(
             output_uncertainty=True,
         )
         prediction, spread = np.moveaxis(result.prediction[0], -1, 0), result.uncertainty[0, ..., 0]
-        judged = JUDGES[task](prediction, spread.astype(np.float64), truth, rules)
+        truth = truth_of(example, SCORES[task])
+        judged = error_map(prediction, spread.astype(np.float64), truth, rules)
         model = (judged.error, judged.uncertainty, judged.valid)
         trivial = (judged.error, judged.trivial, judged.valid)
         ranked = metrics.evaluate(*trivial)
@@ -197,54 +190,8 @@ def calibration(
         across=metrics.spearman(
             *(np.array([r[k] for r in rows]) for k in ("uncertainty", "error"))
         ),
-        reliability=_reliability(np.sum(bins, 0)) if task == "amodal" else None,
+        reliability=_reliability(np.sum(bins, 0)) if prediction.dtype == bool else None,
     )
-
-
-def _judge_depth(
-    prediction: np.ndarray, spread: np.ndarray, truth: Batch, rules: Protocol
-) -> Judged:
-    """Relative errors; a spread of log depth is one already."""
-    target = truth.need("depth")[0].numpy().astype(np.float64)
-    valid = truth.need("depth_valid")[0].numpy() & (target > rules.min_depth)
-    valid &= target < rules.max_depth
-    known = np.where(valid, target, 1.0)
-    if log := rules.depth_space == "log":
-        known = np.log(known)
-    fitted, scale, _ = align_affine(prediction[0], known, valid)
-    aligned = np.exp(np.asarray(fitted)) if log else np.asarray(fitted)
-    aligned = aligned.clip(rules.min_depth, rules.max_depth)
-    unit = abs(scale) / (np.ones_like(aligned) if log else aligned)
-    error = np.where(valid, np.abs(aligned - target) / np.where(valid, target, 1.0), 0.0)
-    return Judged(error=error, uncertainty=unit * spread, trivial=unit, valid=valid)
-
-
-def _judge_flow(
-    prediction: np.ndarray, spread: np.ndarray, truth: Batch, rules: Protocol
-) -> Judged:
-    target, valid = truth.need("flow")[0].numpy(), truth.need("flow_valid")[0].numpy()
-    if rules.max_flow is not None:
-        valid = valid & (np.hypot(*target) <= rules.max_flow)
-    prediction = prediction.astype(np.float64)
-    error = np.hypot(*np.where(valid, prediction - target, 0.0))
-    return Judged(error=error, uncertainty=spread, trivial=np.hypot(*prediction), valid=valid)
-
-
-def _judge_amodal(
-    prediction: np.ndarray, spread: np.ndarray, truth: Batch, rules: Protocol
-) -> Judged:
-    mask, target = prediction[0], truth.need("amodal")[0].numpy()
-    sides = (mask, ~mask)
-    depth = sum(cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, 5) for side in sides)
-    return Judged(
-        error=(mask != target).astype(np.float64),
-        uncertainty=spread,
-        trivial=1 / (1 + np.asarray(depth, np.float64)),
-        valid=np.ones_like(target),
-    )
-
-
-JUDGES = {"depth": _judge_depth, "flow": _judge_flow, "amodal": _judge_amodal}
 
 
 def _mean(values: Sequence[float], seed: int) -> dict[str, float]:

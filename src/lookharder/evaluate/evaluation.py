@@ -1,19 +1,14 @@
 """Predictions against ground truth, under a protocol that is written down, beside answers that need no network.
 
-A score means nothing without its protocol: how predictions are aligned, clipped and masked. A protocol is a frozen
-dataclass; its hash stands in every result, so that two numbers are compared only where they may be. Beside each score
-stands that of the trivial answers: the best map that ignores the picture (depth), no motion (flow), the visible mask.
+How a task is scored, and by which trivial answers, is its row of `metrics.scores.SCORES`; a protocol says how
+predictions are aligned, clipped and masked, and its hash stands in every result.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from lookharder.chain import Chain
 from lookharder.config import to_json
@@ -21,42 +16,10 @@ from lookharder.data.example import Dataset, Example
 from lookharder.diffusion.schedule import ScheduleName, Spacing
 from lookharder.diffusion.steps import SamplerName
 from lookharder.errors import InputError
-from lookharder.metrics import depth as depth_metrics
-from lookharder.metrics import flow as flow_metrics
-from lookharder.metrics import segmentation
+from lookharder.metrics.protocol import Protocol, Truth
+from lookharder.metrics.scores import SCORES, Score
 from lookharder.metrics.statistics import bootstrap_mean
 from lookharder.predict.predictor import Prediction, Predictor
-from lookharder.tasks.depth import Depth
-
-MAP_SIDE = 64  # side of the mean map among the depth baselines
-
-
-@dataclass(frozen=True, kw_only=True)
-class Protocol:
-    """How predictions of a task are scored on a data set.
-
-    Attributes:
-        name: what a table calls it.
-        task: the task.
-        min_depth: depth below which ground truth is not scored and predictions are clipped, metres.
-        max_depth: likewise above.
-        depth_space: where scale and shift are fitted: depth, or log depth for a model that predicts that.
-        max_flow: motion above which ground truth is not scored, pixels; None scores all.
-    """
-
-    name: str
-    task: str
-    min_depth: float = 1e-3
-    max_depth: float = 80.0
-    depth_space: Literal["linear", "log"] = "linear"
-    max_flow: float | None = None
-
-    @property
-    def hash(self) -> str:
-        """Twelve hexadecimal digits of everything the protocol says."""
-        text = json.dumps(to_json(self), sort_keys=True)
-        return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-
 
 PROTOCOLS = {  # published valid ranges (facts of Marigold's and RAFT's evaluation); other sets use the defaults
     ("depth", "hypersim"): Protocol(
@@ -71,9 +34,9 @@ PROTOCOLS = {  # published valid ranges (facts of Marigold's and RAFT's evaluati
 def protocol(task: str, reader: str, chain: Chain | None = None) -> Protocol:
     """The protocol of a task on the data of a reader, for the task as this system (None: any) understands it."""
     rules = PROTOCOLS.get((task, reader), Protocol(name=f"{reader}-{task}", task=task))
-    if chain is not None and isinstance(depth := chain.tasks.get(task), Depth):
-        rules = replace(rules, depth_space=depth.space)
-    return rules
+    if chain is None or task not in chain.tasks:
+        return rules
+    return replace(rules, **chain.tasks[task].scoring)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +87,7 @@ def evaluate(
 
     Args:
         predictor: the model.
-        task: "depth", "flow" or "amodal".
+        task: a row of `SCORES`.
         dataset: pictures with ground truth for the task.
         data: what the data set is called in the result.
         rules: the protocol.
@@ -151,15 +114,15 @@ def evaluate(
         "spacing": spacing,
         "noise_schedule": noise_schedule,
     }
-    trivial = TRIVIAL[task](examples, rules)
+    score = SCORES[task]
+    truths = [truth_of(example, score) for example in examples]
+    trivial = score.trivial(truths, rules)
     rows: list[dict[str, Any]] = []
     macs = 0
     for group in _same_size(examples, batch_size):
-        result = predictor(
-            [example.image for example in group],
-            task=task,
-            second=[example.second for example in group] if task == "flow" else None,
-            mask=[example.visible for example in group] if task == "amodal" else None,
+        result = predictor.predict_examples(
+            group,
+            task,
             num_inference_steps=steps,
             ensemble_size=members,
             processing_resolution=resolution,
@@ -168,14 +131,14 @@ def evaluate(
         )
         macs += result.macs
         for i, example in enumerate(group):
-            prediction = np.moveaxis(result.prediction[i], -1, 0)
-            scores = SCORES[task](prediction, example, rules)
-            for name, answer in trivial.items():
-                scores |= {
-                    f"trivial.{name}.{k}": v
-                    for k, v in SCORES[task](answer(example), example, rules).items()
-                }
-            rows.append({"name": example.name, **scores})
+            truth = truth_of(example, score)
+            answers = {f"trivial.{name}.": answer(truth) for name, answer in trivial.items()}
+            answers[""] = np.moveaxis(result.prediction[i], -1, 0)
+            row: dict[str, Any] = {"name": example.name}
+            for prefix in ("", *(key for key in answers if key)):
+                scored = score.evaluate(answers[prefix], truth, rules)
+                row |= {prefix + metric: value for metric, value in scored.items()}
+            rows.append(row)
         watch(group, result)
     return Evaluation(
         model=predictor.name,
@@ -213,81 +176,17 @@ def _means(rows: list[dict[str, Any]], seed: int) -> dict[str, dict[str, float]]
     return means
 
 
-def _need(example: Example, name: str) -> np.ndarray:
-    value = getattr(example, name)
-    if value is None:
-        raise InputError(
-            f"--data ({example.name})", f"no `{name}`", f"a set that annotates `{name}`"
-        )
-    return np.asarray(value)
+def truth_of(example: Example, score: Score) -> Truth:
+    """The annotations of an example by name, all that it has.
 
-
-def _depth_mask(example: Example, rules: Protocol) -> np.ndarray:
-    depth = _need(example, "depth")
-    return _need(example, "depth_valid") & (depth > rules.min_depth) & (depth < rules.max_depth)
-
-
-def _score_depth(prediction: np.ndarray, example: Example, rules: Protocol) -> dict[str, Any]:
-    target, mask = _need(example, "depth"), _depth_mask(example, rules)
-    if rules.depth_space == "log":
-        known = np.where(mask, target, 1.0)
-        aligned = np.exp(depth_metrics.align_affine(prediction[0], np.log(known), mask)[0])
-    else:
-        aligned = np.asarray(depth_metrics.align_affine(prediction[0], target, mask)[0])
-    return depth_metrics.evaluate(np.clip(aligned, rules.min_depth, rules.max_depth), target, mask)
-
-
-def _score_flow(prediction: np.ndarray, example: Example, rules: Protocol) -> dict[str, Any]:
-    target, valid = _need(example, "flow"), _need(example, "flow_valid")
-    if rules.max_flow is not None:
-        valid = valid & (np.hypot(*target) <= rules.max_flow)
-    return flow_metrics.evaluate(prediction, target, valid)
-
-
-def _score_amodal(prediction: np.ndarray, example: Example, rules: Protocol) -> dict[str, Any]:
-    return segmentation.evaluate(prediction[0], _need(example, "amodal"), _need(example, "visible"))
-
-
-def _depth_trivial(
-    examples: list[Example], rules: Protocol
-) -> dict[str, Callable[[Example], np.ndarray]]:
-    """Maps that do not depend on the picture: flat, a vertical ramp, and the mean of this very ground truth.
-
-    The mean map sees the answers, so with many pictures it is a bound on what ignoring the picture can reach.
+    Raises:
+        InputError: one is absent without which its task cannot be scored.
     """
-    mean = np.mean([_normalised(example, rules) for example in examples], axis=0)
-
-    def fit(values: np.ndarray, example: Example) -> np.ndarray:
-        size = example.image.shape[-2:]
-        return F.interpolate(torch.from_numpy(values)[None, None], size=size, mode="bilinear")[
-            0
-        ].numpy()
-
-    ramp = np.linspace(1, 0, MAP_SIDE)[:, None].repeat(MAP_SIDE, 1)
-    return {
-        "flat": lambda example: np.ones((1, *example.image.shape[-2:])),
-        "ramp": lambda example: fit(ramp, example),
-        "mean_map": lambda example: fit(mean, example),
-    }
-
-
-def _normalised(example: Example, rules: Protocol) -> np.ndarray:
-    """Ground truth by its quantiles in [0, 1] at the size of the mean map; unknown pixels take the median."""
-    depth, mask = _need(example, "depth").astype(np.float64), _depth_mask(example, rules)
-    low, high = np.quantile(depth[mask], [0.02, 0.98])
-    depth = np.where(mask, depth, np.median(depth[mask]))
-    values = torch.from_numpy(np.clip((depth - low) / max(high - low, 1e-6), 0, 1))
-    return F.interpolate(values[None, None], size=(MAP_SIDE, MAP_SIDE), mode="bilinear")[
-        0, 0
-    ].numpy()
-
-
-SCORES = {"depth": _score_depth, "flow": _score_flow, "amodal": _score_amodal}
-
-TRIVIAL: dict[
-    str, Callable[[list[Example], Protocol], dict[str, Callable[[Example], np.ndarray]]]
-] = {
-    "depth": _depth_trivial,
-    "flow": lambda examples, rules: {"zero": lambda example: np.zeros_like(_need(example, "flow"))},
-    "amodal": lambda examples, rules: {"visible": lambda example: _need(example, "visible")[None]},
-}
+    truth = {field.name: getattr(example, field.name) for field in fields(example)}
+    truth = {name: value for name, value in truth.items() if isinstance(value, np.ndarray)}
+    for name in score.needs:
+        if name not in truth:
+            raise InputError(
+                f"--data ({example.name})", f"no `{name}`", f"a set that annotates `{name}`"
+            )
+    return truth

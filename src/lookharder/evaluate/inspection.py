@@ -18,8 +18,7 @@ from lookharder.config import to_json
 from lookharder.errors import InputError
 from lookharder.models.flops import Cost, breakdown, count
 from lookharder.predict.memory import Memory, needed
-from lookharder.tasks.base import SOURCES
-from lookharder.tasks.registry import AnyTask
+from lookharder.tasks.base import Task
 from lookharder.visualize.html import Table
 
 
@@ -103,9 +102,8 @@ def inspect(
     forward = count(config.model, cells, cells)
     encode, decode = codec.macs(side, side)
 
-    def prediction(task: AnyTask) -> int:
-        given = 0 if task.name == "generation" else SOURCES
-        return given * encode + members * task.fields * (steps * forward.macs + decode)
+    def prediction(task: Task) -> int:
+        return task.sources * encode + members * task.fields * (steps * forward.macs + decode)
 
     weights = codec.parameters() if isinstance(codec, nn.Module) else ()
     return Inspection(
@@ -130,10 +128,9 @@ def label_rows(config: ChainConfig) -> tuple[LabelRows, ...]:
     """The label table: classes, a row for each field of each task, null."""
     model = config.model
     meanings = [
-        task.name if task.fields == 1 else f"{task.name}, field {field + 1} of {task.fields}"
+        task.name if task.label_rows == 1 else f"{task.name}, field {field + 1} of {task.fields}"
         for task in config.tasks
-        if task.name != "generation"
-        for field in range(task.fields)
+        for field in range(task.label_rows)
     ]
     first, null = model.num_classes, model.null_label
     rows = [

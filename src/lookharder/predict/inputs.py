@@ -1,5 +1,6 @@
 """Pictures as callers have them -> a `Batch`; what cannot be used is refused by the name of its argument."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,45 +10,42 @@ from torch import Tensor
 
 from lookharder.data.example import Batch, to_float
 from lookharder.errors import InputError
-from lookharder.tasks.base import resize_map
+from lookharder.tasks.base import Task, resize_map
 
 MAX_PIXELS = 8192 * 8192
 Picture = Any  # PIL image, or uint8 array or tensor (3, H, W) or (H, W, 3)
 
 
-def batch_of(task: str, image: Any, second: Any, mask: Any) -> Batch:
+def batch_of(task: Task, image: Any, given: Mapping[str, Any]) -> Batch:
     """One picture or several, with what the task needs beside them.
+
+    Args:
+        task: what is asked.
+        image: a picture, or a list of them.
+        given: likewise, by argument, whatever any task may need; None = not given.
 
     Raises:
         InputError: for another type, sizes that differ, an empty mask, or an argument that the task does not use.
     """
     images = _pictures("image", image)
-    extra: dict[str, Tensor] = {}
-    for name, value, wanted in (
-        ("second", second, task == "flow"),
-        ("mask", mask, task == "amodal"),
-    ):
+    inputs = {each.argument: each for each in task.inputs}
+    for name in dict.fromkeys((*given, *inputs)):
+        value, wanted = given.get(name), name in inputs
         check(
             (value is not None) == wanted,
             name,
             "nothing" if value is None else "something",
-            f"{'needed' if wanted else 'not used'} by task {task!r}",
+            f"{'needed' if wanted else 'not used'} by task {task.name!r}",
         )
-    if second is not None:
-        extra["second"] = to_float(_pictures("second", second))
-    if mask is not None:
-        extra["visible"] = _masks(mask)
-    for name, value in extra.items():
-        size, expected = (len(value), *value.shape[-2:]), (len(images), *images.shape[-2:])
-        check(
-            size == expected,
-            "mask" if name == "visible" else name,
-            f"{size}",
-            f"as the image: {expected} (count, H, W)",
-        )
-    return Batch(
-        name=tuple(f"image {i}" for i in range(len(images))), image=to_float(images), **extra
-    )
+    extra: dict[str, Tensor] = {}
+    for name, each in inputs.items():
+        value = given[name]
+        read = _masks(name, value) if each.kind == "mask" else to_float(_pictures(name, value))
+        size, expected = (len(read), *read.shape[-2:]), (len(images), *images.shape[-2:])
+        check(size == expected, name, f"{size}", f"as the image: {expected} (count, H, W)")
+        extra[each.field] = read
+    names = tuple(f"image {i}" for i in range(len(images)))
+    return Batch(name=names, image=to_float(images), **extra)
 
 
 def _pictures(argument: str, value: Any) -> Tensor:
@@ -80,14 +78,14 @@ def _pictures(argument: str, value: Any) -> Tensor:
     return torch.stack(tensors)
 
 
-def _masks(value: Any) -> Tensor:
+def _masks(argument: str, value: Any) -> Tensor:
     """One mask or several -> (B, H, W) bool."""
     several = value if isinstance(value, list | tuple) else [value]
     tensors = [torch.from_numpy(np.array(mask)) for mask in several]
     for tensor in tensors:
         good = tensor.dtype == torch.bool and tensor.ndim == 2
-        check(good, "mask", f"{tensor.dtype} of shape {tuple(tensor.shape)}", "bool (H, W)")
-        check(bool(tensor.any()), "mask", "an empty mask", "at least one visible pixel")
+        check(good, argument, f"{tensor.dtype} of shape {tuple(tensor.shape)}", "bool (H, W)")
+        check(bool(tensor.any()), argument, "an empty mask", "at least one visible pixel")
     return torch.stack(tensors)
 
 

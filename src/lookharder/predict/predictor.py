@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from lookharder.chain import Chain, find
-from lookharder.data.example import Batch
+from lookharder.data.example import Batch, Example
 from lookharder.errors import InputError
 from lookharder.predict.acceleration import Precision, accelerated
 from lookharder.predict.budget import Plan, Prices, Size, Speed, plan, probe
@@ -27,7 +27,7 @@ from lookharder.predict.effort import Effort, Until
 from lookharder.predict.inputs import Picture, batch_of, check, resized
 from lookharder.predict.memory import chunk_within
 from lookharder.predict.options import Request
-from lookharder.predict.result import Answer, Prediction, presented, unit, updated
+from lookharder.predict.result import Answer, Prediction, presented, updated
 from lookharder.predict.sampling import Easel
 from lookharder.predict.settings import Frontier
 
@@ -169,6 +169,27 @@ class Predictor:
         *_, last = self.stream(image, task, every=every, **options)
         return last
 
+    def predict_examples(
+        self, examples: Sequence[Example], task: str, **options: Any
+    ) -> Prediction:
+        """Predict examples of one size as a user's pictures are, with what the task needs of each.
+
+        Args:
+            examples: one or more.
+            task: name of the task.
+            **options: as of a call.
+
+        Raises:
+            InputError: an example lacks what the task needs.
+        """
+        given: dict[str, list[Any]] = {}
+        for each in self.chain.task(task).inputs:
+            given[each.argument] = [getattr(example, each.field) for example in examples]
+            for example, value in zip(examples, given[each.argument], strict=True):
+                allowed = f"a set that annotates `{each.field}`"
+                check(value is not None, f"data ({example.name})", f"no `{each.field}`", allowed)
+        return self([example.image for example in examples], task, **given, **options)
+
     def stream(
         self,
         image: Picture | Sequence[Picture],
@@ -192,7 +213,9 @@ class Predictor:
         check(by in ("draw", "step"), "by", repr(by), "'draw' or 'step'")
         check(every is None or every >= 1, "every", every, "1 or more")
         check(by == "draw" or request.until is None, "until", "by step", "stopping between draws")
-        batch = batch_of(task, image, request.second, request.mask)
+        batch = batch_of(
+            self.chain.task(task), image, {"second": request.second, "mask": request.mask}
+        )
         height, width = batch.image.shape[-2:]
         plan = self._plan(task, request, (height, width), len(batch.image))
         check(
@@ -207,7 +230,7 @@ class Predictor:
             answers = self.unfold(*arguments, **keywords)
         else:
             size = (height, width) if request.match_input_resolution else plan.size
-            pixel = unit(self.chain.task(task), plan.size, size)
+            pixel = self.chain.task(task).uncertainty_scale(plan.size, size)
             keywords["until"] = request.rule and request.rule.scaled(1 / pixel)
             keywords["deadline"] = None if plan.seconds is None else began + plan.seconds
             keywords["every"] = every or plan.every

@@ -12,8 +12,7 @@ from torch import Tensor
 from lookharder.data.example import to_uint8
 from lookharder.predict.effort import Effort
 from lookharder.shapes import Fields
-from lookharder.tasks.base import resize_map
-from lookharder.tasks.registry import AnyTask
+from lookharder.tasks.base import Task, resize_map
 
 OutputType = Literal["np", "pt"]
 
@@ -119,7 +118,7 @@ def updated(
 
 def presented(
     answer: Answer,
-    task: AnyTask,
+    task: Task,
     effort: Effort,
     *,
     size: tuple[int, int],
@@ -147,18 +146,10 @@ def presented(
     )
 
 
-def unit(task: AnyTask, resolution: tuple[int, int], size: tuple[int, int]) -> float:
-    """How many units of uncertainty at `size` one at `resolution` is, both (height, width).
-
-    Of flow it is a length, which grows with the frame, as u does along a square; of the others a share.
-    """
-    return max(s / r for s, r in zip(size, resolution, strict=True)) if task.name == "flow" else 1.0
-
-
-def _resized(answer: Answer, task: AnyTask, height: int, width: int) -> Answer:
+def _resized(answer: Answer, task: Task, height: int, width: int) -> Answer:
     """An answer at another size, in the units of that size."""
     rows, columns = answer.images.shape[-2:]
-    scale = unit(task, (rows, columns), (height, width))
+    scale = task.uncertainty_scale((rows, columns), (height, width))
     images = resize_map(answer.images.flatten(0, 1), height, width)
     return replace(
         answer,

@@ -24,8 +24,7 @@ from lookharder.diffusion.steps import StepState, find_step
 from lookharder.predict.acceleration import caching
 from lookharder.predict.effort import Effort
 from lookharder.shapes import Fields, Latents
-from lookharder.tasks.base import SOURCES
-from lookharder.tasks.registry import AnyTask
+from lookharder.tasks.base import Task
 
 Order = tuple[int, int]  # picture, draw
 Job = tuple[int, int, int]  # picture, draw, field
@@ -50,7 +49,7 @@ class Easel:
     def __init__(
         self,
         chain: Chain,
-        task: AnyTask,
+        task: Task,
         batch: Batch,
         effort: Effort,
         *,
@@ -65,8 +64,7 @@ class Easel:
         height, width = self.condition.shape[-2:]
         self.shape = (chain.autoencoder.channels, height, width)
         encode, self.decode_macs = chain.autoencoder.macs(*batch.image.shape[-2:])
-        sources = 0 if task.name == "generation" else SOURCES  # its condition is padding
-        self.macs = len(self.pictures) * sources * encode
+        self.macs = len(self.pictures) * task.sources * encode
 
     def noise(self, orders: Sequence[Order]) -> Float[Tensor, "n F c h w"]:
         """The pure noise that each order starts from."""

@@ -9,7 +9,7 @@ from lookharder.data.procedural import FAMILIES
 from lookharder.data.source import DataConfig
 from lookharder.diffusion.schedule import NoiseSchedule
 from lookharder.models.dit import DiTConfig
-from lookharder.tasks.base import SOURCES
+from lookharder.tasks.base import SOURCES, Task
 from lookharder.tasks.registry import GENERALIST
 from lookharder.training.loop import TrainConfig
 from lookharder.training.optim import OptimConfig
@@ -17,9 +17,16 @@ from lookharder.training.run import RunConfig
 
 
 def pixel_chain(
-    *, width: int, depth: int, heads: int, resolution: int, factor: int = 4, patch: int = 2
+    *,
+    width: int,
+    depth: int,
+    heads: int,
+    resolution: int,
+    factor: int = 4,
+    patch: int = 2,
+    tasks: tuple[Task, ...] = GENERALIST,
 ) -> ChainConfig:
-    """A generalist in pixel space: x0-prediction, zero terminal SNR, so that one step is already an answer.
+    """One network for all `tasks`, in pixel space: x0-prediction, zero terminal SNR, so that one step is already an answer.
 
     A token holds 192 numbers of the picture, which agree with each other, and 192 of noise, which do not: at full
     strength the noise drowns the picture for as long as training lasts (`docs/log.md`), so it enters at a tenth.
@@ -35,13 +42,13 @@ def pixel_chain(
         num_heads=heads,
         num_classes=len(FAMILIES),
         learn_sigma=False,
-        routes=routes(GENERALIST),
+        routes=routes(tasks),
         qk_norm=True,
     )
     return ChainConfig(
         model=model,
         autoencoder=codec.config(),
-        tasks=GENERALIST,
+        tasks=tasks,
         schedule=NoiseSchedule(name="scaled-linear", zero_terminal_snr=True),
         prediction="x0",
         input_scale=0.1,

@@ -18,7 +18,7 @@ from lookharder.recipes.paper import (
     pictures,
     system,
 )
-from lookharder.tasks.registry import AnyTask
+from lookharder.tasks.base import Task
 from lookharder.training.config import TrainConfig
 from lookharder.training.run import RunConfig
 
@@ -67,7 +67,7 @@ def paper_depth(
 
 
 def paper_final(
-    name: str, init: str, task: tuple[AnyTask, ...], iterations: int, batch: int, resolution: int
+    name: str, init: str, task: tuple[Task, ...], iterations: int, batch: int, resolution: int
 ) -> RunConfig:
     """DiT-XL/2 for one task, 1.2e-4 to 1.2e-6, cosine schedule. Data: Hypersim, FlyingChairs or pix2gestalt, train.
 
@@ -106,7 +106,7 @@ def _stage(
     name: str,
     size: str,
     init: str,
-    tasks: tuple[AnyTask, ...],
+    tasks: tuple[Task, ...],
     schedule: ScheduleName,
     resolution: int,
     train: TrainConfig,

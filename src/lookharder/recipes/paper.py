@@ -22,21 +22,20 @@ from lookharder.data.source import DataConfig
 from lookharder.diffusion.schedule import NoiseSchedule, ScheduleName
 from lookharder.models.config import sized
 from lookharder.tasks.amodal import Amodal
-from lookharder.tasks.base import SOURCES
+from lookharder.tasks.base import SOURCES, Task
 from lookharder.tasks.depth import Depth
 from lookharder.tasks.flow import Flow
 from lookharder.tasks.generation import Generation
-from lookharder.tasks.registry import AnyTask
 from lookharder.training.config import TrainConfig
 from lookharder.training.optim import OptimConfig
 
 CLASSES, CHANNELS, FACTOR = 1000, 4, 8  # of ImageNet; of Stable Diffusion's latents
 AUTOENCODER = {"kind": "kl", **to_json(KLConfig(source="stabilityai/sd-vae-ft-ema"))}
-GENERATION: tuple[AnyTask, ...] = (Generation(),)
-DEPTH: tuple[AnyTask, ...] = (Depth(prompt="validity"),)
-FLOW: tuple[AnyTask, ...] = (Flow(layout="split", limit=75.0, limit_unit="pixels"),)
-AMODAL: tuple[AnyTask, ...] = (Amodal(),)
-GENERALIST: tuple[AnyTask, ...] = DEPTH + AMODAL + FLOW  # the order of the release's labels
+GENERATION: tuple[Task, ...] = (Generation(),)
+DEPTH: tuple[Task, ...] = (Depth(prompt="validity"),)
+FLOW: tuple[Task, ...] = (Flow(layout="split", limit=75.0, limit_unit="pixels"),)
+AMODAL: tuple[Task, ...] = (Amodal(),)
+GENERALIST: tuple[Task, ...] = DEPTH + AMODAL + FLOW  # the order of the release's labels
 
 SPECS = {
     "generation": "imagenet:data/imagenet/train?side={size}",
@@ -71,7 +70,7 @@ FINAL = replace(FINETUNE, batch_size=1024, optim=replace(FINETUNE.optim, lr=1.2e
 
 def system(
     size: str,
-    tasks: tuple[AnyTask, ...] = GENERATION,
+    tasks: tuple[Task, ...] = GENERATION,
     schedule: ScheduleName = "linear",
     resolution: int = 256,
     routes: tuple[int, ...] | None = None,
@@ -104,6 +103,6 @@ def system(
     )
 
 
-def pictures(tasks: tuple[AnyTask, ...], size: int) -> dict[str, DataConfig]:
+def pictures(tasks: tuple[Task, ...], size: int) -> dict[str, DataConfig]:
     """The paper's data set of each task, as squares of that many pixels."""
     return {t.name: DataConfig(spec=SPECS[t.name].format(size=size), size=size) for t in tasks}

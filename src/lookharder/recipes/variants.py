@@ -12,6 +12,7 @@ from lookharder.config import override
 from lookharder.data.procedural import FAMILIES
 from lookharder.data.source import DataConfig
 from lookharder.tasks.base import SOURCES
+from lookharder.tasks.depth import Depth
 from lookharder.training.run import RunConfig
 
 
@@ -30,7 +31,7 @@ def differences(config: RunConfig) -> tuple[str, ...]:
     if chain.model.moe is not None and not chain.model.moe.renormalise:
         found.append("chain.model.moe.renormalise=true")
     for i, task in enumerate(chain.tasks):
-        if task.name == "depth" and task.prompt == "validity":
+        if isinstance(task, Depth) and task.prompt == "validity":
             found.append(f"chain.tasks.{i}.prompt=ones")
     return tuple(found)
 

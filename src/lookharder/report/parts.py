@@ -6,6 +6,7 @@ A study that is not in the table is shown too, over its training compute.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lookharder.metrics.scores import SCORES
 from lookharder.scaling.record import Record
 
 
@@ -59,12 +60,17 @@ METRICS = {
     "abs_rel": "AbsRel", "delta1_error": "1 - δ1", "loss": "diffusion loss", "epe": "end-point error, px",
     "iou_error": "1 - IoU", "iou_invisible_error": "1 - IoU of the hidden part",
 }
-MAIN = {"depth": "abs_rel", "flow": "epe", "amodal": "iou_error"}  # of each task
 WORDS = {
     "steps": "T", "members": "n", "train_macs": "C", "train_schedule": "trained on",
     "test_schedule": "asked by", "more_iterations": "iterations after",
 }
 # fmt: on
+
+
+def main_metric(task: str) -> str | None:
+    """The metric of a record that stands for a task; None for a task that is not scored."""
+    score = SCORES.get(task)
+    return None if score is None else score.error_name(score.main[0])
 
 
 def part(study: str) -> Part:

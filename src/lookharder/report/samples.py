@@ -24,13 +24,12 @@ from lookharder.data.source import HELD_OUT_SEED
 from lookharder.errors import InputError
 from lookharder.files import write_json
 from lookharder.predict.predictor import Predictor
-from lookharder.report.parts import MAIN, METRICS, Part, at, place_words
+from lookharder.report.parts import METRICS, Part, at, main_metric, place_words
 from lookharder.scaling.record import Record
-from lookharder.visualize.panels import PANELS
+from lookharder.visualize.views import VIEWS
 
 SCENES, COLUMNS = 3, 7  # shown at most
 KEPT = "pictures.json"
-CELLS = {"depth": (0, 1, 2), "flow": (0, 2, 3), "amodal": (0, 1, 2)}  # input, truth, prediction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,25 +95,25 @@ def strip(models: Sequence[tuple[Record, dict[str, Any], Path]]) -> Strip | None
         examples = [world[i] for i in range(len(world))]
         predictor = Predictor.from_pretrained(str(model))
         more = {k: job[k] for k in ("sampler", "spacing", "noise_schedule") if k in job}
-        result = predictor(
-            [example.image for example in examples],
-            task=task,
-            second=[example.second for example in examples] if task == "flow" else None,
-            mask=[example.visible for example in examples] if task == "amodal" else None,
+        result = predictor.predict_examples(
+            examples,
+            task,
             num_inference_steps=job["steps"],
             ensemble_size=job["members"],
             seed=job["seed"],
             **more,
         )
+        view = VIEWS[task]
+        cells = tuple(view.strip)  # input, truth, prediction
         panels = [
-            PANELS[task](example, np.moveaxis(result.prediction[i], -1, 0), result.painting[i])
+            view.panel(example, np.moveaxis(result.prediction[i], -1, 0), result.painting[i])
             for i, example in enumerate(examples)
         ]
         if not columns:
-            columns += [[panel[cell][1] for panel in panels] for cell in CELLS[task][:2]]
-        columns.append([panel[CELLS[task][2]][1] for panel in panels])
+            columns += [[panel[cell][1] for panel in panels] for cell in cells[:2]]
+        columns.append([panel[cells[2]][1] for panel in panels])
         titles.append(place_words(record.point))
-        notes.append(f"{METRICS[record.metric]} {record.value:.3g}")
+        notes.append(f"{METRICS.get(record.metric, record.metric)} {record.value:.3g}")
     if not columns:
         return None
     rows = tuple(tuple(map(data_uri, row)) for row in zip(*columns, strict=True))
@@ -151,7 +150,7 @@ def _chosen(
     kinds = [r for r in records if part.beside and set(part.beside) <= set(r.point.items())]
     lines: dict[tuple[Any, ...], dict[Any, tuple[Record, dict[str, Any], Path]]] = {}
     for record in sorted(kinds or records, key=lambda r: r.seed):
-        if MAIN.get(record.task) != record.metric:
+        if main_metric(record.task) != record.metric:
             continue
         found = _model(record, root)
         if found is not None:

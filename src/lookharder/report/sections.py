@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lookharder.report.figures.measurements import draw_measurements
 from lookharder.report.figures.studies import draw_isoflop, draw_series
-from lookharder.report.parts import MAIN, metric_word, part, place_words
+from lookharder.report.parts import main_metric, metric_word, part, place_words
 from lookharder.report.samples import Strip, pictures
 from lookharder.scaling.law import Law
 from lookharder.scaling.published import Published
@@ -145,7 +145,7 @@ def study_section(
             budgets.append(numbers.figure(svg, f"isoFLOP curves, {words}", said, how))
     law_figures = []
     for each in series:
-        if each.metric not in (MAIN.get(each.task), "loss"):
+        if each.metric not in (main_metric(each.task), "loss"):
             continue  # its law is in the table
         if (svg := draw_series(each, shown)) is not None:
             said = f"{capital(_series_words(each))}, with its law and residuals."

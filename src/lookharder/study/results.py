@@ -13,6 +13,7 @@ from typing import Any
 
 from lookharder.errors import InputError
 from lookharder.files import atomic
+from lookharder.metrics.scores import SCORES
 from lookharder.report import Budgets, findings, markdown, read_trained_plans, report
 from lookharder.scaling.laws import Laws, hash_of
 from lookharder.scaling.record import Record, Records
@@ -25,17 +26,13 @@ from lookharder.visualize.axes import require_matplotlib
 
 log = logging.getLogger(__name__)
 
-METRICS = {  # what a measurement of a task reports; less is better
-    "depth": ("abs_rel", "delta1_error"),
-    "flow": ("epe",),
-    "amodal": ("iou_error", "iou_invisible_error"),
-    "loss": ("loss",),
-}
-
 
 def metrics(point: Point) -> tuple[str, ...]:
-    """Names of the metrics that the job of a point reports."""
-    return METRICS["loss" if point.job.kind == "loss" else point.job.config["task"]]
+    """Names of the metrics that the job of a point reports; less is better."""
+    if point.job.kind == "loss":
+        return ("loss",)
+    score = SCORES[point.job.config["task"]]
+    return tuple(score.error_name(metric) for metric in score.studied)
 
 
 def records_of(point: Point, ledger: Ledger) -> list[Record]:

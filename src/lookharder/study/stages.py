@@ -30,6 +30,7 @@ from lookharder.data.example import Dataset
 from lookharder.data.source import HELD_OUT_SEED, DataConfig, open_data
 from lookharder.evaluate.evaluation import evaluate as score
 from lookharder.evaluate.evaluation import protocol
+from lookharder.metrics.scores import SCORES
 from lookharder.metrics.statistics import bootstrap_mean
 from lookharder.models.flops import breakdown
 from lookharder.predict.predictor import Predictor
@@ -38,12 +39,6 @@ from lookharder.study.nano import recipe, world
 from lookharder.study.queue.worker import Stage, Stopped
 from lookharder.study.validation import validation_loss
 from lookharder.training.run import RunConfig, run
-
-SCORED = {  # metric of an evaluation -> (what is read from each row, what of it is reported: less is better)
-    "depth": {"abs_rel": ("abs_rel", False), "delta1_error": ("delta1", True)},
-    "flow": {"epe": ("epe", False)},
-    "amodal": {"iou_error": ("iou", True), "iou_invisible_error": ("iou_invisible", True)},
-}
 
 
 def train(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> dict[str, Any]:
@@ -130,10 +125,10 @@ def evaluate(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> 
     )
     _, linear = _macs(chain)
     calls = result.macs_per_image / max(1, _macs(chain)[0])
-    metrics = {}
-    for name, (row, error) in SCORED[task].items():
-        values = [r[row] for r in result.rows if r.get(row) is not None]
-        metrics[name] = _metric([1 - v for v in values] if error else values)
+    metrics, scores = {}, SCORES[task]
+    for name in scores.studied:
+        values = [row[name] for row in result.rows if row.get(name) is not None]
+        metrics[scores.error_name(name)] = _metric([scores.error(name, v) for v in values])
     trivial = {k: v["mean"] for k, v in result.means.items() if k.startswith("trivial.")}
     return {
         **_lineage(needs[0], chain),

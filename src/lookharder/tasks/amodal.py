@@ -15,14 +15,14 @@ from torch import Tensor
 from lookharder.data.example import Batch
 from lookharder.errors import InputError
 from lookharder.shapes import FieldDraws, Mask, Sources
-from lookharder.tasks.base import TargetImage, mask_to_rgb, resize_map
+from lookharder.tasks.base import Given, TargetImage, Task, mask_to_rgb, resize_map
 from lookharder.tasks.merge import vote
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, the weights of every common grey conversion
 
 
 @dataclass(frozen=True, kw_only=True)
-class Amodal:
+class Amodal(Task):
     """Amodal mask of one object.
 
     Attributes:
@@ -37,9 +37,9 @@ class Amodal:
             raise InputError("amodal.threshold", self.threshold, "0 <= threshold < 255")
 
     @property
-    def fields(self) -> int:
-        """One image."""
-        return 1
+    def inputs(self) -> tuple[Given, ...]:
+        """The visible mask of the object that is meant."""
+        return (Given(argument="mask", field="visible", kind="mask"),)
 
     def condition(self, batch: Batch) -> Sources:
         """(B, 2, 3, H, W): the picture and the visible mask, white on black."""

@@ -9,8 +9,10 @@ The network only ever sees images. What they mean (quantiles, scale of motion, t
 dataclass that is saved with the model.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -33,39 +35,79 @@ class TargetImage:
     known: Bool[Tensor, "B H W"]
 
 
-@runtime_checkable
-class Task(Protocol):
-    """The seam between tasks and everything else; `name` and `fields` are read, the rest is called."""
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """Something that a task needs beside the picture.
 
-    @property
-    def name(self) -> str:
-        """Its key in `TASKS`."""
-        ...
+    Attributes:
+        argument: what a caller gives it as: a keyword of `Predictor`, an option of `lookharder predict`.
+        field: what it is in an `Example` and in a `Batch`.
+        kind: a "picture" (3, H, W), or a "mask" (H, W).
+    """
+
+    argument: str
+    field: str
+    kind: Literal["picture", "mask"]
+
+
+class Task(ABC):
+    """The seam between tasks and everything else.
+
+    A task is a frozen dataclass that inherits from this and has a field `name`, its key in `TASKS`. It writes the five
+    translations, and of the properties those that differ.
+    """
+
+    name: str
+    label_dropout: float = 0.0  # share of training examples whose label becomes the null label
 
     @property
     def fields(self) -> int:
         """F, images predicted for one answer; each has a label of its own."""
-        ...
+        return 1
 
+    @property
+    def label_rows(self) -> int:
+        """Rows of the label table that are the task's own: one for each field; 0 where labels are classes."""
+        return self.fields
+
+    @property
+    def sources(self) -> int:
+        """S, images in the condition: `SOURCES`, or 0 for a task that is given nothing."""
+        return SOURCES
+
+    @property
+    def inputs(self) -> tuple[Given, ...]:
+        """What the task needs beside the picture."""
+        return ()
+
+    @property
+    def scoring(self) -> Mapping[str, Any]:
+        """Fields of a scoring protocol that follow from what the task means."""
+        return {}
+
+    def uncertainty_scale(self, size: tuple[int, int], other: tuple[int, int]) -> float:
+        """What one unit of uncertainty at `size`, (height, width), is at another size; a share stays a share."""
+        return 1.0
+
+    @abstractmethod
     def condition(self, batch: Batch) -> Sources:
-        """The images that the answer depends on, (B, S, 3, H, W) in [-1, 1], S = 0 or `SOURCES`."""
-        ...
+        """The images that the answer depends on, (B, S, 3, H, W) in [-1, 1]."""
 
+    @abstractmethod
     def to_image(self, batch: Batch) -> TargetImage:
         """The annotation as images in [-1, 1]; raises InputError where the batch lacks it."""
-        ...
 
+    @abstractmethod
     def from_image(self, images: FieldDraws) -> Tensor:
         """Decoded images (N, B, F, 3, H, W) -> draws of the annotation (N, B, ...)."""
-        ...
 
+    @abstractmethod
     def merge(self, draws: Tensor) -> tuple[Tensor, Float[Tensor, "B H W"]]:
         """N draws (N, B, ...) -> one answer (B, ...) and its uncertainty (B, H, W), zero for N = 1."""
-        ...
 
+    @abstractmethod
     def resize(self, prediction: Tensor, height: int, width: int) -> Tensor:
         """The answer (B, ...) at another size, in the units of that size."""
-        ...
 
 
 def grey_to_rgb(values: Float[Tensor, "B H W"]) -> Float[Tensor, "B 3 H W"]:

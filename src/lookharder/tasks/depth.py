@@ -17,14 +17,14 @@ from torch import Tensor
 from lookharder.data.example import Batch
 from lookharder.errors import InputError
 from lookharder.shapes import DepthMap, FieldDraws, Sources
-from lookharder.tasks.base import TargetImage, grey_to_rgb, resize_map
+from lookharder.tasks.base import TargetImage, Task, grey_to_rgb, resize_map
 from lookharder.tasks.merge import merge_affine
 
 QUANTILE = 2**23  # numbers that torch takes a quantile of at once; it refuses twice as many
 
 
 @dataclass(frozen=True, kw_only=True)
-class Depth:
+class Depth(Task):
     """Depth along the optical axis, up to scale and shift.
 
     Attributes:
@@ -45,9 +45,9 @@ class Depth:
             raise InputError("depth.low, depth.high", (self.low, self.high), "0 <= low < high <= 1")
 
     @property
-    def fields(self) -> int:
-        """One image."""
-        return 1
+    def scoring(self) -> dict[str, str]:
+        """Scale and shift are fitted in the space in which the map is affine-invariant."""
+        return {"depth_space": self.space}
 
     def condition(self, batch: Batch) -> Sources:
         """(B, 2, 3, H, W): the picture and the prompt."""

@@ -18,12 +18,12 @@ from torch import Tensor
 from lookharder.data.example import Batch
 from lookharder.errors import InputError
 from lookharder.shapes import FieldDraws, FlowField, Sources
-from lookharder.tasks.base import TargetImage, grey_to_rgb, resize_map
+from lookharder.tasks.base import Given, TargetImage, Task, grey_to_rgb, resize_map
 from lookharder.tasks.merge import vector_median
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flow:
+class Flow(Task):
     """Forward flow from `image` to `second`, pixels of the frame it is given at.
 
     Attributes:
@@ -45,6 +45,15 @@ class Flow:
     def fields(self) -> int:
         """One image for the joint layout, two for the split one."""
         return 1 if self.layout == "joint" else 2
+
+    @property
+    def inputs(self) -> tuple[Given, ...]:
+        """The next frame."""
+        return (Given(argument="second", field="second", kind="picture"),)
+
+    def uncertainty_scale(self, size: tuple[int, int], other: tuple[int, int]) -> float:
+        """A length, which grows with the frame, as u does along a square."""
+        return max(b / a for a, b in zip(size, other, strict=True))
 
     def condition(self, batch: Batch) -> Sources:
         """(B, 2, 3, H, W): both frames."""

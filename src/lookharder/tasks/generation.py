@@ -13,11 +13,11 @@ from torch import Tensor
 
 from lookharder.data.example import Batch
 from lookharder.shapes import FieldDraws, Images, Sources
-from lookharder.tasks.base import TargetImage, resize_map
+from lookharder.tasks.base import TargetImage, Task, resize_map
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generation:
+class Generation(Task):
     """Pictures of a class.
 
     Attributes:
@@ -28,9 +28,14 @@ class Generation:
     label_dropout: float = 0.1
 
     @property
-    def fields(self) -> int:
-        """One image."""
-        return 1
+    def label_rows(self) -> int:
+        """None: the label of a picture is its class."""
+        return 0
+
+    @property
+    def sources(self) -> int:
+        """None: nothing is given."""
+        return 0
 
     def condition(self, batch: Batch) -> Sources:
         """(B, 0, 3, H, W): nothing is given."""

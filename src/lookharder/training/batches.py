@@ -29,7 +29,7 @@ from lookharder.data.example import Batch, Dataset, collate, order
 from lookharder.data.latents import LatentSet
 from lookharder.diffusion.loss import multi_resolution_noise
 from lookharder.seeding import keyed_seed, numpy_generator, torch_generator
-from lookharder.tasks.registry import AnyTask
+from lookharder.tasks.base import Task
 from lookharder.training.config import TrainConfig
 
 T = TypeVar("T")
@@ -149,7 +149,7 @@ def size_of(chain: Chain, name: str, dataset: Dataset) -> tuple[int, int]:
 def _draw(
     config: TrainConfig,
     chain: Chain,
-    task: AnyTask,
+    task: Task,
     size: tuple[int, int],
     positions: Sequence[int],
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -162,8 +162,7 @@ def _draw(
         u = config.time_shift * u / (1 + (config.time_shift - 1) * u)
         t = min(int(u * steps), steps - 1)
         dropped.append(
-            task.name == "generation"
-            and bool(torch.rand((), generator=generator) < task.label_dropout)
+            not task.label_rows and bool(torch.rand((), generator=generator) < task.label_dropout)
         )
         strength = config.multi_resolution_noise * (t + 1) / steps  # annealed, as Marigold does
         shape = (task.fields, chain.autoencoder.channels, *size)

@@ -20,8 +20,7 @@ from lookharder.chain import ChainConfig
 from lookharder.data.source import DataConfig, side_of
 from lookharder.errors import InputError
 from lookharder.models.flops import breakdown
-from lookharder.tasks.base import SOURCES
-from lookharder.tasks.registry import AnyTask
+from lookharder.tasks.base import Task
 from lookharder.training.batches import apportion
 from lookharder.training.config import TrainConfig
 from lookharder.training.distributed.runtime import RuntimeConfig
@@ -141,7 +140,7 @@ def cost(config: Job) -> TrainingCost:
     """The cost of a run, by its configuration alone: pictures are squares of `side_of` pixels."""
     chain, train, model = config.chain, config.train, config.chain.model
     codec = codec_of(chain)
-    tasks: dict[str, AnyTask] = {task.name: task for task in chain.tasks}
+    tasks: dict[str, Task] = {task.name: task for task in chain.tasks}
     items = macs = linear = encode = 0
     for name, count in apportion(train.mix, train.batch_size).items():
         side, task = side_of(config.data[name]), tasks[name]
@@ -150,7 +149,7 @@ def cost(config: Job) -> TrainingCost:
         items += count * task.fields
         macs += count * task.fields * every
         linear += count * task.fields * (every - groups["attention"].macs)
-        encode += count * (task.fields + sources(task)) * codec.encode_macs(side)
+        encode += count * (task.fields + task.sources) * codec.encode_macs(side)
     flops = 6.0 * macs * train.iterations
     return TrainingCost(
         params=sum(group.params for group in groups.values()),
@@ -163,8 +162,3 @@ def cost(config: Job) -> TrainingCost:
         encode_flops=2.0 * encode * train.iterations,
         recomputed=flops / 3 if config.runtime.recompute else 0.0,
     )
-
-
-def sources(task: AnyTask) -> int:
-    """Images in the condition of a task."""
-    return 0 if task.name == "generation" else SOURCES

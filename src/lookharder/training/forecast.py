@@ -30,10 +30,9 @@ from lookharder.errors import InputError
 from lookharder.models.config import DiTConfig
 from lookharder.models.dit import DiT
 from lookharder.models.moe import MoEConfig
-from lookharder.tasks.base import SOURCES
-from lookharder.tasks.registry import AnyTask
+from lookharder.tasks.base import SOURCES, Task
 from lookharder.training.batches import AHEAD, apportion, deal
-from lookharder.training.cost import Job, codec_of, sources
+from lookharder.training.cost import Job, codec_of
 from lookharder.training.distributed.runtime import pick_device
 from lookharder.training.optim import OptimConfig, parameter_groups
 
@@ -124,7 +123,7 @@ def forecast(config: Job, ranks: int = 1, device: str | None = None) -> Memory:
     gpu = (pick_device(config.device).type if device is None else device) == "cuda"
     half, codec = runtime.precision == "bfloat16", codec_of(chain)
     number = 2 if half else FLOAT
-    tasks: dict[str, AnyTask] = {task.name: task for task in chain.tasks}
+    tasks: dict[str, Task] = {task.name: task for task in chain.tasks}
     shares = ranks * runtime.accumulate
     hand = deal(apportion(train.mix, train.batch_size), 0, 0, shares)  # none has more
 
@@ -136,7 +135,7 @@ def forecast(config: Job, ranks: int = 1, device: str | None = None) -> Memory:
         tokens += count * task.fields * cells // model.patch_size**2
         latents += count * task.fields * cells * codec.channels
         if not config.data[name].spec.startswith("latents:"):  # those are encoded already
-            pictures = max(pictures, count * max(task.fields, sources(task)) * side**2)
+            pictures = max(pictures, count * max(task.fields, task.sources) * side**2)
         examples += count * side**2 * _example(config.data[name].spec, name)
 
     with torch.device("meta"):

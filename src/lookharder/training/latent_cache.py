@@ -36,8 +36,7 @@ from lookharder.data.latents import (
     write_shard,
 )
 from lookharder.errors import InputError
-from lookharder.tasks.base import SOURCES
-from lookharder.tasks.registry import AnyTask
+from lookharder.tasks.base import SOURCES, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +84,7 @@ def moments(codec: Autoencoder, images: Tensor) -> Tensor:
     return torch.cat([mean, logvar], 1).contiguous()
 
 
-def encode(codec: Autoencoder, task: AnyTask, batch: Batch) -> Encoded:
+def encode(codec: Autoencoder, task: Task, batch: Batch) -> Encoded:
     """Target, condition and known cells of a batch; the condition of the sources that there are."""
     with torch.no_grad():
         wanted, sources = task.to_image(batch), task.condition(batch)
@@ -119,7 +118,7 @@ def cache_latents(
     out: Path,
     config: CacheConfig,
     *,
-    task: AnyTask,
+    task: Task,
     codec: Autoencoder,
     device: torch.device | None = None,
     start: Callable[[int], object] = lambda done: None,
@@ -169,7 +168,7 @@ def cache_latents(
 
 
 def _facts(
-    dataset: Dataset, config: CacheConfig, task: AnyTask, codec: Autoencoder, device: torch.device
+    dataset: Dataset, config: CacheConfig, task: Task, codec: Autoencoder, device: torch.device
 ) -> LatentFacts:
     """What the manifest says; the shapes are those of the first example."""
     first = encode(codec, task, collate([dataset[0]]).to(device))
@@ -220,7 +219,7 @@ def _resume(out: Path, facts: LatentFacts) -> list[str]:
 def _fill(
     records: np.ndarray,
     examples: list[Example],
-    task: AnyTask,
+    task: Task,
     codec: Autoencoder,
     device: torch.device,
 ) -> None:

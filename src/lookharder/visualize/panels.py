@@ -7,8 +7,6 @@
 A prediction comes as it is scored, (C, H, W), with what the network painted, (H, W, 3) uint8.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from lookharder.data.example import Example
@@ -24,7 +22,7 @@ from lookharder.visualize.colours import (
 Cells = list[tuple[str, np.ndarray]]  # caption, (H, W, 3) uint8
 
 
-def _depth_panel(example: Example, values: np.ndarray, painting: np.ndarray) -> Cells:
+def depth_panel(example: Example, values: np.ndarray, painting: np.ndarray) -> Cells:
     """The prediction aligned as it is scored, in the colours of the truth."""
     depth, valid = _known(example.depth), _known(example.depth_valid)
     low, high = np.quantile(depth[valid], (0.02, 0.98))
@@ -36,7 +34,7 @@ def _depth_panel(example: Example, values: np.ndarray, painting: np.ndarray) -> 
     ]
 
 
-def _flow_panel(example: Example, values: np.ndarray, painting: np.ndarray) -> Cells:
+def flow_panel(example: Example, values: np.ndarray, painting: np.ndarray) -> Cells:
     """Both fields in one scale of colours, that of the truth."""
     truth = np.where(_known(example.flow_valid), _known(example.flow), np.nan)
     longest = max(float(np.nanmax(np.hypot(*truth))), 1e-3)
@@ -48,7 +46,8 @@ def _flow_panel(example: Example, values: np.ndarray, painting: np.ndarray) -> C
     ]
 
 
-def _amodal_panel(example: Example, values: np.ndarray, painting: np.ndarray) -> Cells:
+def amodal_panel(example: Example, values: np.ndarray, painting: np.ndarray) -> Cells:
+    """Masks over the picture, and the whole object as it is and as it was painted."""
     visible, image = _known(example.visible), example.image
     whole = np.full_like(image, 255) if example.whole is None else example.whole
     return [
@@ -58,10 +57,6 @@ def _amodal_panel(example: Example, values: np.ndarray, painting: np.ndarray) ->
         ("whole truth", _rgb(whole)),
         ("whole prediction", painting),
     ]
-
-
-Panel = Callable[[Example, np.ndarray, np.ndarray], Cells]
-PANELS: dict[str, Panel] = {"depth": _depth_panel, "flow": _flow_panel, "amodal": _amodal_panel}
 
 
 def _known(array: np.ndarray | None) -> np.ndarray:

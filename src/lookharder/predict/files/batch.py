@@ -15,21 +15,13 @@ from typing import Any
 
 from lookharder import __version__
 from lookharder.files import atomic
-from lookharder.predict.files.outputs import MEANING, file_names, write
-from lookharder.predict.files.pictures import COMPANION, Input
+from lookharder.predict.files.outputs import file_names, write
+from lookharder.predict.files.pictures import Input
 from lookharder.predict.predictor import Prediction, Predictor
 from lookharder.visualize.html import Card, PageImage, Section, write_gallery
+from lookharder.visualize.views import VIEWS
 
 TOGETHER = 16  # pictures of one size in one call
-# fmt: off
-CAPTIONS: dict[str, dict[str, str]] = {
-    "depth": {"input": "input", "picture": "depth: red is near, blue is far"},
-    "flow": {"input": "first frame", "second": "second frame",
-             "picture": "flow: hue is direction, white is no motion"},
-    "amodal": {"input": "input", "overlay": "blue: given; red: found to be hidden",
-               "picture": "the whole object, as painted"},
-}
-# fmt: on
 UNSURE = "uncertainty: pale is sure"
 
 
@@ -55,24 +47,23 @@ def predict_files(
     """
     for group in _groups(inputs):
         task, pixels = inputs[group[0]].task, [inputs[index].read() for index in group]
+        stacks = {name: [p[name] for p in pixels] for name in pixels[0]}
         result = predictor(
-            [p.image for p in pixels],
-            task=task,
-            second=[p.second for p in pixels] if task == "flow" else None,
-            mask=[p.mask for p in pixels] if task == "amodal" else None,
+            **stacks,
+            task=task.name,
             seed=seed,
             **options,
         )
         for position, index in enumerate(group):
-            files = file_names(task, inputs[index].name, result.uncertainty is not None)
-            figures = write(out, files, result, position, pixels[position])
+            files = file_names(task.name, inputs[index].name, result.uncertainty is not None)
+            facts = write(out, files, result, position, pixels[position])
             origin = {"version": __version__, "model": predictor.name, "seed": seed}
             cost = {
                 "seconds": result.seconds / len(group),
                 "macs": result.macs // len(group),
             }
             about = _describe(inputs[index], files, result, position)
-            yield index, about | figures | origin | cost
+            yield index, about | facts | origin | cost
 
 
 def _groups(inputs: Sequence[Input]) -> Iterator[list[int]]:
@@ -108,20 +99,14 @@ def _describe(
     item: Input, files: Mapping[str, str], result: Prediction, position: int
 ) -> dict[str, Any]:
     """What the files of an input hold, and how it was made."""
-    height, width = item.size
-    companion = {}
-    if item.companion is not None:
-        companion = {COMPANION[item.task].removeprefix("--"): str(item.companion)}
-    meaning = dict(MEANING[item.task])
+    meaning = dict(VIEWS[item.task.name].meaning)
     if result.uncertainty is None:
         del meaning["uncertainty_meaning"]
     return {
         "input": str(item.image),
-        **companion,
-        "task": item.task,
+        **{argument: str(path) for argument, path in item.companions.items()},
+        "task": item.task.name,
         "files": dict(files),
-        "shape": [2, height, width] if item.task == "flow" else [height, width],
-        "dtype": "bool" if item.task == "amodal" else "float32",
         **meaning,
         "steps": result.steps,
         "members": result.draws[position],
@@ -134,9 +119,8 @@ def _describe(
 
 def _card(record: Mapping[str, Any]) -> Card:
     files, (height, width) = record["files"], record["shape"][-2:]
-    captions = dict(CAPTIONS[record["task"]])
-    if "motion_max" in record:
-        captions["picture"] += f", longest {record['motion_max']:.1f} px"
+    view = VIEWS[record["task"]]
+    captions = dict(view.captions(record))
     if "uncertainty_picture" in files:
         captions["uncertainty_picture"] = f"{UNSURE}, dark is {record['uncertainty_max']:.3g}"
     facts = {
@@ -146,10 +130,7 @@ def _card(record: Mapping[str, Any]) -> Card:
         "time": f"{record['seconds']:.2f} s",
         "compute": f"{record['macs'] / 1e9:.2f} GMACs",
     }
-    if "motion_mean" in record:
-        facts["mean motion"] = f"{record['motion_mean']:.2f} px"
-    if "found_pixels" in record:
-        facts["object"] = f"{record['whole_pixels']} px, {record['found_pixels']} of them hidden"
+    facts |= view.facts(record)
     if "uncertainty_mean" in record:
         facts["mean uncertainty"] = f"{record['uncertainty_mean']:.3g}"
     return Card(

@@ -6,7 +6,7 @@ Checking reads every file to its end; the pixels are not kept, so a thousand pho
 """
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,23 +14,10 @@ import numpy as np
 
 from lookharder.data.formats import PICTURE_SUFFIXES, read_image, read_mask
 from lookharder.errors import InputError
+from lookharder.tasks.base import Task
+from lookharder.visualize.views import VIEWS
 
-COMPANION = {"flow": "--second", "amodal": "--mask"}
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Pixels:
-    """The pixels of one input.
-
-    Attributes:
-        image: (3, H, W) uint8.
-        second: (3, H, W) uint8, the next frame, for flow.
-        mask: (H, W) bool, the visible part of the object that is meant, for amodal.
-    """
-
-    image: np.ndarray
-    second: np.ndarray | None = None
-    mask: np.ndarray | None = None
+READERS: dict[str, Callable[[Path], np.ndarray]] = {"picture": read_image, "mask": read_mask}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,60 +28,57 @@ class Input:
         name: stem of the image, made unique among the inputs; names of results are built from it.
         task: what is asked.
         image: the picture.
-        companion: the second frame for flow, the visible mask for amodal.
+        companions: the files of the task's inputs, by the arguments that name them.
         size: (H, W) pixels.
     """
 
     name: str
-    task: str
+    task: Task
     image: Path
-    companion: Path | None
+    companions: Mapping[str, Path]
     size: tuple[int, int]
 
-    def read(self) -> Pixels:
-        """The pixels."""
-        image = read_image(self.image)
-        if self.companion is None:
-            return Pixels(image=image)
-        if self.task == "flow":
-            return Pixels(image=image, second=read_image(self.companion))
-        return Pixels(image=image, mask=read_mask(self.companion))
+    def read(self) -> dict[str, np.ndarray]:
+        """The pixels: "image" (3, H, W) uint8, and each of the task's inputs by its argument."""
+        found = {"image": read_image(self.image)}
+        for given in self.task.inputs:
+            found[given.argument] = READERS[given.kind](self.companions[given.argument])
+        return found
 
 
 def gather(
-    task: str,
-    images: Sequence[str],
-    second: Sequence[str] | None = None,
-    mask: Sequence[str] | None = None,
+    task: Task, images: Sequence[str], companions: Mapping[str, Sequence[str] | None]
 ) -> list[Input]:
     """The inputs that arguments name, each read once to its end.
 
     Args:
-        task: "depth", "flow" or "amodal".
+        task: what is asked.
         images: files, folders or patterns.
-        second: the next frame of each image, for flow.
-        mask: the visible mask for each image, for amodal.
+        companions: likewise, one file for each image, of every argument that any task may need ("second", "mask").
 
     Raises:
         InputError: for the first thing that is wrong with any of them.
     """
+    if task.name not in VIEWS:
+        raise InputError("TASK", repr(task.name), f"one of {sorted(VIEWS)}")
     paths = expand("IMAGE", images)
-    companions: Sequence[Path | None] = [None] * len(paths)
-    for argument, given in (("--second", second), ("--mask", mask)):
-        if COMPANION.get(task) == argument:
-            companions = expand(argument, given or [])
-            if len(companions) != len(paths):
-                raise InputError(
-                    argument,
-                    f"{len(companions)} images",
-                    f"{len(paths)}, one for each IMAGE, with task {task!r}",
-                )
-        elif given:
-            raise InputError(argument, repr(given[0]), f"nothing, with task {task!r}")
-    names = unique_names(paths)
+    needed = {given.argument for given in task.inputs}
+    for argument, patterns in companions.items():
+        if patterns and argument not in needed:
+            got, allowed = repr(patterns[0]), f"nothing, with task {task.name!r}"
+            raise InputError(f"--{argument}", got, allowed)
+    files: dict[str, list[Path]] = {}
+    for argument in needed:
+        files[argument] = expand(f"--{argument}", companions.get(argument) or [])
+        if len(files[argument]) != len(paths):
+            raise InputError(
+                f"--{argument}",
+                f"{len(files[argument])} images",
+                f"{len(paths)}, one for each IMAGE, with task {task.name!r}",
+            )
     return [
-        _check(name, task, image, companion)
-        for name, image, companion in zip(names, paths, companions, strict=True)
+        _check(name, task, image, {argument: files[argument][i] for argument in needed})
+        for i, (name, image) in enumerate(zip(unique_names(paths), paths, strict=True))
     ]
 
 
@@ -144,14 +128,15 @@ def _inside(argument: str, folder: Path) -> list[Path]:
     return pictures
 
 
-def _check(name: str, task: str, image: Path, companion: Path | None) -> Input:
+def _check(name: str, task: Task, image: Path, companions: Mapping[str, Path]) -> Input:
+    """An input whose files can be read and fit together."""
     height, width = read_image(image).shape[1:]
-    if companion is not None:
-        values = read_image(companion) if task == "flow" else read_mask(companion)
-        argument = f"{COMPANION[task]} {companion}"
+    for given in task.inputs:
+        path = companions[given.argument]
+        values, argument = READERS[given.kind](path), f"--{given.argument} {path}"
         if values.shape[-2:] != (height, width):
             got = f"{values.shape[-1]} x {values.shape[-2]} pixels"
             raise InputError(argument, got, f"{width} x {height}, as {image}")
-        if task == "amodal" and not values.any():
+        if given.kind == "mask" and not values.any():
             raise InputError(argument, "an empty mask", "at least one visible pixel")
-    return Input(name=name, task=task, image=image, companion=companion, size=(height, width))
+    return Input(name=name, task=task, image=image, companions=companions, size=(height, width))

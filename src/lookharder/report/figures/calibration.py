@@ -11,6 +11,7 @@ share of pixels.
 
 import math
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,10 @@ from jaxtyping import Float
 
 from lookharder.errors import InputError
 from lookharder.evaluate.calibration import Bound, Calibration
+from lookharder.metrics.scores import SCORES
 from lookharder.visualize.axes import BLUE, GREEN, INK, ORANGE, SOFT, blank, legend, save, tidy
 
-COLOURS = {"depth": BLUE, "flow": ORANGE, "amodal": GREEN}
-TRIVIAL = {
-    "depth": "trivial: equal spread everywhere",
-    "flow": "trivial: by predicted speed",
-    "amodal": "trivial: nearness to the outline",
-}
+COLOURS = (BLUE, ORANGE, GREEN)  # of the columns, again from the first
 MEDIAN = 0.6744897501960817  # of |z|, z normal: the median absolute deviation over the deviation
 
 
@@ -35,7 +32,7 @@ def one_more_draw(task: str, factors: Float[np.ndarray, "k"]) -> Float[np.ndarra
 
     In one dimension (depth) |e| is half normal; in two (flow), Rayleigh: 1 - 2^(-k^2). Both are 1/2 at k = 1.
     """
-    if task == "flow":
+    if SCORES[task].dimensions == 2:
         return np.asarray(1 - 2 ** -np.square(factors))
     return np.array([math.erf(MEDIAN * k / math.sqrt(2)) for k in factors])
 
@@ -50,9 +47,11 @@ def draw_calibration(reports: Sequence[Calibration], path: str | Path, dpi: int 
         raise InputError("reports", "none", "one for each task")
     figure = blank((4.1 * len(reports), 7.2))
     axes = figure.subplots(2, len(reports), squeeze=False)
-    for report, (upper, lower) in zip(reports, axes.T, strict=True):
-        _draw_ranking(upper, report)
-        (_draw_coverage if report.reliability is None else _draw_reliability)(lower, report)
+    columns = zip(reports, axes.T, cycle(COLOURS), strict=False)
+    for report, (upper, lower), colour in columns:
+        _draw_ranking(upper, report, colour)
+        draw_lower = _draw_coverage if report.reliability is None else _draw_reliability
+        draw_lower(lower, report, colour)
         for axis in (upper, lower):
             tidy(axis)
             legend(axis, loc="upper right" if axis is upper else "upper left")
@@ -66,11 +65,11 @@ def draw_calibration(reports: Sequence[Calibration], path: str | Path, dpi: int 
     save(figure, path, dpi)
 
 
-def _draw_ranking(axis: Any, report: Calibration) -> None:
+def _draw_ranking(axis: Any, report: Calibration, colour: str) -> None:
     curves = {key: np.array(values[:-1]) for key, values in report.sparsification.items()}
-    percent, colour = 100 * curves["fraction"], COLOURS[report.task]
+    percent, trivial = 100 * curves["fraction"], SCORES[report.task].trivial_uncertainty
     axis.axhline(1, color=SOFT, linestyle="--", linewidth=1.2, label="random order")
-    axis.plot(percent, curves["trivial"], color=SOFT, linestyle=":", label=TRIVIAL[report.task])
+    axis.plot(percent, curves["trivial"], color=SOFT, linestyle=":", label=f"trivial: {trivial}")
     axis.plot(percent, curves["model"], color=colour, linewidth=2.2, label="spread of the draws")
     axis.plot(percent, curves["oracle"], color=INK, linewidth=1.2, label="oracle: by the error")
     axis.fill_between(percent, curves["oracle"], curves["model"], color=colour, alpha=0.12, lw=0)
@@ -85,8 +84,8 @@ def _draw_ranking(axis: Any, report: Calibration) -> None:
     )
 
 
-def _draw_coverage(axis: Any, report: Calibration) -> None:
-    factors, colour = np.array(report.coverage["factor"]), COLOURS[report.task]
+def _draw_coverage(axis: Any, report: Calibration, colour: str) -> None:
+    factors = np.array(report.coverage["factor"])
     bound = report.bounds[0]
     law = 100 * one_more_draw(report.task, factors)
     axis.plot(factors, law, color=SOFT, linestyle=":", label="if the truth were one more draw")
@@ -124,10 +123,10 @@ def _at_one(report: Calibration) -> float:
     return float(np.interp(1.0, report.coverage["factor"], report.coverage["held_out"]))
 
 
-def _draw_reliability(axis: Any, report: Calibration) -> None:
+def _draw_reliability(axis: Any, report: Calibration, colour: str) -> None:
     bins: dict[str, Any] = report.reliability or {}
     forecast, outcome = 100 * np.array(bins["forecast"]), 100 * np.array(bins["outcome"])
-    size, colour = 20 + 600 * np.sqrt(np.array(bins["pixels"])), COLOURS[report.task]
+    size = 20 + 600 * np.sqrt(np.array(bins["pixels"]))
     axis.plot([0, 50], [0, 50], color=SOFT, linestyle="--", linewidth=1.2, label="calibrated")
     axis.plot(forecast, outcome, color=colour, linewidth=2.2, label="spread of the draws")
     axis.scatter(forecast, outcome, s=size, color=colour, alpha=0.35, linewidth=0)

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from lookharder.errors import InputError
+from lookharder.metrics.scores import SCORES
 from lookharder.training.monitor.history import History, Row, final_losses, running_median, summary
 from lookharder.visualize.axes import INK, SOFT, blank, legend, save, tidy
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's
 STYLES = ("-", "--", ":")  # of the runs beyond the colours
-SCORED = ("depth", "flow", "amodal")
 SUFFIXES = (".png", ".pdf", ".svg")
 POINTS, MOST = 600, 3000  # of a line, of points around it; more would not be seen
 
@@ -52,7 +52,7 @@ def figure_of(histories: Sequence[History]) -> Any:
     if not histories:
         raise InputError("RUN", "none", "one or more")
     tasks = list(dict.fromkeys(task for history in histories for task in history.tasks))
-    scored = [t for t in SCORED if any(f"{t}.ratio" in r for h in histories for r in h.validations)]
+    scored = [t for t in SCORES if any(f"{t}.ratio" in r for h in histories for r in h.validations)]
     panels: list[list[Callable[[Any], None]]] = [
         [partial(_draw_loss, histories=histories, task=task) for task in tasks],
         [partial(_draw_ratio, histories=histories, task=task) for task in scored],

@@ -25,19 +25,13 @@ from lookharder.data.example import Example
 from lookharder.data.source import open_spec
 from lookharder.errors import InputError
 from lookharder.files import atomic
+from lookharder.metrics.scores import SCORES
 
 if TYPE_CHECKING:
     from lookharder.evaluate.evaluation import Evaluation
     from lookharder.predict.predictor import Prediction
 
-SCORED = ("depth", "flow", "amodal")  # what `evaluate` has scores for
 CELL = 128  # pixels: smaller pictures are enlarged to about this, larger ones shrunk to it
-# which cells of a task's panel are shown, and what stands over them
-COLUMNS = {
-    "depth": {0: "depth: input", 1: "truth", 2: "predicted"},
-    "flow": {0: "flow: first frame", 2: "truth", 3: "predicted"},
-    "amodal": {0: "amodal: given part", 1: "truth", 2: "predicted", 4: "as painted"},
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +62,8 @@ class ValidationConfig:
                 raise InputError(f"validation.{name}", getattr(self, name), f"{least} or more")
         if self.steps is not None and self.steps < 1:
             raise InputError("validation.steps", self.steps, "1 or more, or null")
-        if unknown := sorted(set(self.specs) - set(SCORED)):
-            raise InputError("validation.specs", unknown, f"tasks of {sorted(SCORED)}")
+        if unknown := sorted(set(self.specs) - set(SCORES)):
+            raise InputError("validation.specs", unknown, f"tasks of {sorted(SCORES)}")
 
 
 def validate(
@@ -77,7 +71,7 @@ def validate(
     config: ValidationConfig,
     iteration: int,
     folder: Path,
-    tasks: Sequence[str] = SCORED,
+    tasks: Sequence[str] | None = None,
 ) -> dict[str, float]:
     """Score a system and show what it predicts; again for the same iteration, it replaces what it wrote.
 
@@ -86,7 +80,7 @@ def validate(
         config: on what.
         iteration: names the validation.
         folder: of the run.
-        tasks: which to score, of those that the system has; others are left out.
+        tasks: which to score, of those that the system has; others are left out. None = all.
 
     Returns:
         The means by `TASK.METRIC`, and `TASK.ratio`, as they stand in the line; without those that are not finite.
@@ -98,7 +92,7 @@ def validate(
     from lookharder.evaluate.evaluation import evaluate, protocol
     from lookharder.predict.predictor import Predictor
     from lookharder.visualize.colours import montage
-    from lookharder.visualize.panels import PANELS
+    from lookharder.visualize.views import VIEWS
 
     sets = held_out(chain, config, tasks)
     network, found = chain.network, dict[str, float]()
@@ -117,8 +111,8 @@ def validate(
             ) -> None:
                 for i, example in enumerate(seen[: config.pictures - len(panels)]):
                     values = np.moveaxis(result.prediction[i], -1, 0)
-                    cells = PANELS[task](example, values, result.painting[i])
-                    panels.append([_sized(cells[k][1]) for k in COLUMNS[task]])
+                    cells = VIEWS[task].panel(example, values, result.painting[i])
+                    panels.append([_sized(cells[k][1]) for k in VIEWS[task].strip])
 
             spec = config.specs.get(task, config.data)
             rules = protocol(task, spec.partition(":")[0], chain)
@@ -137,7 +131,7 @@ def validate(
     finally:
         network.train(mode)
     if columns:
-        titles = [title for task in sets for title in COLUMNS[task].values()]
+        titles = [title for task in sets for title in VIEWS[task].strip.values()]
         blank = np.full((1, 1, 3), 255, np.uint8)
         most = max(len(column) for column in columns)
         rows = [
@@ -151,24 +145,25 @@ def validate(
 
 
 def held_out(
-    chain: Chain, config: ValidationConfig, tasks: Sequence[str] = SCORED
+    chain: Chain, config: ValidationConfig, tasks: Sequence[str] | None = None
 ) -> dict[str, tuple[Example, ...]]:
     """The examples that each task is scored on; made once a process. Call it before training: mistakes show here.
 
     Raises:
         InputError: data that cannot be read, or no task to score.
     """
-    scored = [task for task in SCORED if task in tasks and task in chain.tasks]
+    wanted = set(SCORES if tasks is None else tasks)
+    scored = [task for task in SCORES if task in wanted and task in chain.tasks]
     if not scored:
-        got = f"{config.every} for {sorted(tasks)}"
-        raise InputError("validation.every", got, f"0, or one of the tasks {list(SCORED)}")
+        got = f"{config.every} for {sorted(wanted)}"
+        raise InputError("validation.every", got, f"0, or one of the tasks {list(SCORES)}")
     size = chain.config.resolution
     return {
         task: _examples(config.specs.get(task, config.data), size, config.scenes) for task in scored
     }
 
 
-@lru_cache(maxsize=len(SCORED))
+@lru_cache(maxsize=8)
 def _examples(spec: str, size: int, most: int) -> tuple[Example, ...]:
     dataset = open_spec(spec, size)
     return tuple(dataset[i] for i in range(min(most, len(dataset))))
@@ -176,25 +171,20 @@ def _examples(spec: str, size: int, most: int) -> tuple[Example, ...]:
 
 def ratio(scores: "Evaluation") -> float:
     """Error beside that of the best trivial answer; of a metric that grows with skill, the error is what 1 lacks."""
-    from lookharder.evaluate.table import HIGHER, MAIN
-
-    metric = MAIN[scores.task][0]
-    values = {key: row["mean"] for key, row in scores.means.items()}
-    if metric in HIGHER:
-        values = {key: 1 - value for key, value in values.items()}
+    score = SCORES[scores.task]
+    metric = score.main[0]
+    errors = {key: score.error(metric, row["mean"]) for key, row in scores.means.items()}
     trivial = [
         value
-        for key, value in values.items()
+        for key, value in errors.items()
         if key.startswith("trivial.") and key.endswith(f".{metric}")
     ]
-    return values[metric] / min(trivial) if min(trivial) > 0 else math.inf
+    return errors[metric] / min(trivial) if min(trivial) > 0 else math.inf
 
 
 def _means(scores: "Evaluation") -> dict[str, float]:
-    from lookharder.evaluate.table import MAIN
-
     means, task = scores.means, scores.task
-    found = {f"{task}.{key}": means[key]["mean"] for key in MAIN[task] if key in means}
+    found = {f"{task}.{key}": means[key]["mean"] for key in SCORES[task].main if key in means}
     found[f"{task}.ratio"] = ratio(scores)
     return {key: float(value) for key, value in found.items() if math.isfinite(value)}
 

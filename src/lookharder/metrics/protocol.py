@@ -1,0 +1,58 @@
+"""How predictions are scored, written down: a score means nothing without its protocol.
+
+The hash of a protocol stands in every result, so that two numbers are compared only where they may be.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from lookharder.config import to_json
+
+Truth = Mapping[str, np.ndarray]  # annotations of one picture by their names in `Example`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """How predictions of a task are scored on a data set.
+
+    Attributes:
+        name: what a table calls it.
+        task: the task.
+        min_depth: depth below which ground truth is not scored and predictions are clipped, metres.
+        max_depth: likewise above.
+        depth_space: where scale and shift are fitted: depth, or log depth for a model that predicts that.
+        max_flow: motion above which ground truth is not scored, pixels; None scores all.
+    """
+
+    name: str
+    task: str
+    min_depth: float = 1e-3
+    max_depth: float = 80.0
+    depth_space: Literal["linear", "log"] = "linear"
+    max_flow: float | None = None
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits of everything the protocol says."""
+        text = json.dumps(to_json(self), sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def depth_mask(truth: Truth, rules: Protocol) -> np.ndarray:
+    """(H, W) bool, pixels whose depth is scored."""
+    depth = truth["depth"]
+    mask: np.ndarray = truth["depth_valid"] & (depth > rules.min_depth) & (depth < rules.max_depth)
+    return mask
+
+
+def flow_mask(truth: Truth, rules: Protocol) -> np.ndarray:
+    """(H, W) bool, pixels whose motion is scored."""
+    if rules.max_flow is None:
+        return truth["flow_valid"]
+    mask: np.ndarray = truth["flow_valid"] & (np.hypot(*truth["flow"]) <= rules.max_flow)
+    return mask

@@ -1,0 +1,147 @@
+"""How each task is scored: the table `SCORES`. To add a task, write its metrics and add its row.
+
+A prediction comes as (C, H, W), the truth as the annotations of one picture. Beside each score stands that of the
+trivial answers, which need no network: the best map that ignores the picture (depth), no motion (flow), the visible
+mask (hidden objects).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from lookharder.metrics import depth as depth_metrics
+from lookharder.metrics import flow as flow_metrics
+from lookharder.metrics import segmentation
+from lookharder.metrics.error_maps import ErrorMap, depth_errors, flow_errors, mask_errors
+from lookharder.metrics.protocol import Protocol, Truth, depth_mask, flow_mask
+
+MAP_SIDE = 64  # side of the mean map among the depth baselines
+
+Values = Mapping[str, float | None]
+Answer = Callable[[Truth], np.ndarray]  # a trivial answer to one picture, (C, H, W)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """How predictions of a task are judged.
+
+    Attributes:
+        needs: annotations without which an example cannot be scored, by their names in `Example`.
+        evaluate: (prediction (C, H, W), truth, protocol) -> metrics of one picture; None where one does not apply.
+        trivial: (all truths of a set, protocol) -> trivial answers by name.
+        main: metrics that a table shows; the first stands for the task.
+        studied: metrics that a scaling study records.
+        higher: metrics of which more is better.
+        note: what a reader of the table must know.
+        error_map: (prediction, uncertainty (H, W), truth, protocol) -> error and uncertainty by pixel; None where
+            the task has no notion of either.
+        trivial_uncertainty: what the trivial uncertainty of `error_map` is, in words.
+        dimensions: of the space in which the error of a pixel is a distance.
+    """
+
+    needs: tuple[str, ...]
+    evaluate: Callable[[np.ndarray, Truth, Protocol], Values]
+    trivial: Callable[[Sequence[Truth], Protocol], Mapping[str, Answer]]
+    main: tuple[str, ...]
+    studied: tuple[str, ...]
+    higher: frozenset[str] = frozenset()
+    note: str = ""
+    error_map: Callable[[np.ndarray, np.ndarray, Truth, Protocol], ErrorMap] | None = None
+    trivial_uncertainty: str = ""
+    dimensions: int = 1
+
+    def error(self, metric: str, value: float) -> float:
+        """A metric as an error: of one that grows with skill, what 1 lacks."""
+        return 1 - value if metric in self.higher else value
+
+    def error_name(self, metric: str) -> str:
+        """What a metric is called as an error: "iou" -> "iou_error"."""
+        return f"{metric}_error" if metric in self.higher else metric
+
+
+def _depth(prediction: np.ndarray, truth: Truth, rules: Protocol) -> Values:
+    target, mask = truth["depth"], depth_mask(truth, rules)
+    if rules.depth_space == "log":
+        known = np.where(mask, target, 1.0)
+        aligned = np.exp(depth_metrics.align_affine(prediction[0], np.log(known), mask)[0])
+    else:
+        aligned = np.asarray(depth_metrics.align_affine(prediction[0], target, mask)[0])
+    return depth_metrics.evaluate(np.clip(aligned, rules.min_depth, rules.max_depth), target, mask)
+
+
+def _flow(prediction: np.ndarray, truth: Truth, rules: Protocol) -> Values:
+    return flow_metrics.evaluate(prediction, truth["flow"], flow_mask(truth, rules))
+
+
+def _amodal(prediction: np.ndarray, truth: Truth, rules: Protocol) -> Values:
+    return segmentation.evaluate(prediction[0], truth["amodal"], truth["visible"])
+
+
+def _depth_trivial(truths: Sequence[Truth], rules: Protocol) -> dict[str, Answer]:
+    """Maps that do not depend on the picture: flat, a vertical ramp, and the mean of this very ground truth.
+
+    The mean map sees the answers, so with many pictures it is a bound on what ignoring the picture can reach.
+    """
+    mean = np.mean([_normalise(truth, rules) for truth in truths], axis=0)
+    ramp = np.linspace(1, 0, MAP_SIDE)[:, None].repeat(MAP_SIDE, 1)
+    return {
+        "flat": lambda truth: np.ones((1, *truth["depth"].shape)),
+        "ramp": lambda truth: _resize(ramp, *truth["depth"].shape)[None],
+        "mean_map": lambda truth: _resize(mean, *truth["depth"].shape)[None],
+    }
+
+
+def _normalise(truth: Truth, rules: Protocol) -> np.ndarray:
+    """Ground truth by its quantiles in [0, 1] at the size of the mean map; unknown pixels take the median."""
+    depth, mask = truth["depth"].astype(np.float64), depth_mask(truth, rules)
+    low, high = np.quantile(depth[mask], [0.02, 0.98])
+    depth = np.where(mask, depth, np.median(depth[mask]))
+    return _resize(np.clip((depth - low) / max(high - low, 1e-6), 0, 1), MAP_SIDE, MAP_SIDE)
+
+
+def _resize(values: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A map (H, W) at another size, bilinear."""
+    tensor = torch.from_numpy(values)[None, None]
+    return F.interpolate(tensor, size=(height, width), mode="bilinear")[0, 0].numpy()
+
+
+SCORES: dict[str, Score] = {
+    "depth": Score(
+        needs=("depth", "depth_valid"),
+        evaluate=_depth,
+        trivial=_depth_trivial,
+        main=("abs_rel", "rmse", "delta1"),
+        studied=("abs_rel", "delta1"),
+        higher=frozenset({"delta1", "delta2", "delta3"}),
+        note="Depth is aligned to the truth by scale and shift. mean_map is the mean of this very truth: it sees the "
+        "answers, so with few scenes it is hard to beat.",
+        error_map=depth_errors,
+        trivial_uncertainty="equal spread everywhere",
+    ),
+    "flow": Score(
+        needs=("flow", "flow_valid"),
+        evaluate=_flow,
+        trivial=lambda truths, rules: {"zero": lambda truth: np.zeros_like(truth["flow"])},
+        main=("epe", "fl_all", "px1"),
+        studied=("epe",),
+        higher=frozenset({"px1", "px3", "px5"}),
+        note="Flow in pixels, fitted to nothing. zero says that nothing moves.",
+        error_map=flow_errors,
+        trivial_uncertainty="by predicted speed",
+        dimensions=2,
+    ),
+    "amodal": Score(
+        needs=("amodal", "visible"),
+        evaluate=_amodal,
+        trivial=lambda truths, rules: {"visible": lambda truth: truth["visible"][None]},
+        main=("iou", "iou_invisible", "boundary_f"),
+        studied=("iou", "iou_invisible"),
+        higher=frozenset({"iou", "iou_invisible", "boundary_f"}),
+        note="visible repeats the given part; iou_invisible counts the hidden part alone.",
+        error_map=mask_errors,
+        trivial_uncertainty="nearness to the outline",
+    ),
+}

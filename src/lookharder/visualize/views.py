@@ -1,0 +1,128 @@
+"""How each task is shown: the table `VIEWS`. To add a task, write its pictures and add its row.
+
+A prediction comes as (C, H, W) with what the network painted, (H, W, 3) uint8; what it was given comes by name, the
+picture as "image" (3, H, W) uint8, the rest as the task's inputs are called.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lookharder.data.example import Example
+from lookharder.visualize import answer_files, panels
+from lookharder.visualize.panels import Cells
+
+Arrays = Mapping[str, np.ndarray]
+Figures = dict[str, int | float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """How predictions of a task are shown, beside the truth and on their own.
+
+    Attributes:
+        title: heading of the task.
+        panel: (example, prediction, painting) -> captioned pictures, truth among them.
+        strip: cells of the panel -> titles, for rows of several tasks; input, truth, prediction first.
+        overview: cells of the panel -> titles, for the demo's overview.
+        array: (C, H, W) -> the array that is written.
+        files: role of a file -> what follows the input's name; "array" and "input" among them.
+        write: (path of each role, array, painting, given) -> figures about the answer; it writes the other files.
+        captions: (record of a prediction) -> caption of each role that a page shows.
+        facts: (record of a prediction) -> figures that a page shows.
+        meaning: units and meaning, for the record; `uncertainty_meaning` among them.
+    """
+
+    title: str
+    panel: Callable[[Example, np.ndarray, np.ndarray], Cells]
+    strip: Mapping[int, str]
+    overview: Mapping[int, str]
+    array: Callable[[np.ndarray], np.ndarray]
+    files: Mapping[str, str]
+    write: Callable[[Mapping[str, Path], np.ndarray, np.ndarray, Arrays], Figures]
+    captions: Callable[[Mapping[str, Any]], Mapping[str, str]]
+    meaning: Mapping[str, str]
+    facts: Callable[[Mapping[str, Any]], Mapping[str, str]] = field(default=lambda record: {})
+
+
+VIEWS: dict[str, View] = {
+    "depth": View(
+        title="Depth",
+        panel=panels.depth_panel,
+        strip={0: "depth: input", 1: "truth", 2: "predicted"},
+        overview={0: "input", 1: "depth: truth", 2: "predicted"},
+        array=lambda values: values[0].astype(np.float32),
+        files={
+            "array": "_depth.npy",
+            "png16": "_depth_16bit.png",
+            "picture": "_depth.png",
+            "input": "_input.jpg",
+        },
+        write=answer_files.write_depth,
+        captions=lambda record: {"input": "input", "picture": "depth: red is near, blue is far"},
+        meaning={
+            "units": "none",
+            "meaning": "affine-invariant: scale and shift unknown; 0 is near, 1 is far",
+            "png16_values": "65535 x depth",
+            "uncertainty_meaning": "median absolute deviation of the aligned draws, units of depth",
+        },
+    ),
+    "flow": View(
+        title="Optical flow",
+        panel=panels.flow_panel,
+        strip={0: "flow: first frame", 2: "truth", 3: "predicted"},
+        overview={2: "flow: truth", 3: "predicted"},
+        array=lambda values: values.astype(np.float32),
+        files={
+            "flo": "_flow.flo",
+            "array": "_flow.npy",
+            "picture": "_flow.png",
+            "input": "_input.jpg",
+            "second": "_second.jpg",
+        },
+        write=answer_files.write_flow,
+        captions=lambda record: {
+            "input": "first frame",
+            "second": "second frame",
+            "picture": "flow: hue is direction, white is no motion, "
+            f"longest {record['motion_max']:.1f} px",
+        },
+        facts=lambda record: {"mean motion": f"{record['motion_mean']:.2f} px"},
+        meaning={
+            "units": "pixels of the input",
+            "meaning": "motion from input to second; [0] is u, right; [1] is v, down",
+            "uncertainty_meaning": "median distance of the draws from the answer, pixels",
+        },
+    ),
+    "amodal": View(
+        title="Hidden objects",
+        panel=panels.amodal_panel,
+        strip={0: "amodal: given part", 1: "truth", 2: "predicted", 4: "as painted"},
+        overview={0: "visible part", 3: "whole: truth", 4: "predicted"},
+        array=lambda values: values[0].astype(bool),
+        files={
+            "array": "_amodal.npy",
+            "mask": "_amodal.png",
+            "picture": "_whole.png",
+            "overlay": "_overlay.png",
+            "input": "_input.jpg",
+        },
+        write=answer_files.write_amodal,
+        captions=lambda record: {
+            "input": "input",
+            "overlay": "blue: given; red: found to be hidden",
+            "picture": "the whole object, as painted",
+        },
+        facts=lambda record: {
+            "object": f"{record['whole_pixels']} px, {record['found_pixels']} of them hidden"
+        },
+        meaning={
+            "units": "none",
+            "meaning": "true inside the whole object, hidden parts included",
+            "uncertainty_meaning": "share of the draws that disagree, 0 to 0.5",
+        },
+    ),
+}

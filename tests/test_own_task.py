@@ -1,0 +1,204 @@
+"""A task of one's own is one class and three rows: it then trains, is validated, predicts, is scored and reported.
+
+Surface normals of the embedded world: no module of the package knows of them.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from lookharder.cli import main
+from lookharder.config import from_json, to_json
+from lookharder.data.procedural import ProceduralWorld
+from lookharder.data.source import DataConfig
+from lookharder.metrics.scores import SCORES, Score
+from lookharder.predict.predictor import Predictor
+from lookharder.recipes import RECIPES, pixel_chain
+from lookharder.report import report
+from lookharder.scaling.record import Record
+from lookharder.tasks.base import TargetImage, Task, resize_map
+from lookharder.tasks.registry import TASKS, AnyTask
+from lookharder.training.config import TrainConfig
+from lookharder.training.monitor.validation import ValidationConfig
+from lookharder.training.run import RunConfig
+from lookharder.visualize.answer_files import write_rgb
+from lookharder.visualize.views import VIEWS, View
+
+
+def normals_of(depth: torch.Tensor) -> torch.Tensor:
+    """(B, H, W) depth -> (B, 3, H, W) unit vectors, of log depth as a height field."""
+    vertical, horizontal = torch.gradient(depth.log(), dim=(1, 2))
+    return F.normalize(torch.stack([horizontal, vertical, torch.full_like(depth, -0.1)], 1), dim=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normals(Task):
+    """Direction in which each surface faces."""
+
+    name: Literal["normals"] = "normals"
+
+    def condition(self, batch):
+        return torch.stack([batch.image, torch.ones_like(batch.image)], dim=1)
+
+    def to_image(self, batch):
+        valid = batch.need("depth_valid")
+        images = normals_of(batch.need("depth").clamp_min(0.01))
+        return TargetImage(images=images[:, None], known=valid)
+
+    def from_image(self, images):
+        return F.normalize(images[:, :, 0], dim=2)
+
+    def merge(self, draws):
+        mean = draws.mean(0)
+        return F.normalize(mean, dim=1), 1 - mean.norm(dim=1).clamp(max=1)
+
+    def resize(self, prediction, height, width):
+        return F.normalize(resize_map(prediction, height, width), dim=1)
+
+
+def angle(prediction, truth, rules):
+    """Mean angle to the true direction, degrees."""
+    depth = torch.from_numpy(truth["depth"]).clamp_min(0.01)
+    cosine = (normals_of(depth[None])[0].numpy() * prediction).sum(0)[truth["depth_valid"]]
+    return {"angle": float(np.degrees(np.arccos(cosine.clip(-1, 1))).mean())}
+
+
+def towards_camera(truths, rules):
+    facing = np.array([0, 0, -1.0], np.float32)[:, None, None]
+    return {"facing": lambda truth: np.broadcast_to(facing, (3, *truth["depth"].shape))}
+
+
+def rgb(normals):
+    return np.rint(127.5 * (np.moveaxis(normals, 0, -1) + 1)).astype(np.uint8)
+
+
+def panel(example, values, painting):
+    truth = normals_of(torch.from_numpy(example.depth).clamp_min(0.01)[None])[0].numpy()
+    image = np.moveaxis(example.image, 0, -1)
+    return [("input", image), ("truth", rgb(truth)), ("prediction", rgb(values))]
+
+
+def write(paths, array, painting, given):
+    write_rgb(paths["picture"], rgb(array))
+    return {}
+
+
+SCORE = Score(
+    needs=("depth", "depth_valid"),
+    evaluate=angle,
+    trivial=towards_camera,
+    main=("angle",),
+    studied=("angle",),
+)
+VIEW = View(
+    title="Surface normals",
+    panel=panel,
+    strip={0: "normals: input", 1: "truth", 2: "predicted"},
+    overview={1: "normals: truth", 2: "predicted"},
+    array=lambda values: values.astype(np.float32),
+    files={"array": "_normals.npy", "picture": "_normals.png", "input": "_input.jpg"},
+    write=write,
+    captions=lambda record: {"input": "input", "picture": "normals"},
+    meaning={"units": "none", "meaning": "unit vectors", "uncertainty_meaning": "1 - length"},
+)
+
+
+def recipe() -> RunConfig:
+    data = DataConfig(spec="procedural:16:1", size=32)
+    return RunConfig(
+        name="normals",
+        chain=pixel_chain(width=32, depth=2, heads=2, resolution=32, tasks=(Normals(),)),
+        data={"normals": data},
+        train=TrainConfig(iterations=4, batch_size=4, mix={"normals": 1.0}),
+        validation=ValidationConfig(every=2, data="procedural:2:3", scenes=2),
+    )
+
+
+@pytest.fixture
+def rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The three rows of the task, and a recipe to train it by."""
+    for table, row in ((TASKS, Normals), (SCORES, SCORE), (VIEWS, VIEW), (RECIPES, recipe)):
+        monkeypatch.setitem(table, "normals", row)
+
+
+@pytest.mark.usefixtures("rows")
+def test_a_task_of_ones_own_goes_the_whole_way(tmp_path: Path):
+    assert from_json(AnyTask, to_json(Normals())) == Normals()
+
+    run = tmp_path / "run"
+    assert main(["train", "normals", "--quiet", "--out", str(run)]) == 0
+    validations = [json.loads(line) for line in (run / "validation.jsonl").read_text().splitlines()]
+    assert [row["iteration"] for row in validations] == [2, 4]
+    assert all(0 < row["normals.angle"] < 180 for row in validations)
+    assert (run / "validation" / "00000004.png").exists()
+
+    model = str(run / "model")
+    example = ProceduralWorld(32, 5)[0]
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.moveaxis(example.image, 0, -1)).save(photo)
+    out = tmp_path / "out"
+    predict = ["predict", "normals", str(photo), "--members", "3", "--out", str(out)]
+    assert main([*predict, "--model", model]) == 0
+    stored = np.load(out / "photo_normals.npy", allow_pickle=False)
+    np.testing.assert_allclose(np.linalg.norm(stored, axis=0), 1, atol=1e-5)
+    record = json.loads((out / "predictions.jsonl").read_text())
+    assert (record["shape"], record["dtype"]) == ([3, 32, 32], "float32")
+    assert (out / "photo_normals.png").exists() and (out / "index.html").exists()
+
+    scores = tmp_path / "scores.json"
+    evaluate = ["evaluate", "--task", "normals", "--data", "procedural:3:5", "--out", str(scores)]
+    assert main([*evaluate, "--model", model]) == 0
+    means = json.loads(scores.read_text())["means"]
+    assert 0 < means["angle"]["mean"] < 180
+    assert means["trivial.facing.angle"]["count"] == 3
+
+    predictor = Predictor.from_pretrained(model)
+    again = predictor.predict_examples([example], "normals", ensemble_size=3).prediction
+    np.testing.assert_array_equal(np.moveaxis(again[0], -1, 0), stored)
+
+    records = [measure(tmp_path, model, steps, means["angle"]) for steps in (1, 2)]
+    page = report(records, [], tmp_path / "report.html", root=tmp_path).read_text()
+    assert "angle, normals" in page
+    kept = json.loads((tmp_path / "pictures.json").read_text())["steps"]
+    assert kept["titles"][:2] == ["input", "truth"] and len(kept["titles"]) == 4
+
+
+def measure(root: Path, model: str, steps: int, angle: dict[str, float]) -> Record:
+    """A record of a study, and the job that a report draws its pictures from."""
+    job = root / "runs" / f"job{steps}" / "job.json"
+    job.parent.mkdir(parents=True)
+    told = {"size": 32, "scenes": 2, "steps": steps, "members": 1, "seed": 0}
+    job.write_text(json.dumps({"config": told, "needs": ["made"]}))
+    if not (root / "runs" / "made").exists():
+        (root / "runs" / "made").symlink_to(Path(model).parent)
+    return Record(
+        study="steps",
+        claim="",
+        run=f"job{steps}",
+        point={"size": "n1", "steps": steps},
+        seed=0,
+        params=1,
+        active_params=1,
+        train_macs=1.0,
+        train_macs_paper=1.0,
+        inference_macs=float(steps),
+        task="normals",
+        metric="angle",
+        value=angle["mean"],
+        low=angle["low"],
+        high=angle["high"],
+        images=3,
+        seconds=math.pi,
+        machine="",
+        versions={},
+        time=0.0,
+        protocol="",
+    )
