@@ -26,7 +26,7 @@ def pixel_chain(
     patch: int = 2,
     tasks: tuple[Task, ...] = GENERALIST,
 ) -> ChainConfig:
-    """One network for all `tasks`, in pixel space: x0-prediction, zero terminal SNR, so that one step is already an answer.
+    """One network for all `tasks`, in pixel space: x0-prediction and zero terminal SNR, so one step is an answer.
 
     A token holds 192 numbers of the picture, which agree with each other, and 192 of noise, which do not: at full
     strength the noise drowns the picture for as long as training lasts (`docs/log.md`), so it enters at a tenth.
