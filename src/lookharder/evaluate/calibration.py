@@ -215,7 +215,8 @@ def _left(
 
 
 def _coverage(maps: Maps) -> list[float]:
-    return np.mean([metrics.coverage(metrics.ratios(*pair), FACTORS) for pair in maps], 0).tolist()
+    shares = [metrics.coverage(metrics.ratios(*pair), FACTORS) for pair in maps]
+    return [float(share) for share in np.mean(shares, 0)]
 
 
 def _bound(form: str, fitted: Maps, held_out: Maps, level: float, seed: int) -> Bound:

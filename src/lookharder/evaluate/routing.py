@@ -95,7 +95,7 @@ class RoutingReport:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return to_json(self)
+        return dict(to_json(self))
 
     def of(self, task: str, step: int) -> tuple[Usage, ...]:
         """The layers of one step of one task, in order."""
@@ -188,7 +188,7 @@ class _Tally:
     def __call__(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
         """The network's answer; a sampler asks for one time in a call."""
         tape: list[Routing] = []
-        out = self.network(x, t, y, tape)
+        out: Tensor = self.network(x, t, y, tape)
         time, sums = int(t[0]), torch.stack([self._sums(routing) for routing in tape])
         tokens = x[:, 0].numel() // self.network.config.patch_size**2
         self.tokens[time] = self.tokens.get(time, 0) + tokens

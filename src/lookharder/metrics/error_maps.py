@@ -7,7 +7,6 @@ mask      wrong or right; nearness to the outline that was predicted
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from lookharder.metrics.depth import align_affine
@@ -62,6 +61,8 @@ def mask_errors(
     prediction: np.ndarray, spread: np.ndarray, truth: Truth, rules: Protocol
 ) -> ErrorMap:
     """1 where the mask is wrong."""
+    import cv2
+
     mask, target = prediction[0], truth["amodal"]
     sides = (mask, ~mask)
     depth = sum(cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, 5) for side in sides)
