@@ -1,5 +1,6 @@
 """The package as a whole: light to import, sizes of its rooms."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +38,20 @@ def test_every_module_opens_with_its_lesson():
     for path in SOURCE.rglob("*.py"):
         text = path.read_text()
         assert not text or text.startswith('"""'), path
+
+
+def test_no_file_names_a_machine_s_own_path():
+    """What is published reads the same on every machine: no home or working folder stands in it."""
+    own = re.compile(r"(?<![\w.>/:])/(?:work|home|root|Users)/\w")
+    root = SOURCE.parents[1]
+    folders = ("src", "tests", "benchmarks", "docs", "examples")
+    files = [path for folder in folders for path in (root / folder).rglob("*") if path.is_file()]
+    files += [path for path in root.glob("*") if path.is_file()]
+    kinds = {".py", ".md", ".toml", ".txt", ".json", ".jsonl", ".j2", ".css", ".html", ".cff", ""}
+    found = [
+        f"{path.relative_to(root)}: {match.group()}"
+        for path in files
+        if path.suffix in kinds and ".git" not in path.name
+        for match in own.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert not found

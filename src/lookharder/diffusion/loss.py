@@ -80,6 +80,7 @@ def training_loss(
     mse = weighted_mean((output - target_of(kind, x0, noise, at)).square(), weight)
     if fraction is None:
         return LossTerms(loss=mse, mse=mse, vlb=None)
+    # detached: the bound teaches the variance only, the simple loss the mean
     x0_hat = to_x0(kind, output.detach(), x_t, at)
     bits = variational_bound(schedule, x0, x0_hat, fraction, t)
     vlb = weighted_mean(bits, weight) * (schedule.steps / 1000)
@@ -93,6 +94,7 @@ def weighted_mean(
     if weight is None:
         return values.mean(dim=(1, 2, 3))
     total = weight.sum(dim=(1, 2, 3)) * values.shape[1]
+    # an unlabelled example divides 0 by 1: 0 / 0 would be NaN, in the gradient too
     return (values * weight).sum(dim=(1, 2, 3)) / total.where(total > 0, 1.0)
 
 
@@ -122,6 +124,7 @@ def _bound_tables(
 ) -> Float[Tensor, "3 {schedule.steps}"]:
     """For each t and s = t - 1: SNR_s - SNR_t, log range of variance, log posterior variance."""
     times = torch.arange(schedule.steps, device="cpu")
+    # double precision, for neighbouring times differ little and their differences are taken
     alpha = schedule.alpha(times, torch.float64)
     variance = schedule.sigma(times, torch.float64).square()
     snr = alpha.square() / variance

@@ -106,6 +106,7 @@ class Router(nn.Module):
             if config.renormalise:
                 gates = gates / gates.sum(1, keepdim=True)
             picked = _one_hot(experts.flatten(), config.experts, torch.float32)  # (N K, E)
+            # share of the picks x mean probability: 1 if all is even. Picks have no gradient, probabilities do.
             balance = config.experts * (picked.mean(0) * probabilities.mean(0)).sum()
             z = logits.logsumexp(1).square().mean()
         return Routing(
@@ -166,6 +167,7 @@ class Experts(nn.Module):
     def _grouped(self, x: Tensor, experts: Tensor, gates: Tensor) -> Tensor:
         first, in_bias, second, out_bias = self._layers()
         picks = experts.flatten()  # (N K,)
+        # an expert's tokens must lie side by side: sort the picks by expert, compute, and sort back
         order = picks.argsort(stable=True)
         inverse = order.argsort()
         of_expert = _one_hot(picks[order], self.config.experts, x.dtype)  # (N K, E)
@@ -180,6 +182,8 @@ class Experts(nn.Module):
 
     def _padded_bmm(self, x: Tensor, experts: Tensor, gates: Tensor) -> Tensor:
         first, in_bias, second, out_bias = self._layers()
+        # Every expert sees every token and a gate of 0 drops the result: more work, but shapes that depend on no
+        # data, as export and the meta device need.
         dense = torch.zeros(len(x), self.config.experts, dtype=x.dtype, device=x.device)
         dense = dense.scatter(1, experts, gates)  # (N, E)
         hidden = torch.matmul(x, first.mT)  # (E, N, H)

@@ -58,6 +58,7 @@ def widen_input(dit: DiT, copies: int, alone: Sequence[int] = ()) -> DiT:
         raise InputError("alone", tuple(alone), f"patch embeddings 0 to {config.embeddings - 1}")
 
     weight = state[PATCHES].unflatten(0, (config.embeddings, -1))  # (K, D, C, p, p)
+    # each of the equal copies gives its part of the old sum, so that the output stays
     wide = weight.repeat(1, 1, copies, 1, 1) / copies  # (K, D, copies*C, p, p)
     for index in alone:
         wide[index] = 0

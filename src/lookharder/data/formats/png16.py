@@ -22,7 +22,8 @@ from lookharder.errors import InputError
 from lookharder.files import atomic
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-HEADER = struct.Struct(">8s4x4sIIBB7x")  # signature, IHDR: width, height, bits, colour type
+# signature, IHDR: width, height, bits, colour type; skipped: its length, and at the end three methods and a checksum
+HEADER = struct.Struct(">8s4x4sIIBB7x")
 GREY, RGB = 0, 2
 NAMES = {GREY: "a whole 16-bit grey PNG", RGB: "a whole 16-bit RGB PNG"}
 FLOW_ZERO, FLOW_UNIT = 2**15, 64
@@ -52,6 +53,7 @@ def _check_chunks(path: str | Path, data: bytes) -> None:
     """Walk a PNG chunk by chunk to its end: each is complete, its checksum holds, nothing follows."""
     position, kind = len(SIGNATURE), b""
     while kind != b"IEND":
+        # a chunk is its length, kind and data, and a checksum of the last two; all but the data take 12 bytes
         kind = data[position + 4 : position + 8]
         end = position + 12 + int.from_bytes(data[position : position + 4], "big")
         if end > len(data):
