@@ -1,7 +1,8 @@
 """Laws: how error falls with compute, size, data, steps and draws, fitted so that they can be believed.
 
 design ─► bounded ─► solver ─┐
-             held_out ─► form ─► fitting ─► allocation       `form` says what a law is, `fitting` where it comes from
+formula, held_out ─► form ─► fitting ─► allocation       `form` says what a law is, `fitting` where it comes from
+                   points ─┘
 """
 
 from lookharder.scaling.law.allocation import (

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lookharder.errors import InputError
-from lookharder.scaling.law.fitting import Values, fit_power_law
+from lookharder.scaling.law.fitting import fit_power_law
 from lookharder.scaling.law.form import Law
+from lookharder.scaling.law.points import Values
 
 
 @dataclass(frozen=True, kw_only=True)

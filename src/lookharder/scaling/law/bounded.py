@@ -47,7 +47,8 @@ class Bounded:
     def values(self, theta: Float[np.ndarray, "b P"]) -> Float[np.ndarray, "b n"]:
         """Logarithm of the law at each point."""
         log_odds = np.exp(theta[:, -2:-1]) * self.inner.values(theta[:, :-2])
-        return theta[:, -1:] - np.logaddexp(0, -log_odds)
+        values: np.ndarray = theta[:, -1:] - np.logaddexp(0, -log_odds)
+        return values
 
     def expand(self, theta: Float[np.ndarray, "b P"]) -> Expansion:
         """The law to second order."""
@@ -62,7 +63,7 @@ class Bounded:
         p = self.inner.unknowns
 
         def second(weights: Float[np.ndarray, "b n"]) -> Float[np.ndarray, "b P P"]:
-            total = -(dt * (weights * q * (1 - q))[:, None]) @ dt.swapaxes(1, 2)
+            total: np.ndarray = -(dt * (weights * q * (1 - q))[:, None]) @ dt.swapaxes(1, 2)
             pull = weights * q
             mixed = (power[..., None] * slope * pull[:, None]).sum(2)  # of power and the sum's
             total[:, :p, :p] += power[..., None] * bend(pull)

@@ -60,7 +60,7 @@ class Design:
     @property
     def unknowns(self) -> int:
         """How many numbers are fitted."""
-        return 2 * self.logs.shape[1] + self.offset
+        return 2 * int(self.logs.shape[1]) + self.offset
 
     @cached_property
     def derivatives(self) -> Float[np.ndarray, "T n P"]:
@@ -100,7 +100,8 @@ class Design:
     def outer(self) -> Float[np.ndarray, "T n PP"]:
         """Products of the derivatives of each term by each two unknowns."""
         v = self.derivatives
-        return np.einsum("tnp,tnq->tnpq", v, v).reshape(*v.shape[:2], -1)
+        products: np.ndarray = np.einsum("tnp,tnq->tnpq", v, v)
+        return products.reshape(*v.shape[:2], -1)
 
     def expand(self, theta: Float[np.ndarray, "b P"]) -> Expansion:
         """The law to second order."""
@@ -109,7 +110,7 @@ class Design:
         first = sum(share[i, :, None] * v[i].T for i in range(len(v)))
 
         def second(weights: Float[np.ndarray, "b n"]) -> Float[np.ndarray, "b P P"]:
-            inside = ((share * weights) @ self.outer).sum(0).reshape(-1, p, p)
+            inside: np.ndarray = ((share * weights) @ self.outer).sum(0).reshape(-1, p, p)
             return inside - (first * weights[:, None]) @ first.swapaxes(1, 2)
 
         return log_p, first, second

@@ -24,11 +24,11 @@ import numpy as np
 from jaxtyping import Float
 
 from lookharder.errors import InputError
+from lookharder.scaling.law.formula import evaluate, exp, times
 from lookharder.scaling.law.held_out import HeldOut
 from lookharder.seeding import numpy_generator
 
 Numbers = int | float | np.ndarray
-LARGEST = 700.0  # logarithm of a number that a float holds; a steep law's coefficient may be larger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,12 +109,12 @@ class Law:
     @property
     def coefficient(self) -> float:
         """Of a law of one variable: A in E + A x^-a."""
-        return _exp(self._only("coefficient", self.log_coefficients))
+        return exp(self._only("coefficient", self.log_coefficients))
 
     @property
     def coefficients(self) -> tuple[float, ...]:
         """A, in the order of the variables."""
-        return tuple(map(_exp, self.log_coefficients))
+        return tuple(map(exp, self.log_coefficients))
 
     def __str__(self) -> str:
         terms = [f"{self.offset:.4g}"] if self.has_offset else []
@@ -142,7 +142,7 @@ class Law:
             return value
         if value >= self.ceiling:
             return float("inf")
-        return _exp(float(np.log(value / (self.ceiling - value))) / self.power)
+        return exp(float(np.log(value / (self.ceiling - value))) / self.power)
 
     def band(
         self, *x: Numbers, level: float = 0.95, measurement: bool = False, seed: int = 0
@@ -181,7 +181,8 @@ class Law:
             return values
         free = self.points - self.fitted
         noise = numpy_generator(seed, "scatter").choice(np.array(self.residuals), values.shape)
-        return values * np.exp(noise * (self.points / free) ** 0.5)
+        scattered: np.ndarray = values * np.exp(noise * (self.points / free) ** 0.5)
+        return scattered
 
     def interval(
         self, name: str, level: float = 0.95, variable: str | None = None
@@ -200,7 +201,7 @@ class Law:
         values = np.array(self._sampled(level))[:, column]
         low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
         low, high = min(low, self.theta[column]), max(high, self.theta[column])
-        return (_exp(low), _exp(high)) if name == "coefficient" else (float(low), float(high))
+        return (exp(low), exp(high)) if name == "coefficient" else (float(low), float(high))
 
     def scaled(self, factor: float, factors: Sequence[float] = ()) -> "Law":
         """The law of a value that is `factor` times this law's.
@@ -216,20 +217,14 @@ class Law:
             got = f"{factor} and {len(factors)} others"
             raise InputError("factor", got, "positive numbers, with at least one for the samples")
         k = len(self.variables)
-
-        def times(f: float, row: tuple[float, ...]) -> tuple[float, ...]:
-            if self.ceiling is not None:
-                return (*row[:-1], row[-1] * f)
-            return (row[0] * f, *(log + float(np.log(f)) for log in row[1 : k + 1]), *row[k + 1 :])
-
-        theta = times(factor, self.theta)
+        theta = times(self.theta, factor, k)
         again = islice(cycle(factors), len(self.samples))
         return replace(
             self,
             offset=theta[0],
             log_coefficients=theta[1 : k + 1],
             ceiling=None if self.ceiling is None else theta[-1],
-            samples=tuple(times(f, row) for f, row in zip(again, self.samples, strict=True)),
+            samples=tuple(times(row, f, k) for f, row in zip(again, self.samples, strict=True)),
             held_out=None,
         )
 
@@ -286,15 +281,4 @@ class Law:
         self, theta: Float[np.ndarray, "b Q"], x: tuple[Numbers, ...]
     ) -> Float[np.ndarray, "b *s"]:
         self._check(x)
-        k = len(self.variables)
-        logs = np.stack([np.log(np.asarray(v, np.float64)) for v in x])  # (K, *s)
-        column = [each.reshape(-1, *[1] * (logs.ndim - 1)) for each in theta.T]
-        terms = [column[1 + i] - column[1 + k + i] * logs[i] for i in range(k)]
-        if self.ceiling is None:
-            return column[0] + sum(np.exp(np.minimum(term, LARGEST)) for term in terms)
-        log_odds = column[-2] * np.logaddexp.reduce(terms)
-        return column[-1] * np.exp(-np.logaddexp(0, -log_odds))
-
-
-def _exp(log: float) -> float:
-    return float(np.exp(min(log, LARGEST)))
+        return evaluate(theta, np.stack([np.log(np.asarray(v, np.float64)) for v in x]))
