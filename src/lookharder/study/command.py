@@ -23,7 +23,7 @@ from lookharder.study.paper import build_paper
 from lookharder.study.price import price
 from lookharder.study.queue.executor import EXECUTORS
 from lookharder.study.queue.jobs import Graph
-from lookharder.study.queue.ledger import Ledger, State
+from lookharder.study.queue.ledger import JobState, Ledger
 from lookharder.study.queue.worker import Stopped
 from lookharder.study.results import answers, carry, collect, conclude
 from lookharder.study.studies import STUDIES, build
@@ -177,7 +177,7 @@ def execute(
         by_job.setdefault(point.job.hash, []).append(point)
     ended = 0
 
-    def watch(name: str, state: State) -> None:
+    def watch(name: str, state: JobState) -> None:
         nonlocal ended
         ended += state == "done"
         collect(by_job.get(name, []), ledger, records)
@@ -197,13 +197,13 @@ def execute(
     }
 
 
-def _left(plan: Plan, states: Mapping[str, State]) -> list[str]:
+def _left(plan: Plan, states: Mapping[str, JobState]) -> list[str]:
     """What is neither done nor failed, nor waits for a job that failed."""
-    hopeless: set[str] = set()
+    blocked: set[str] = set()
     for name in plan.todo:  # each after its needs
-        if states[name] == "failed" or hopeless.intersection(plan.jobs[name].needs):
-            hopeless.add(name)
-    return [name for name in plan.todo if states[name] != "done" and name not in hopeless]
+        if states[name] == "failed" or blocked.intersection(plan.jobs[name].needs):
+            blocked.add(name)
+    return [name for name in plan.todo if states[name] != "done" and name not in blocked]
 
 
 def known_records(path: Path | None) -> list[Record]:

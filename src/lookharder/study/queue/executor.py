@@ -20,11 +20,11 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from lookharder.errors import InputError
-from lookharder.study.queue.ledger import Ledger, State
-from lookharder.study.queue.worker import Orders, Stopped
+from lookharder.study.queue.ledger import JobState, Ledger
+from lookharder.study.queue.worker import Stopped, WorkerSpec
 
 STAGES = "lookharder.study.stages:STAGES"
-Watch = Callable[[str, State], object]
+Watch = Callable[[str, JobState], object]
 PATIENCE = 60.0  # seconds in which a worker that was asked to stop saves what it does
 
 
@@ -50,24 +50,23 @@ def local(
         workers: processes; each gets its share of the cores.
         retry: how often a job that failed is tried again.
         stages: `module:NAME` of the table of stages by kind.
-        watch: told of a job when it is done, or has failed.
+        watch: reported of a job when it is done, or has failed.
 
     Raises:
         Stopped: by a signal; the workers have given their jobs back.
         ChildProcessError: workers die without doing anything.
     """
-    orders = Orders(
+    spec = WorkerSpec(
         root=str(ledger.root.absolute()),
         jobs=tuple(jobs),
         stages=stages,
         retry=retry,
-        ttl=ledger.ttl,
         parent=os.getpid(),
     )
     threads = str(max(1, cores() // workers))
     limits = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     patience = 3 * workers  # deaths in a row without a lease: then it is not a job that kills them
-    with _orders(ledger, orders) as path, _signals("runs are given back"):
+    with _spec_file(ledger, spec) as path, _signals("runs are given back"):
         command = [sys.executable, "-m", "lookharder.study.queue.worker", str(path)]
 
         def start() -> subprocess.Popen[bytes]:
@@ -76,25 +75,25 @@ def local(
                     command, env={**os.environ, **limits}, stdout=out, stderr=out
                 )
 
-        crew = [start() for _ in range(workers)]
-        told: dict[str, State] = {}
-        leases, deaths = _entries(ledger, jobs), 0
+        processes = [start() for _ in range(workers)]
+        reported: dict[str, JobState] = {}
+        active, deaths = _last_activity(ledger, jobs), 0
         try:
-            while any(worker.poll() is None for worker in crew) or any(w.returncode for w in crew):
-                for i, worker in enumerate(crew):
-                    if worker.poll():  # it died, or lost its lease and left
-                        now = _entries(ledger, jobs)
-                        leases, deaths = now, 1 if now > leases else deaths + 1
+            while any(worker.poll() != 0 for worker in processes):  # None: it runs
+                for i, worker in enumerate(processes):
+                    if worker.poll():  # it died
+                        now = _last_activity(ledger, jobs)
+                        active, deaths = now, 1 if now > active else deaths + 1
                         if deaths > patience:
                             log = path.parent / "workers.log"
                             raise ChildProcessError(f"workers die before they take a job: {log}")
-                        crew[i] = start()
+                        processes[i] = start()
                 began = time.perf_counter()
-                _tell(ledger, jobs, told, watch)
+                _report(ledger, jobs, reported, watch)
                 time.sleep(max(0.05, 20 * (time.perf_counter() - began)))  # a twentieth of a core
         finally:
-            _dismiss(crew)
-        _tell(ledger, jobs, told, watch)
+            _dismiss(processes)
+        _report(ledger, jobs, reported, watch)
 
 
 def slurm(
@@ -129,15 +128,11 @@ def slurm(
         raise InputError(
             "--executor", "slurm, without submitit", "pip install 'lookharder[slurm]', or local"
         ) from error
-    orders = Orders(
-        root=str(ledger.root.absolute()),
-        jobs=tuple(jobs),
-        stages=stages,
-        retry=retry,
-        ttl=ledger.ttl,
+    spec = WorkerSpec(
+        root=str(ledger.root.absolute()), jobs=tuple(jobs), stages=stages, retry=retry
     )
-    path = ledger.root / "orders" / f"{uuid.uuid4().hex}.json"  # stays: a task may start tomorrow
-    orders.write(path)
+    path = _spec_path(ledger)  # stays: a task may start tomorrow
+    spec.write(path)
     executor = submitit.AutoExecutor(folder=ledger.root / "slurm", cluster=cluster)
     executor.update_parameters(
         **{"name": "lookharder-study", "timeout_min": 1440, **(parameters or {})}
@@ -145,35 +140,38 @@ def slurm(
     command = [sys.executable, "-m", "lookharder.study.queue.worker", str(path.absolute())]
     with executor.batch():
         tasks = [executor.submit(submitit.helpers.CommandFunction(command)) for _ in range(workers)]
-    told: dict[str, State] = {}
+    reported: dict[str, JobState] = {}
     with _signals("its array of workers goes on"):
         while not all(task.done() for task in tasks):
-            _tell(ledger, jobs, told, watch)
+            _report(ledger, jobs, reported, watch)
             time.sleep(1.0)
-    _tell(ledger, jobs, told, watch)
+    _report(ledger, jobs, reported, watch)
 
 
 EXECUTORS: dict[str, Callable[..., None]] = {"local": local, "slurm": slurm}
 
 
-def _tell(ledger: Ledger, jobs: Sequence[str], told: dict[str, State], watch: Watch) -> None:
+def _report(
+    ledger: Ledger, jobs: Sequence[str], reported: dict[str, JobState], watch: Watch
+) -> None:
     for name in jobs:
         ends = [ledger.folder(name) / f"{end}.json" for end in ("done", "failed")]
-        if told.get(name) == "done" or not any(end.exists() for end in ends):
+        if reported.get(name) == "done" or not any(end.exists() for end in ends):
             continue
-        if (state := ledger.state(name)) in ("done", "failed") and told.get(name) != state:
-            told[name] = state
+        if (state := ledger.state(name)) in ("done", "failed") and reported.get(name) != state:
+            reported[name] = state
             watch(name, state)
 
 
-def _entries(ledger: Ledger, jobs: Sequence[str]) -> int:
-    """Entries of all logs: it grows whenever a worker takes or ends anything."""
-    return sum(len(list((ledger.folder(name) / "log").glob("[0-9]*"))) for name in jobs)
+def _last_activity(ledger: Ledger, jobs: Sequence[str]) -> int:
+    """When any worker last took a job or gave one back, nanoseconds; 0 before the first."""
+    locks = [ledger.folder(name) / "lock" for name in jobs]
+    return max((lock.stat().st_mtime_ns for lock in locks if lock.exists()), default=0)
 
 
-def _dismiss(crew: list[subprocess.Popen[bytes]]) -> None:
+def _dismiss(processes: list[subprocess.Popen[bytes]]) -> None:
     """Ask all workers to give their jobs back, and wait; again where the wish came as a training ended."""
-    while left := [worker for worker in crew if worker.poll() is None]:
+    while left := [worker for worker in processes if worker.poll() is None]:
         for worker in left:
             worker.terminate()
         for worker in left:
@@ -181,10 +179,14 @@ def _dismiss(crew: list[subprocess.Popen[bytes]]) -> None:
                 worker.wait(PATIENCE)
 
 
+def _spec_path(ledger: Ledger) -> Path:
+    return ledger.root / "workers" / f"{uuid.uuid4().hex}.json"
+
+
 @contextmanager
-def _orders(ledger: Ledger, orders: Orders) -> Iterator[Path]:
-    path = ledger.root / "orders" / f"{uuid.uuid4().hex}.json"
-    orders.write(path)
+def _spec_file(ledger: Ledger, spec: WorkerSpec) -> Iterator[Path]:
+    path = _spec_path(ledger)
+    spec.write(path)
     try:
         yield path
     finally:

@@ -1,29 +1,23 @@
 """The ledger says of every job whether it is planned, running, done or failed, and lets one worker at a time at it.
 
     ROOT/runs/HASH/job.json       what is to be done
-                   log/0000, ...  what happened, one file an entry; the last one is the job's state
-                   done.json      the entry that ended it, once more, where it is easily found
+                   lock           locked by the worker that does it; a line for each that took it and did not end it
+                   done.json      the result, its worker and when it was published
                    failed.json    likewise the latest failure
 
-An entry is written aside, synced, and linked to the next free number. Linking fails where the number is taken, so of
-all who would change the state from the same one exactly one does: a lease is taken once, and a worker whose lease was
-taken from it can no longer publish, because the number that its result would have had is the thief's. Nothing is ever
-unlocked, overwritten or removed, so there is no moment at which a kill leaves half a state.
-
-A lease is `running` as long as its worker lives and beats: the modification time of its entry is the heartbeat. It is
-stale, and the job free again, when the process is dead (on this host: its number is gone, or belongs to one that began
-at another time) or the heartbeat is older than `ttl` seconds by the clock of the file system.
+The lock is the kernel's (flock): one process has it, and however that process ends it is free at once, so there is no
+heartbeat, no clock and no number of a process to be believed. On a file system that hosts share it is the server's;
+one without locks is refused. The result is written aside, synced, and linked to its name, which fails where there is
+one: no kill leaves half a result, and no job has two, not even if a server gave its lock twice.
 """
 
+import fcntl
 import json
 import os
-import socket
 import time
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,23 +25,23 @@ from lookharder.errors import InputError
 from lookharder.files import sync_folder, write_json
 from lookharder.study.queue.jobs import Job
 
-State = Literal["planned", "running", "done", "failed"]
+JobState = Literal["planned", "running", "done", "failed"]
 DEATHS = 20  # workers that may die on a job before it counts as failed: then it is the job that kills them
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
-    """The right to do one job, for as long as it beats.
+    """The right to do one job, until it is ended or the process that has it is gone.
 
     Attributes:
         job: hash of the job.
-        entry: number of its entry in the log; it grows with every lease of the job.
         owner: of the worker.
+        lock: descriptor of the open lock.
     """
 
     job: str
-    entry: int
     owner: str
+    lock: int
 
 
 class Ledger:
@@ -55,11 +49,10 @@ class Ledger:
 
     Args:
         root: the folder; several studies may share it.
-        ttl: seconds without a heartbeat after which a lease is stale.
     """
 
-    def __init__(self, root: Path, ttl: float = 120.0) -> None:
-        self.root, self.ttl = root, ttl
+    def __init__(self, root: Path) -> None:
+        self.root = root
 
     def folder(self, job: str) -> Path:
         """Where the job's files are; its stage may write beside the ledger's."""
@@ -80,22 +73,16 @@ class Ledger:
         path = self.folder(name) / "job.json"
         if not path.exists():
             raise InputError("job", name, f"one that is planned in {self.root}")
-        return Job.from_json(json.loads(path.read_text(encoding="utf-8")))
+        return Job.from_json(_read(path))
 
-    def state(self, name: str) -> State:
-        """What the log's last entry says, and whether a lease still beats."""
-        if (self.folder(name) / "done.json").exists():
+    def state(self, name: str) -> JobState:
+        """What has become of a job; one that failed is "running" while it is tried again."""
+        folder = self.folder(name)
+        if (folder / "done.json").exists():
             return "done"
-        log = self._log(name)
-        if not log:
-            return "planned"
-        last = _read(log[-1])
-        if last["state"] == "done":  # and its worker was killed before it showed it
-            self._show(name, log[-1], "done.json")
-        if last["state"] == "running" and _stale(log[-1], last, self.ttl, time.time()):
-            return "planned"
-        state: State = last["state"]
-        return state
+        if _is_locked(folder / "lock"):
+            return "running"
+        return "failed" if (folder / "failed.json").exists() else "planned"
 
     def take(self, name: str, owner: str, retry: int = 0) -> Lease | None:
         """A lease on a job that nobody runs; None where somebody does, or it is done, or has failed too often.
@@ -104,61 +91,60 @@ class Ledger:
             name: hash of the job.
             owner: who takes it, a name that no other worker has.
             retry: how often a job that failed is tried again.
-        """
-        log = self._log(name)
-        last: dict[str, Any] = _read(log[-1]) if log else {"state": "planned"}
-        if last["state"] == "done" or (last["state"] == "failed" and last["attempts"] > retry):
-            return None
-        entry = {"state": "running", "owner": owner, "taken": time.time(), **_identity()}
-        aside = self._aside(name, entry)
-        try:
-            if last["state"] == "running":
-                if not _stale(log[-1], last, self.ttl, aside.stat().st_mtime):
-                    return None
-                deaths = _deaths(log)
-                if deaths >= DEATHS * (1 + retry):
-                    said = {"error": f"{deaths} workers died on it", **_attempts(log)}
-                    if self._append(name, len(log), {"state": "failed", "owner": owner, **said}):
-                        self._show(name, self._path(name, len(log)), "failed.json")
-                    return None
-            if not _link(aside, self._path(name, len(log))):
-                return None
-        finally:
-            aside.unlink()
-        return Lease(job=name, entry=len(log), owner=owner)
-
-    def beat(self, lease: Lease) -> bool:
-        """Renew a lease; False if it is no longer this worker's, which must then leave the job's folder alone."""
-        if self._path(lease.job, lease.entry + 1).exists():
-            return False
-        os.utime(self._path(lease.job, lease.entry))
-        return True
-
-    def publish(self, lease: Lease, result: Mapping[str, Any]) -> bool:
-        """End a job with its result; False, and nothing is changed, if the lease is no longer this worker's.
 
         Raises:
-            ValueError: the result is no finite JSON.
+            InputError: the file system has no locks.
+        """
+        path = self.folder(name) / "lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lease = Lease(
+            job=name, owner=owner, lock=os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        )
+        if not _lock(lease.lock, fcntl.LOCK_EX, path):
+            os.close(lease.lock)
+            return None
+        if (path.parent / "done.json").exists() or self._failures(name) > retry:
+            _unlock(lease.lock)
+            return None
+        if (deaths := os.pread(lease.lock, 1 << 20, 0).count(b"\n")) >= DEATHS * (1 + retry):
+            self.fail(lease, f"{deaths} workers died on it")
+            return None
+        os.write(lease.lock, f"{owner}\n".encode())
+        return lease
+
+    def publish(self, lease: Lease, result: Mapping[str, Any]) -> bool:
+        """End a job with its result; False, and nothing is changed, if it has one.
+
+        Raises:
+            ValueError: the result is no finite JSON; the lease is kept.
         """
         entry = {"state": "done", "owner": lease.owner, "published": time.time(), "result": result}
-        if not self._append(lease.job, lease.entry + 1, entry):
-            return False
-        self._show(lease.job, self._path(lease.job, lease.entry + 1), "done.json")
-        return True
+        text = json.dumps(entry, indent=2, allow_nan=False) + "\n"
+        folder = self.folder(lease.job)
+        aside = folder / f".{uuid.uuid4().hex}"
+        try:
+            with aside.open("x", encoding="utf-8") as handle:
+                handle.write(text)
+                handle.flush()
+                os.fsync(handle.fileno())
+            first = _link(aside, folder / "done.json")
+        finally:
+            aside.unlink(missing_ok=True)
+        sync_folder(folder)
+        _unlock(lease.lock)
+        return first
 
-    def fail(self, lease: Lease, error: str) -> bool:
-        """End an attempt with an error; as `publish`."""
-        said = {"error": error, **_attempts(self._log(lease.job))}
-        entry = {"state": "failed", "owner": lease.owner, **said}
-        if not self._append(lease.job, lease.entry + 1, entry):
-            return False
-        self._show(lease.job, self._path(lease.job, lease.entry + 1), "failed.json")
-        return True
+    def fail(self, lease: Lease, error: str) -> None:
+        """End an attempt with an error."""
+        entry = {"state": "failed", "owner": lease.owner, "error": error}
+        attempts = 1 + self._failures(lease.job)
+        write_json(self.folder(lease.job) / "failed.json", {**entry, "attempts": attempts})
+        self.release(lease)
 
-    def release(self, lease: Lease) -> bool:
-        """Give a job back unfinished; as `publish`."""
-        entry = {"state": "planned", "owner": lease.owner}
-        return self._append(lease.job, lease.entry + 1, entry)
+    def release(self, lease: Lease) -> None:
+        """Give a job back unfinished."""
+        os.ftruncate(lease.lock, 0)  # nobody died on it
+        _unlock(lease.lock)
 
     def result(self, name: str) -> dict[str, Any]:
         """What a job that is done was published with.
@@ -178,45 +164,33 @@ class Ledger:
 
     def error(self, name: str) -> str | None:
         """Why a job failed last, if it did."""
-        for path in reversed(self._log(name)):
-            if (entry := _read(path))["state"] == "failed":
-                return str(entry["error"])
-        return None
+        path = self.folder(name) / "failed.json"
+        return str(_read(path)["error"]) if path.exists() else None
 
-    def _path(self, name: str, entry: int) -> Path:
-        return self.folder(name) / "log" / f"{entry:04d}"
+    def _failures(self, name: str) -> int:
+        path = self.folder(name) / "failed.json"
+        return int(_read(path)["attempts"]) if path.exists() else 0
 
-    def _log(self, name: str) -> list[Path]:
-        folder = self.folder(name) / "log"
-        with suppress(FileNotFoundError):
-            return sorted(path for path in folder.iterdir() if path.name.isdecimal())
-        return []
 
-    def _aside(self, name: str, entry: Mapping[str, Any]) -> Path:
-        """An entry on the disk, under a name that nobody reads."""
-        folder = self.folder(name) / "log"
-        folder.mkdir(parents=True, exist_ok=True)
-        aside = folder / f".{uuid.uuid4().hex}"
-        with aside.open("x", encoding="utf-8") as handle:
-            handle.write(json.dumps(entry, indent=2, allow_nan=False) + "\n")
-            handle.flush()
-            os.fsync(handle.fileno())
-        return aside
+def _read(path: Path) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return value
 
-    def _append(self, name: str, entry: int, value: Mapping[str, Any]) -> bool:
-        aside = self._aside(name, value)
-        try:
-            return _link(aside, self._path(name, entry))
-        finally:
-            aside.unlink()
 
-    def _show(self, name: str, entry: Path, shown: str) -> None:
-        """The entry under a name of its own: a link beside, renamed into place."""
-        aside = entry.with_name(f".{uuid.uuid4().hex}")
-        os.link(entry, aside)
-        aside.replace(self.folder(name) / shown)
-        aside.unlink(missing_ok=True)  # where both were one file already, renaming did nothing
-        sync_folder(self.folder(name))
+def _lock(descriptor: int, how: int, path: Path) -> bool:
+    """Lock an open file; False where another has it."""
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise InputError("--out", f"{path}: {error}", "a file system with locks") from error
+    return True
+
+
+def _unlock(descriptor: int) -> None:
+    fcntl.flock(descriptor, fcntl.LOCK_UN)  # for processes too that a stage left behind
+    os.close(descriptor)
 
 
 def _link(aside: Path, path: Path) -> bool:
@@ -225,61 +199,16 @@ def _link(aside: Path, path: Path) -> bool:
         os.link(aside, path)
     except FileExistsError:
         return False
-    sync_folder(path.parent)
     return True
 
 
-def _read(path: Path) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return value
-
-
-def _deaths(log: list[Path]) -> int:
-    """Leases at the end of a log that nobody ended."""
-    count = 0
-    for path in reversed(log):
-        if _read(path)["state"] != "running":
-            break
-        count += 1
-    return count
-
-
-def _attempts(log: list[Path]) -> dict[str, int]:
-    return {"attempts": 1 + sum(_read(path)["state"] == "failed" for path in log)}
-
-
-def _stale(path: Path, lease: Mapping[str, Any], ttl: float, now: float) -> bool:
-    if lease["host"] == _host() and _began(lease["pid"]) != lease["began"]:
-        return True
-    return now - path.stat().st_mtime > ttl
-
-
-def _identity() -> dict[str, Any]:
-    pid = os.getpid()
-    return {"pid": pid, "host": _host(), "began": _began(pid)}
-
-
-@cache
-def _host() -> str:
-    """This machine since it started, and the space in which its process numbers mean something."""
-    boot, space = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
-    since = boot.read_text(encoding="ascii").strip() if boot.exists() else ""
-    numbers = str(space.readlink()) if space.is_symlink() else ""
-    return f"{socket.gethostname()} {since} {numbers}".strip()
-
-
-def _began(pid: int) -> str | None:
-    """When the process of that number began, in ticks since the machine did; None where there is none."""
+def _is_locked(path: Path) -> bool:
+    """Whether a process has the lock."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    except OSError:
-        if Path("/proc/self/stat").exists():
-            return None
-        try:  # no /proc on this system: a number in use is taken for the process that had it
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return None
-        except PermissionError:
-            pass
-        return "unknown"
-    return None if fields[0] in "ZX" else fields[19]  # killed, though its parent has not looked yet
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _lock(descriptor, fcntl.LOCK_SH, path)
+    finally:
+        os.close(descriptor)

@@ -1,6 +1,6 @@
 """A worker takes a job that is ready, does it, publishes the result, and takes the next, until nothing is left.
 
-    python -m lookharder.study.queue.worker PLAN.json
+    python -m lookharder.study.queue.worker SPEC.json
 
 Workers know nothing of each other and nothing of a scheduler: all that they share is the ledger. So any number of
 them may be started, killed and started again, on one host or many.
@@ -41,7 +41,7 @@ class Stopped(BaseException):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Orders:
+class WorkerSpec:
     """What a worker is told, as a file.
 
     Attributes:
@@ -49,7 +49,6 @@ class Orders:
         jobs: hashes in the order in which they are wanted, each after those that it needs.
         stages: `module:NAME` of the table of stages by kind.
         retry: how often a job that failed is tried again.
-        ttl: seconds without a heartbeat after which a lease is stale.
         parent: process without which the worker leaves; None = it stays.
     """
 
@@ -57,7 +56,6 @@ class Orders:
     jobs: tuple[str, ...]
     stages: str
     retry: int = 0
-    ttl: float = 120.0
     parent: int | None = None
 
     def write(self, path: Path) -> None:
@@ -65,7 +63,7 @@ class Orders:
         write_json(path, asdict(self))
 
     @classmethod
-    def read(cls, path: Path) -> "Orders":
+    def read(cls, path: Path) -> "WorkerSpec":
         """What `write` wrote."""
         value = json.loads(path.read_text(encoding="utf-8"))
         return cls(**{**value, "jobs": tuple(value["jobs"])})
@@ -78,7 +76,6 @@ def drain(
     *,
     retry: int = 0,
     poll: float = 0.5,
-    lost: Callable[[], object] | None = None,
 ) -> None:
     """Do all that can be done of some jobs, waiting for those that other workers do.
 
@@ -88,8 +85,6 @@ def drain(
         stages: what each kind of job does.
         retry: how often a job that failed is tried again.
         poll: seconds between looks at what others do.
-        lost: called in another thread when a lease was taken away while its job runs; None = end the process, because
-            somebody else is at work in the job's folder.
 
     Raises:
         Stopped: a stage was stopped; its job is given back.
@@ -100,12 +95,12 @@ def drain(
     done = {name for name in others if ledger.state(name) == "done"}  # before these were asked for
     while True:
         busy = worked = False
-        hopeless: set[str] = set()
+        blocked: set[str] = set()
         for name in jobs:
             if name in done:
                 continue
-            if hopeless.intersection(needs[name]):
-                hopeless.add(name)
+            if blocked.intersection(needs[name]):
+                blocked.add(name)
                 continue
             if not done.issuperset(needs[name]):
                 continue
@@ -114,13 +109,13 @@ def drain(
                 lease = ledger.take(name, owner, retry)
                 state = ledger.state(name) if lease is None else state
             if lease is not None:
-                _do(ledger, lease, stages, lost or _leave)
+                _do(ledger, lease, stages)
                 worked = True
                 break  # what is wanted first may be ready now
             if state == "done":
                 done.add(name)
             elif state == "failed":
-                hopeless.add(name)
+                blocked.add(name)
             else:
                 busy = True
         if not worked and not busy:
@@ -129,53 +124,18 @@ def drain(
             time.sleep(poll)
 
 
-def _do(
-    ledger: Ledger, lease: Lease, stages: Mapping[str, Stage], lost: Callable[[], object]
-) -> None:
+def _do(ledger: Ledger, lease: Lease, stages: Mapping[str, Stage]) -> None:
     job = ledger.job(lease.job)
-    with _Pulse(ledger, lease, lost):
-        try:
-            began = time.perf_counter()
-            needs = [ledger.folder(name) for name in job.needs]
-            result = dict(stages[job.kind](ledger.folder(job.hash), job.config, needs))
-            ledger.publish(lease, {"seconds": time.perf_counter() - began, **result})
-        except Exception:
-            ledger.fail(lease, traceback.format_exc())
-        except BaseException:
-            ledger.release(lease)
-            raise
-
-
-class _Pulse:
-    """Beats a lease, several times a `ttl`, while its block runs."""
-
-    def __init__(self, ledger: Ledger, lease: Lease, lost: Callable[[], object]) -> None:
-        self.ledger, self.lease, self.lost = ledger, lease, lost
-        self.over = threading.Event()
-        self.thread = threading.Thread(target=self._beat, daemon=True)
-
-    def __enter__(self) -> None:
-        self.thread.start()
-
-    def __exit__(self, *error: object) -> None:
-        self.over.set()
-        self.thread.join()
-
-    def _beat(self) -> None:
-        last = time.monotonic()
-        while not self.over.wait(self.ledger.ttl / 5):
-            try:
-                alive = self.ledger.beat(self.lease)
-                last = time.monotonic() if alive else last
-            except OSError:  # the file system may be back before the lease is stale
-                alive = time.monotonic() - last < self.ledger.ttl
-            if not alive and not self.over.is_set():
-                self.lost()
-                return
-
-
-def _leave() -> NoReturn:
-    os._exit(STOPPED)
+    try:
+        began = time.perf_counter()
+        needs = [ledger.folder(name) for name in job.needs]
+        result = dict(stages[job.kind](ledger.folder(job.hash), job.config, needs))
+        ledger.publish(lease, {"seconds": time.perf_counter() - began, **result})
+    except Exception:
+        ledger.fail(lease, traceback.format_exc())
+    except BaseException:
+        ledger.release(lease)
+        raise
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
@@ -188,20 +148,20 @@ def _follow(parent: int) -> None:
     """Leave when the scheduler is gone: its successor starts workers of its own."""
     while os.getppid() == parent:
         time.sleep(0.25)
-    _leave()
+    os._exit(STOPPED)  # whatever it does: what it has locked is free then
 
 
 def main(path: str) -> int:
-    """Work by the orders in a file."""
-    orders = Orders.read(Path(path))
-    if orders.parent is not None:
-        threading.Thread(target=_follow, args=(orders.parent,), daemon=True).start()
+    """Work as a file says; the exit status."""
+    spec = WorkerSpec.read(Path(path))
+    if spec.parent is not None:
+        threading.Thread(target=_follow, args=(spec.parent,), daemon=True).start()
     for number in SIGNALS:
         signal.signal(number, _stop)
-    module, _, table = orders.stages.partition(":")
+    module, _, table = spec.stages.partition(":")
     try:
         stages = getattr(importlib.import_module(module), table)
-        drain(Ledger(Path(orders.root), orders.ttl), orders.jobs, stages, retry=orders.retry)
+        drain(Ledger(Path(spec.root)), spec.jobs, stages, retry=spec.retry)
     except Stopped:
         return STOPPED
     return 0
