@@ -33,8 +33,8 @@ from lookharder.metrics.scores import SCORES
 from lookharder.scaling.laws import Laws
 from lookharder.scaling.record import Records
 from lookharder.seeding import numpy_generator
-from lookharder.study.families import SIDE, TASK, roads_of
-from lookharder.study.laptop import LAPTOP
+from lookharder.study.families import SIDE, TASK, whole_trainings
+from lookharder.study.presets import LAPTOP
 
 STARTS, FLOOR = 60, 0.1
 Form = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]  # unknowns, log N, log D
@@ -113,7 +113,7 @@ def rms(off: Any) -> float:
 
 def run(results: Path, *, out: Path | None = None) -> None:
     roads: dict[tuple[float, float, float], list[float]] = {}
-    for record in roads_of(Records.read(results / "records.jsonl")):
+    for record in whole_trainings(Records.read(results / "records.jsonl")):
         place = (float(record.active_params), float(record.train_images or 0), record.train_macs)
         roads.setdefault(place, []).append(record.value)
     size, images, macs = np.log(np.array(list(roads))).T

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from lookharder.files import write_json
 from lookharder.scaling.record import Records
-from lookharder.study.command import execute, plan
-from lookharder.study.grid import Bench
-from lookharder.study.laptop import LAPTOP
+from lookharder.study.benches import NanoBench
+from lookharder.study.command import execute, plan_studies
+from lookharder.study.presets import LAPTOP
 from lookharder.study.queue.ledger import Ledger
 
 NAME = "nano-recipe"
@@ -32,13 +32,13 @@ ROWS = [  # size, and what differs from the family's recipe
 
 
 def run(out: Path, *, work: Path, only: str | None = None, workers: int = 2) -> None:
-    bench = Bench(NAME, LAPTOP)
+    bench = NanoBench(NAME, LAPTOP)
     for i, (size, changes) in enumerate(ROWS):
         if only in (None, size):
             bench.score(bench.finetuned(size, 0, None, **changes), NAME, {"row": i}, 0)
     study = bench.study("What should the family be trained by?")
     ledger, records = Ledger(work), Records(work / "records.jsonl")
-    todo = plan([study], ledger, frozenset())
+    todo = plan_studies([study], ledger, frozenset())
     if execute(todo, ledger, records, executor="local", workers=workers, retry=0, say=print):
         raise SystemExit("a training failed: see its folder")
     found = []

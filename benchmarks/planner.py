@@ -17,11 +17,10 @@ from lookharder.metrics.statistics import bootstrap_mean
 from lookharder.scaling.laws import Laws
 from lookharder.scaling.plan import Goal, Plan, plan
 from lookharder.scaling.record import Records
-from lookharder.study.command import execute
-from lookharder.study.command import plan as left_of
+from lookharder.study.benches import NanoBench
+from lookharder.study.command import execute, plan_studies
 from lookharder.study.families import ACTIVE, EXPERTS, SIDE
-from lookharder.study.grid import Bench
-from lookharder.study.laptop import LAPTOP
+from lookharder.study.presets import LAPTOP
 from lookharder.study.queue.jobs import Job
 from lookharder.study.queue.ledger import Ledger
 
@@ -41,7 +40,7 @@ def asked(laws: Laws, budgets: tuple[float, ...]) -> list[tuple[Goal, Plan]]:
     return found
 
 
-def trained(bench: Bench, answer: Plan, seed: int) -> Job:
+def trained(bench: NanoBench, answer: Plan, seed: int) -> Job:
     """The training that a plan describes, with pre-training and fine-tuning in equal parts."""
     size = answer.size
     if size.start_macs:
@@ -67,7 +66,7 @@ def run(
     laws = Laws.read(results / "laws.json")
     known = {record.run for record in Records.read(results / "records.jsonl")}
 
-    bench, rows, jobs = Bench(NAME, LAPTOP), [], {}
+    bench, rows, jobs = NanoBench(NAME, LAPTOP), [], {}
     for i, (goal, answer) in enumerate(asked(laws, budgets)):
         rows.append(
             {
@@ -101,7 +100,7 @@ def run(
     write_json(out, {"laws": laws.records, "plans": rows})
 
     ledger, records = Ledger(work), Records(work / "records.jsonl")
-    todo = left_of([study], ledger, frozenset())
+    todo = plan_studies([study], ledger, frozenset())
     failed = execute(todo, ledger, records, executor="local", workers=workers, retry=0, say=print)
     if failed:
         raise SystemExit(json.dumps(failed, indent=1))

@@ -7,7 +7,7 @@ import pytest
 
 from lookharder.cli import main
 from lookharder.scaling.law import fit_law
-from lookharder.scaling.laws import Family, Laws, Size
+from lookharder.scaling.laws import Family, FamilySize, Laws
 from lookharder.scaling.plan import Goal, plan
 
 
@@ -26,7 +26,7 @@ def laws(tmp_path_factory) -> Path:
         architecture="dense",
         batch=32,
         sizes=tuple(
-            Size(name=f"w{i}", params=p, active_params=p, macs=64.0 * p)
+            FamilySize(name=f"w{i}", params=p, active_params=p, macs=64.0 * p)
             for i, p in enumerate((10**5, 10**6, 10**7))
         ),
         training=training,

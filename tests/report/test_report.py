@@ -13,7 +13,7 @@ import pytest
 
 from lookharder.metrics.scores import SCORES
 from lookharder.report.claims import CLAIMS
-from lookharder.report.compare import MOST, gain, pairs, settled, traded
+from lookharder.report.compare import MOST, gain, pair_trades, pairs, settle
 from lookharder.report.findings import findings
 from lookharder.report.wording import claim_text
 from lookharder.scaling.law import fit_power_law
@@ -184,7 +184,7 @@ def test_a_gain_is_the_mean_over_strata_and_pairs_share_their_seed():
         for seed, level in ((0, 0.1), (1, 0.3))
         for n, v in ((1, level), (5, level * 0.95), (20, level * (1 - gained / 100)))
     ]
-    before, after = settled({"members": 1}, found), settled({"members": MOST}, found)
+    before, after = settle({"members": 1}, found), settle({"members": MOST}, found)
     strata = pairs(found, before, after)
     assert after == {"members": 20} and len(strata) == 2
     assert all(a.seed == b.seed for rows in strata.values() for a, b in rows)
@@ -245,9 +245,9 @@ def test_a_small_network_is_traded_at_the_dearest_effort_that_fits_or_at_the_one
         return record("trade", place, 0.2, inference_macs=macs, params=count)
 
     found = [at("n1", 1, 1.0, 10), at("n1", 2, 2.0, 10), at("n1", 4, 4.0, 10), at("n2", 1, 3.0, 20)]
-    ((key, [(once, often)]),) = traded(found, {}).items()
+    ((key, [(once, often)]),) = pair_trades(found, {}).items()
     assert key == ("n1", "n2") and once.inference_macs == 3.0 and often.point["steps"] == 2
-    ((key, [(once, often)]),) = traded(found, {"steps": 4}).items()
+    ((key, [(once, often)]),) = pair_trades(found, {"steps": 4}).items()
     assert key == ("n1", "n2") and once.inference_macs == 3.0 and often.point["steps"] == 4
 
 

@@ -104,10 +104,10 @@ def test_terms_are_the_law_read_backwards():
 
 def test_a_law_times_a_factor_is_the_law_of_values_times_it():
     law = fitted(0.01, resamples=20)
-    half = law.scaled(0.5, [0.4, 0.6])
+    half = law.scale(0.5, [0.4, 0.6])
     assert half.predict(1e5, 1e5) == pytest.approx(0.5 * law.predict(1e5, 1e5))
     np.testing.assert_allclose(
-        half.sampled(1e5, 1e5), law.sampled(1e5, 1e5) * np.resize([0.4, 0.6], 20)
+        half.sample(1e5, 1e5), law.sample(1e5, 1e5) * np.resize([0.4, 0.6], 20)
     )
 
 
@@ -118,7 +118,7 @@ def test_few_points_and_much_scatter_break_nothing():
     for scatter in (0.02, 0.3):
         y = planted(n, d) * np.exp(scatter * rng.standard_normal(7))
         law = fit_law({"params": n, "images": d}, y, bounded=True, resamples=200, hold_out=False)
-        assert np.isfinite(law.sampled(1e5, 1e5, measurement=True)).all()
+        assert np.isfinite(law.sample(1e5, 1e5, measurement=True)).all()
     steep = replace(fitted(), exponents=(60.0, 60.0))
     assert steep.predict(1e6, 1e6) == 0
 

@@ -223,7 +223,7 @@ def effect(points, values, grouped: bool) -> tuple[float, float]:
     t, n, network = zip(*points, strict=True)
     groups = network if grouped else None
     law = fit_law({"steps": t, "draws": n}, values, groups=groups, resamples=100, hold_out=False)
-    ratio = law.sampled(10.0, 5.0) / law.sampled(1.0, 1.0)
+    ratio = law.sample(10.0, 5.0) / law.sample(1.0, 1.0)
     low, high = np.quantile(ratio, [0.025, 0.975])
     return float(low), float(high)
 

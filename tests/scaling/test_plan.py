@@ -12,7 +12,7 @@ from lookharder.config import to_json
 from lookharder.errors import InputError
 from lookharder.scaling.budgets import DEVICES, Rates, flops_of
 from lookharder.scaling.law import Law, fit_law, fit_power_law, optimum
-from lookharder.scaling.laws import Effect, Family, Laws, Size, hash_of
+from lookharder.scaling.laws import Effect, Family, FamilySize, Laws, hash_of
 from lookharder.scaling.plan import Goal, plan
 
 
@@ -43,7 +43,7 @@ LAW, EFFECTS = planted(), effects()
 
 def family(**changes) -> Family:
     sizes = tuple(
-        Size(name=f"w{i}", params=round(p), active_params=round(p), macs=64.0 * round(p))
+        FamilySize(name=f"w{i}", params=round(p), active_params=round(p), macs=64.0 * round(p))
         for i, p in enumerate(np.geomspace(3e4, 3e8, 17))
     )
     values = {
@@ -215,7 +215,7 @@ def test_what_was_spent_and_seen_before_the_start_counts():
     """An upcycled network begins where another ends: its cost is paid, its images are known."""
     fresh = family()
     sizes = tuple(replace(s, start_macs=3e17, start_images=1e5) for s in fresh.sizes)
-    late = family(sizes=sizes, training=LAW.scaled(0.9))
+    late = family(sizes=sizes, training=LAW.scale(0.9))
     flops = 1e19
     best, _ = plan([late], Goal(training=flops))
     bought = (flops - 6e17) / (6 * best.size.macs)
@@ -233,13 +233,13 @@ def test_what_was_spent_and_seen_before_the_start_counts():
 
 def test_a_scaled_law_is_the_law_of_a_multiple():
     law = planted(samples=40)
-    half = law.scaled(0.5, [0.5, 0.25])
+    half = law.scale(0.5, [0.5, 0.25])
     assert half.predict(1e6, 1e5) == pytest.approx(0.5 * law.predict(1e6, 1e5))
     factors = np.resize([0.5, 0.25], len(law.samples))
-    assert half.sampled(1e6, 1e5) == pytest.approx(factors * law.sampled(1e6, 1e5))
+    assert half.sample(1e6, 1e5) == pytest.approx(factors * law.sample(1e6, 1e5))
     for wrong in ((0.0, [1.0]), (1.0, ()), (1.0, [-1.0])):
         with pytest.raises(InputError, match="factor"):
-            law.scaled(*wrong)
+            law.scale(*wrong)
 
 
 def test_a_family_needs_laws_of_its_kind():

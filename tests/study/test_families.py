@@ -11,15 +11,14 @@ from lookharder.models.flops import breakdown
 from lookharder.report.budgets import (
     Budgets,
     check_table,
-    checks,
     effect_table,
     family_table,
-    frontier_figure,
+    read_trained_plans,
 )
+from lookharder.report.figures.frontier import draw_frontier
 from lookharder.scaling.plan import Goal, plan
 from lookharder.scaling.record import Record
-from lookharder.study.families import families, roads_of
-from lookharder.study.laptop import LAPTOP
+from lookharder.study.families import families, whole_trainings
 from lookharder.study.nano import NANO
 from lookharder.study.price import network_of, price
 from lookharder.study.results import metrics
@@ -37,7 +36,7 @@ def planted(*names: str) -> list[Record]:
     """Records of the laptop preset as they would be if its laws were known, with a little noise."""
     rng, found = np.random.default_rng(0), []
     for name in names:
-        study = build(name, LAPTOP)
+        study = build(name, "laptop")
         for point in study.points:
             if "abs_rel" not in metrics(point):
                 continue
@@ -86,7 +85,7 @@ def planted(*names: str) -> list[Record]:
 
 
 def _dense() -> dict[int, int]:
-    study = build("model-size", LAPTOP)
+    study = build("model-size", "laptop")
     networks = [network_of(p.job, study.jobs.jobs) for p in study.points]
     return {
         n.hidden_size: sum(
@@ -154,8 +153,10 @@ def test_a_budget_chooses_among_all_of_them(found):
 
 
 def test_the_report_shows_what_a_budget_buys(found):
-    budgets = Budgets(families=list(found.values()), measured=roads_of(planted("model-size")))
-    svg = frontier_figure(budgets)
+    budgets = Budgets(
+        families=list(found.values()), measured=whole_trainings(planted("model-size"))
+    )
+    svg = draw_frontier(budgets.families[0], budgets.measured)
     assert all(f">{name}<" in svg for name in (*NANO, "least"))
     table = family_table(budgets.families)
     assert [row[0] for row in table.rows] == list(found)
@@ -174,7 +175,7 @@ def test_plans_that_were_trained_are_shown_by_their_own_laws_only(tmp_path):
     }  # fmt: skip
     path, waiting = tmp_path / "planner.json", {"training": 2e12}
     path.write_text(json.dumps({"laws": "0a", "plans": [trained, waiting]}))
-    (row,) = check_table(checks(path, "0a")).rows
+    (row,) = check_table(read_trained_plans(path, "0a")).rows
     assert row == [
         "1e+12",
         "",
@@ -185,20 +186,22 @@ def test_plans_that_were_trained_are_shown_by_their_own_laws_only(tmp_path):
         "1 of 2",
         "+3.4 %",
     ]
-    assert checks(path, "0b") == [] == checks(tmp_path / "none.json", "0a")
+    assert read_trained_plans(path, "0b") == [] == read_trained_plans(tmp_path / "none.json", "0a")
     assert check_table([]) is None
     half = json.dumps({"laws": "0a", "plans": [{"measured": 0.29}]})
     for damaged in ("{", "[]", '{"laws": "0a"}', half):
         path.write_text(damaged)
         with pytest.raises(InputError, match=r"planner\.json"):
-            checks(path, "0a")
+            read_trained_plans(path, "0a")
 
 
 def test_what_is_not_measured_has_no_family():
     assert families([]) == ()
     assert families(planted("steps")) == ()
     other = [replace(r, point={**r.point, "size": "a4"}) for r in planted("model-size")]
-    assert families(other) == () and roads_of(other) == []  # the paper's networks are no nano ones
+    assert (
+        families(other) == () and whole_trainings(other) == []
+    )  # the paper's networks are no nano ones
     only = families(planted("model-size", "allocation"), resamples=5)
     assert [family.name for family in only] == ["depth-32-dense"] and only[0].effects == ()
     for names in (("model-size",), ("model-size", "steps", "upcycling", "resolution")):

@@ -11,9 +11,8 @@ from lookharder.errors import InputError
 from lookharder.scaling.laws import Laws, hash_of
 from lookharder.scaling.record import Record, Records
 from lookharder.scaling.series import series_of
-from lookharder.study.fits import laws_told
+from lookharder.study.fits import laws_to_json
 from lookharder.study.grid import Point, Study
-from lookharder.study.laptop import MICRO
 from lookharder.study.queue.jobs import Graph, Job
 from lookharder.study.results import conclude
 from lookharder.study.studies import build
@@ -92,12 +91,12 @@ def test_a_planted_law_comes_back(tmp_path: Path):
 
 
 def test_series_of_too_few_places_and_studies_without_an_axis_have_no_law():
-    assert laws_told(series_of("model-size", planted(0)[:1])) == []
+    assert laws_to_json(series_of("model-size", planted(0)[:1])) == []
     others = [record("schedule", {"train_schedule": "cosine"}, 1.0)]
-    assert laws_told(series_of("schedule", others)) == []
+    assert laws_to_json(series_of("schedule", others)) == []
 
 
 def test_nothing_measured_is_no_report(tmp_path: Path):
     with pytest.raises(InputError, match="records"):
-        conclude([build("steps", MICRO)], tmp_path, "micro")
+        conclude([build("steps", "micro")], tmp_path, "micro")
     assert list(tmp_path.iterdir()) == []

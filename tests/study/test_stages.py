@@ -14,9 +14,9 @@ from lookharder.models.flops import count
 from lookharder.recipes import pixel_chain
 from lookharder.seeding import torch_generator
 from lookharder.study import stages
-from lookharder.study.grid import Bench
-from lookharder.study.laptop import MICRO
+from lookharder.study.benches import NanoBench
 from lookharder.study.nano import recipe
+from lookharder.study.presets import MICRO
 from lookharder.study.price import price
 from lookharder.study.queue.ledger import Ledger
 from lookharder.study.queue.worker import Stopped, drain
@@ -28,7 +28,7 @@ from lookharder.study.validation import validation_loss
 def done(tmp_path_factory: pytest.TempPathFactory):
     """A generator, a depth model made of it, with experts, trained on; loss and scores of the last."""
     ledger = Ledger(tmp_path_factory.mktemp("study"))
-    bench = Bench("toy", replace(MICRO, scenes=2, held_out=2, levels=2))
+    bench = NanoBench("toy", replace(MICRO, scenes=2, held_out=2, levels=2))
     before = bench.pretrained("n1", 0, 2)
     dense = bench.finetuned("n1", 0, before, iterations=3)
     sparse = bench.upcycled(dense, 2, 1, 0)

@@ -8,11 +8,17 @@ import pytest
 from lookharder.config import to_json
 from lookharder.errors import InputError
 from lookharder.scaling.record import Records
-from lookharder.study.command import concluded, execute, forecast, prepared, studies_named
-from lookharder.study.command import plan as left_of
+from lookharder.study.command import (
+    cost_table,
+    execute,
+    open_plan,
+    plan_studies,
+    studies_named,
+    write_results,
+)
 from lookharder.study.grid import Study
-from lookharder.study.laptop import LAPTOP
 from lookharder.study.nano import NANO, recipe
+from lookharder.study.presets import LAPTOP
 from lookharder.study.price import network_of, price
 from lookharder.study.queue.executor import EXECUTORS
 from lookharder.study.queue.jobs import canonical
@@ -26,7 +32,7 @@ PAPER = ("model-size", "pretraining", "resolution", "upcycling", "steps", "draws
 
 @pytest.fixture(scope="module")
 def laptop() -> dict[str, Study]:
-    return {name: build(name, LAPTOP) for name in STUDIES}
+    return {name: build(name, "laptop") for name in STUDIES}
 
 
 def test_the_ten_of_the_laptop_preset_fit_six_hours_of_two_cores(laptop):
@@ -162,7 +168,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, broken: str = "nothing") -> list[st
 
 
 def go(name: str, out: Path, known=(), only=None):
-    plan, ledger, records = prepared(name, "micro", out, list(known), only, False)
+    plan, ledger, records = open_plan(name, "micro", out, list(known), only, False)
     said: list[str] = []
     failed = execute(plan, ledger, records, executor="local", workers=1, retry=0, say=said.append)
     return plan, ledger, records, said, failed
@@ -181,7 +187,7 @@ def test_a_study_runs_once_and_its_records_are_enough_anywhere(tmp_path: Path, m
     given.clear()
     again, *_ = go("model-size", tmp_path / "a")
     assert again.todo == () and given == []
-    total = forecast(again, ledger, 2).rows[-1]
+    total = cost_table(again, ledger, 2).rows[-1]
     assert total[3:] == [str(len(plan.jobs)), "0", "0.00e+00", "0.00", "0.00", "0.00"]
     elsewhere, _, records, _, _ = go("model-size", tmp_path / "b", known=found)
     assert elsewhere.todo == () and given == []
@@ -202,9 +208,9 @@ def test_records_of_one_study_answer_another(tmp_path: Path, monkeypatch):
 
 def test_only_and_dry_runs(tmp_path: Path, monkeypatch):
     given = pretend(monkeypatch)
-    plan, ledger, _ = prepared("model-size", "micro", tmp_path / "a", [], None, True)
+    plan, ledger, _ = open_plan("model-size", "micro", tmp_path / "a", [], None, True)
     row = dict(
-        zip(forecast(plan, ledger, 2).columns, forecast(plan, ledger, 2).rows[0], strict=True)
+        zip(cost_table(plan, ledger, 2).columns, cost_table(plan, ledger, 2).rows[0], strict=True)
     )
     assert row["runs"] == row["left"] == str(len(plan.jobs)) and not (tmp_path / "a").exists()
     go("model-size", tmp_path / "a", only="*loss: pre-train n2*")
@@ -240,7 +246,7 @@ def test_workers_that_end_too_soon_are_a_stop_not_an_end(tmp_path: Path, monkeyp
 
 
 def test_every_study_is_run_once_before_any_is_repeated(tmp_path: Path, laptop):
-    left = left_of(list(laptop.values()), Ledger(tmp_path), frozenset())
+    left = plan_studies(list(laptop.values()), Ledger(tmp_path), frozenset())
     seeds: dict[str, int] = {}  # the first with which a measurement is wanted
     for point in left.points:
         seeds[point.job.hash] = min(point.seed, seeds.get(point.job.hash, point.seed))
@@ -256,7 +262,7 @@ def test_a_failure_is_told_and_no_law_is_fitted(tmp_path: Path, monkeypatch):
     ((title, error),) = failed.items()
     assert "fine-tune n2" in title and error == "ValueError: broken"
     assert "failed" in said[-1]
-    assert len(concluded(plan, records, tmp_path, "micro")) == 3  # of what there is
+    assert len(write_results(plan, records, tmp_path, "micro")) == 3  # of what there is
 
 
 def test_the_papers_size_in_its_own_words():

@@ -8,7 +8,7 @@ from lookharder.cli.arguments import Parser, number
 from lookharder.errors import InputError
 
 if TYPE_CHECKING:
-    from lookharder.scaling.laws import Family, Size
+    from lookharder.scaling.laws import Family
     from lookharder.scaling.plan import Plan
     from lookharder.visualize.html import Table
 

@@ -68,12 +68,12 @@ def run(args: argparse.Namespace) -> int:
         prepare(args.out)
     elif args.out.exists() and not args.out.is_dir():
         raise InputError("--out", f"{args.out}, which is no folder", "a folder, new or not")
-    plan, ledger, records = command.prepared(
+    plan, ledger, records = command.open_plan(
         args.name, args.preset, args.out, known, args.only, args.dry_run
     )
     if args.dry_run:
         title = f"study {args.name}, preset {args.preset}, {args.workers} workers"
-        show(title, command.forecast(plan, ledger, args.workers))
+        show(title, command.cost_table(plan, ledger, args.workers))
         return 0
     try:
         failed = command.execute(
@@ -91,9 +91,9 @@ def run(args: argparse.Namespace) -> int:
         return STOPPED
     for title, error in failed.items():
         print(f"failed: {title}: {error}")
-    for path in command.concluded(plan, records, args.out, args.preset):
+    for path in command.write_results(plan, records, args.out, args.preset):
         print(path)
-    measured = command.measured(plan, records)
+    measured = command.count_measured(plan, records)
     print(f"{measured} of {len(plan.points)} points: {args.out / 'records.jsonl'}")
     return 1 if failed else 0
 

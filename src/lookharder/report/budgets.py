@@ -124,7 +124,7 @@ def effect_table(family: Family) -> Table | None:
     """What steps and draws do to the error of one and one; None where nothing else was asked."""
     rows = []
     for each in family.effects:
-        low, high = np.quantile(each.sampled(4000, numpy_generator(0, "effect")), [0.025, 0.975])
+        low, high = np.quantile(each.sample(4000, numpy_generator(0, "effect")), [0.025, 0.975])
         change = [f"{100 * (f - 1):+.1f} %" for f in (each.factor, low, high)]
         said = f"{change[0]} [{change[1]}, {change[2]}]"
         rows.append([f"{each.steps}", f"{each.draws}", said, f"{each.networks}"])

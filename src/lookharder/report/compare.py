@@ -51,7 +51,7 @@ class Gain:
     high: float
 
 
-def settled(choice: Choice, records: Sequence[Record]) -> dict[str, int | float | str]:
+def settle(choice: Choice, records: Sequence[Record]) -> dict[str, int | float | str]:
     """A choice with `MOST` and `LEAST` replaced by what was measured; axes that nothing has are left out."""
     found: dict[str, int | float | str] = {}
     for axis, wanted in choice.items():
@@ -72,8 +72,8 @@ def pairs(records: Sequence[Record], before: Choice, after: Choice) -> Strata:
 
     Args:
         records: of one study, task and metric.
-        before: settled.
-        after: settled.
+        before: as `settle` gives it.
+        after: as `settle` gives it.
     """
     ours = {*before, *after}
     first: dict[tuple[Any, ...], Record] = {}
@@ -91,7 +91,7 @@ def pairs(records: Sequence[Record], before: Choice, after: Choice) -> Strata:
     return strata
 
 
-def traded(records: Sequence[Record], effort: Choice) -> Strata:
+def pair_trades(records: Sequence[Record], effort: Choice) -> Strata:
     """A larger network asked once, against the next smaller one asked more often.
 
     Args:
@@ -184,7 +184,7 @@ def _of_seeds(
     if not free:
         return np.zeros(RESAMPLES)
     quantiles: np.ndarray = student.ppf((rng.permutation(RESAMPLES) + 0.5) / RESAMPLES, free)
-    return np.sqrt(squares / free * share) * quantiles
+    return float(np.sqrt(squares / free * share)) * quantiles
 
 
 def _values(records: Sequence[Record]) -> np.ndarray | None:
@@ -195,7 +195,7 @@ def _values(records: Sequence[Record]) -> np.ndarray | None:
     return np.array(kept, np.float64)
 
 
-def described(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+def describe_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     """What changes from one to the other, and what both have: "n = 1 → 20", "T = 4"."""
     for axis, b in after.items():
         a = before.get(axis, b)

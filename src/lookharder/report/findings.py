@@ -18,7 +18,15 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from lookharder.report.claims import CLAIMS, Claim
-from lookharder.report.compare import Strata, described, gain, pairs, seeds_of, settled, traded
+from lookharder.report.compare import (
+    Strata,
+    describe_change,
+    gain,
+    pair_trades,
+    pairs,
+    seeds_of,
+    settle,
+)
 from lookharder.report.parts import axis_words, place_words
 from lookharder.scaling.law import Law
 from lookharder.scaling.record import Record
@@ -80,7 +88,7 @@ def findings(
     studies: Sequence[str],
     claims: Sequence[Claim] = CLAIMS,
 ) -> list[Finding]:
-    """What became of the claims that some studies answer, in the paper's order.
+    """Judge the claims that some studies answer, in the paper's order.
 
     Args:
         records: of any studies.
@@ -98,8 +106,8 @@ def findings(
     return found
 
 
-def decided(low: float, high: float, needed: float = 0.0) -> Verdict:
-    """By the side of `needed` on which an interval lies."""
+def decide(low: float, high: float, needed: float = 0.0) -> Verdict:
+    """Judge an interval by the side of `needed` on which it lies."""
     if low > needed:
         return "holds"
     return "does not hold" if high < needed else "undecided"
@@ -112,19 +120,19 @@ def _difference(claim: Claim, records: Sequence[Record]) -> Finding:
         if (record.study, record.task, record.metric) == (claim.study, claim.task, claim.metric)
     ]
     if claim.rule == "trade":
-        strata = traded(ours, settled(claim.after, ours))
+        strata = pair_trades(ours, settle(claim.after, ours))
         compared = _traded_words(strata)
     else:
-        before, after = settled(claim.before, ours), settled(claim.after, ours)
+        before, after = settle(claim.before, ours), settle(claim.after, ours)
         strata = pairs(ours, before, after) if before and after else {}
-        compared = ", ".join(described(before, after)) if strata else ""
+        compared = ", ".join(describe_change(before, after)) if strata else ""
         compared += _strata_words(strata)
     told, (fewest, most) = gain(strata), seeds_of(strata)
     base = _base(claim, "gain, %", compared, (fewest, most))
     needed = 0.0 if claim.rule == "better" else -MARGIN
     if told is None:
         return Finding(**base, needed=needed, why=_lack(ours, strata))
-    verdict: Verdict = decided(told.low, told.high, needed)
+    verdict: Verdict = decide(told.low, told.high, needed)
     why = f"worse, but by less than {-needed:g} %" if needed < told.low <= told.high < 0 else ""
     if most < LEAST_SEEDS:
         verdict, why = "not enough data", "one seed: the interval is over pictures alone"
@@ -141,7 +149,7 @@ def _laws(claim: Claim, series: Sequence[Series]) -> list[Finding]:
 
 
 def _followed(claim: Claim, series: Series) -> Finding:
-    """Does a series follow its law: does the value fall, and does the law know where to?"""
+    """Judge whether a series follows its law: the value must fall, and the law must predict the largest point."""
     counts = [series.x.count(x) for x in set(series.x)]
     base = _base(claim, "exponent", place_words(series.where), (min(counts), max(counts)))
     law = series.law
@@ -150,7 +158,7 @@ def _followed(claim: Claim, series: Series) -> Finding:
     low, high = law.interval("exponent")
     held = law.held_out
     base["compared"] = "; ".join(filter(None, (base["compared"], _bare_words(series.bare))))
-    verdict, why = decided(low, high), ""
+    verdict, why = decide(low, high), ""
     ahead = abs(held.baseline_error) - abs(held.error)
     if verdict == "holds" and 0 < ahead <= law.scatter:
         why = "predicts the largest point better than no law does, but by less than points scatter"
@@ -170,7 +178,7 @@ def _followed(claim: Claim, series: Series) -> Finding:
 
 
 def _bare_words(bare: Law | None) -> str:
-    """The law without offset, the form of the paper's."""
+    """Describe the law without offset, which is the form of the paper's."""
     if bare is None or not bare.samples or bare.held_out is None:
         return ""
     ends = ", ".join(f"{end:.3g}" for end in bare.interval("exponent"))
@@ -191,7 +199,7 @@ def _lack(records: Sequence[Record], strata: Strata) -> str:
 
 
 def _strata_words(strata: Strata) -> str:
-    """Where, and what the mean is over."""
+    """Describe what all strata share, and what the mean is taken over."""
     axes: dict[str, list[Any]] = {}
     for key in strata:
         for axis, value in key:
@@ -206,7 +214,7 @@ def _strata_words(strata: Strata) -> str:
 
 
 def _traded_words(strata: Strata) -> str:
-    """Which size stands in for which, by effort."""
+    """Describe which size stands in for which, by effort."""
     asked: dict[str, list[str]] = {}
     for (small, large), found in strata.items():
         often = found[0][1].point

@@ -74,13 +74,13 @@ def main_metric(task: str) -> str | None:
 
 
 def part(study: str) -> Part:
-    """How a study is shown."""
+    """The row of a study, or for one that is not in the table a plain row over training compute."""
     default = Part(title=study, source="", x="train", xlabel=TRAIN, lines=("size",))
     return PARTS.get(study, default)
 
 
 def place_words(place: dict[str, int | float | str], axes: Sequence[str] | None = None) -> str:
-    """Where a measurement lies, in words: "size n4, T = 10, n = 5"."""
+    """Name the place of a measurement in words: "size n4, T = 10, n = 5"."""
     return ", ".join(
         axis_words(axis, str(value))
         for axis, value in place.items()
@@ -89,18 +89,18 @@ def place_words(place: dict[str, int | float | str], axes: Sequence[str] | None 
 
 
 def axis_words(axis: str, value: str) -> str:
-    """An axis and a value on it, in words: "size n4", "T = 10"."""
+    """Name an axis and a value on it in words: "size n4", "T = 10"."""
     word = WORDS.get(axis, axis.replace("_", " "))
     return f"{word} = {value}" if len(word) == 1 else f"{word} {value}"
 
 
 def metric_word(task: str, metric: str) -> str:
-    """What is measured, as axis and heading."""
+    """Name a metric and its task, as the label of an axis and a heading."""
     return f"{METRICS.get(metric, metric)}, {task}"
 
 
 def at(record: Record, x: str) -> float | str:
-    """Where a measurement lies on an axis of `Part.x`."""
+    """The position of a measurement on the axis `x` of a `Part`; text where the axis has names instead of numbers."""
     if x == "train":
         return record.train_macs
     if x == "inference":

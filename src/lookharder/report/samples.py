@@ -55,7 +55,7 @@ class _Kept:
 
 
 def pictures(study: str, records: Sequence[Record], part: Part, root: Path) -> Strip | None:
-    """The strip of one study: drawn where its models are, and kept in ROOT/pictures.json for when they are gone.
+    """Draw the strip of one study, and keep it in ROOT/pictures.json for when its models are gone.
 
     What is kept stays until other columns can be drawn, and as many, or its measurements are no longer recorded.
 
@@ -82,7 +82,7 @@ def pictures(study: str, records: Sequence[Record], part: Part, root: Path) -> S
 
 
 def strip(models: Sequence[tuple[Record, dict[str, Any], Path]]) -> Strip | None:
-    """Predictions of some models, side by side; None of fewer than two.
+    """Predict the same scenes with some models, side by side; None of fewer than two.
 
     Args:
         models: the measurement, what its run was told, and the model that it measured.
@@ -126,14 +126,14 @@ def strip(models: Sequence[tuple[Record, dict[str, Any], Path]]) -> Strip | None
 
 
 def data_uri(picture: np.ndarray) -> str:
-    """A picture (H, W, 3) uint8 as a PNG inside a link."""
+    """Encode a picture (H, W, 3) uint8 as a PNG inside a link."""
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "png", optimize=True)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def _kept(path: Path) -> dict[str, Strip]:
-    """The strips of a file, by study; none where there is no file."""
+    """Read the strips of a file, by study; none where there is no file."""
     if not path.is_file():
         return {}
     try:
@@ -146,7 +146,7 @@ def _kept(path: Path) -> dict[str, Strip]:
 def _chosen(
     records: Sequence[Record], part: Part, root: Path
 ) -> list[tuple[Record, dict[str, Any], Path]]:
-    """The columns: of all lines or along each, the most whose models are there, first seeds, thinned to what fits."""
+    """Choose the columns: the line with the most models, or a model of each line; first seeds, thinned to what fits."""
     kinds = [r for r in records if part.beside and set(part.beside) <= set(r.point.items())]
     lines: dict[tuple[Any, ...], dict[Any, tuple[Record, dict[str, Any], Path]]] = {}
     for record in sorted(kinds or records, key=lambda r: r.seed):
@@ -166,7 +166,7 @@ def _chosen(
 
 
 def _model(record: Record, root: Path) -> tuple[dict[str, Any], Path] | None:
-    """What a run was told, and the model that it measured."""
+    """The configuration of a run and the folder of the model that it measured; None where either is gone."""
     path = root / "runs" / record.run / "job.json"
     if not path.is_file():
         return None

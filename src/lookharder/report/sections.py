@@ -90,7 +90,7 @@ class FigureNumbers:
     next: Iterator[int] = field(default_factory=lambda: count(1))
 
     def figure(self, svg: str, alt: str, caption: str, how: str) -> Figure:
-        """The figure of an SVG file."""
+        """Wrap the text of an SVG file as the next figure of the page."""
         size = [round(float(v) * 4 / 3) for v in re.findall(r'(?:width|height)="([\d.]+)pt"', svg)]
         return Figure(
             number=next(self.next),
@@ -114,7 +114,7 @@ def study_section(
     how: str,
     numbers: FigureNumbers,
 ) -> StudySection:
-    """What is shown of a study.
+    """Draw and tabulate what the page shows of a study.
 
     Args:
         study: its name.
@@ -180,13 +180,13 @@ def study_section(
 
 
 def law_table(series: Sequence[Series]) -> Table | None:
-    """The laws of some series; None where there is none."""
+    """Tabulate the laws of some series, one a row; None where there is none."""
     rows = [_law_row(each) for each in series if each.law or each.bare]
     return Table(columns=LAWS, rows=rows) if rows else None
 
 
 def run_table(records: Sequence[Record]) -> Table:
-    """One measured run a row, its metrics side by side."""
+    """Tabulate measurements, one run a row with its metrics side by side."""
     runs: dict[tuple[str, str, str], list[Record]] = {}
     for record in records:
         runs.setdefault((record.run, place_words(record.point), record.task), []).append(record)
@@ -204,12 +204,12 @@ def run_table(records: Sequence[Record]) -> Table:
 
 
 def capital(text: str) -> str:
-    """With a capital first."""
+    """The text with a capital first letter."""
     return text[:1].upper() + text[1:]
 
 
 def number(value: float) -> str:
-    """Three digits: 0.311, 1.21e11."""
+    """The number with three digits: 0.311, 1.21e11."""
     return re.sub(r"e\+?(-?)0*(\d+)", r"e\1\2", f"{value:.3g}")
 
 

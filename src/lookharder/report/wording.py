@@ -10,7 +10,7 @@ MARKS = {"holds": "✓", "does not hold": "✗", "undecided": "?", "not enough d
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimText:
-    """A claim as text."""
+    """A claim and what became of it, as the cells of a row."""
 
     says: str
     source: str
@@ -24,7 +24,7 @@ class ClaimText:
 
 
 def claim_text(found: Finding) -> ClaimText:
-    """A finding as text."""
+    """Write a finding as the cells of a row."""
     fewest, most = found.seeds
     measured = ""
     if found.value is not None and found.low is not None and found.high is not None:
@@ -47,7 +47,7 @@ def claim_text(found: Finding) -> ClaimText:
 
 
 def markdown(found: Sequence[Finding]) -> str:
-    """The table of claims, as Markdown."""
+    """Write the table of claims as Markdown."""
     lines = [
         "| claim | paper | measured here, 95 % | seeds | here |",
         "| --- | --- | --- | --- | --- |",

@@ -27,7 +27,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size:
+class FamilySize:
     """A network that may be trained.
 
     Attributes:
@@ -87,7 +87,7 @@ class Effect:
     spread: float
     networks: int
 
-    def sampled(self, count: int, rng: np.random.Generator) -> np.ndarray:
+    def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Factors (count,) that another network might give."""
         if self.spread == 0 or self.networks < 2:
             return np.full(count, self.factor)
@@ -121,7 +121,7 @@ class Family:
     resolution: int
     architecture: str
     batch: int
-    sizes: tuple[Size, ...]
+    sizes: tuple[FamilySize, ...]
     training: Law
     steps: int = 1
     draws: int = 1

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lookharder.errors import InputError
-from lookharder.scaling.laws import Effect, Family, Size
+from lookharder.scaling.laws import Effect, Family, FamilySize
 from lookharder.seeding import numpy_generator
 
 WORTH = 0.01  # of the error: less than this is not worth dearer answers
@@ -89,7 +89,7 @@ class Plan:
     """
 
     family: Family
-    size: Size
+    size: FamilySize
     images: float
     steps: int
     draws: int
@@ -165,7 +165,7 @@ def _best(options: Sequence[Plan], goal: Goal) -> Plan:
     return min((p for p in options if p.error <= least * (1 + WORTH)), key=lambda p: p.inference)
 
 
-def _options(family: Family, size: Size, goal: Goal) -> Iterator[Plan]:
+def _options(family: Family, size: FamilySize, goal: Goal) -> Iterator[Plan]:
     """Each effort that the goal allows, where it leaves images to train on."""
     for effect in _effects(family, goal):
         inference, start = 2 * size.macs * effect.steps * effect.draws, 2 * size.start_macs
@@ -209,8 +209,8 @@ def _with_interval(plan: Plan) -> Plan:
     law = plan.family.training
     if not law.samples:
         return plan
-    factors = plan.effect.sampled(len(law.samples), numpy_generator(0, "effect"))
-    errors = law.sampled(plan.size.n, plan.images, measurement=True) * factors
+    factors = plan.effect.sample(len(law.samples), numpy_generator(0, "effect"))
+    errors = law.sample(plan.size.n, plan.images, measurement=True) * factors
     low, high = np.quantile(errors, [0.025, 0.975])
     return replace(plan, low=float(low), high=float(high))
 
@@ -221,7 +221,7 @@ def _effects(family: Family, goal: Goal) -> tuple[Effect, ...]:
     return (own,) if goal.inference is None and goal.answers is None else (own, *family.effects)
 
 
-def _images_for(family: Family, size: Size, error: float) -> float:
+def _images_for(family: Family, size: FamilySize, error: float) -> float:
     """The images at which a size reaches an error, by what is left for B D^-b; infinite where they are too many."""
     law = family.training
     if np.isinf(whole := law.terms(error)):  # any network does, however little trained
@@ -235,7 +235,7 @@ def _images_for(family: Family, size: Size, error: float) -> float:
     return float(max(np.exp(log_images), size.start_images + family.batch))
 
 
-def _floor(family: Family, size: Size) -> float:
+def _floor(family: Family, size: FamilySize) -> float:
     """What the law's terms sum to for a size after any number of images, E + A N^-a."""
     law = family.training
     return law.offset + float(np.exp(law.log_coefficients[0] - law.exponents[0] * np.log(size.n)))

@@ -17,21 +17,18 @@ from typing import Any
 from lookharder.errors import InputError
 from lookharder.scaling.record import Record, Records
 from lookharder.study.grid import Point, Study
-from lookharder.study.laptop import preset
-from lookharder.study.paper import STUDIES as PAPER
-from lookharder.study.paper import build_paper
 from lookharder.study.price import price
 from lookharder.study.queue.executor import EXECUTORS
 from lookharder.study.queue.jobs import Graph
 from lookharder.study.queue.ledger import JobState, Ledger
 from lookharder.study.queue.worker import Stopped
 from lookharder.study.results import answers, carry, collect, conclude
-from lookharder.study.studies import STUDIES, build
+from lookharder.study.studies import build, build_all
 from lookharder.visualize.html import Table
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Plan:
+class StudyPlan:
     """What is left of some studies.
 
     Attributes:
@@ -49,30 +46,23 @@ class Plan:
 
     @property
     def points(self) -> list[Point]:
-        """Of all studies."""
+        """The points of all studies, in their order."""
         return [point for study in self.studies for point in study.points]
 
 
-def studies_named(name: str, size: str) -> tuple[Study, ...]:
-    """One study, or with "all" all of them, at the size of a preset.
+def studies_named(name: str, preset: str) -> tuple[Study, ...]:
+    """Build one study, or with "all" all of them, at the size of a preset.
 
     Raises:
         InputError: there is no such study, or no such preset.
     """
-    known = PAPER if size == "paper" else STUDIES
-    if name not in ("all", *known):
-        raise InputError("NAME", repr(name), f"all, or one of {list(known)}")
-    names = list(known) if name == "all" else [name]
-    if size != "paper":
-        return tuple(build(each, preset(size)) for each in names)
-    questions = {each: build(each, preset("micro")).question for each in names}
-    return tuple(build_paper(each, question) for each, question in questions.items())
+    return build_all(preset) if name == "all" else (build(name, preset),)
 
 
-def plan(
+def plan_studies(
     studies: Sequence[Study], ledger: Ledger, answered: frozenset[str], only: str | None = None
-) -> Plan:
-    """What is left: measurements that neither a job nor a record answers, and what they need.
+) -> StudyPlan:
+    """Find what is left to do: measurements that neither a job nor a record answers, and the jobs that they need.
 
     Args:
         studies: whose.
@@ -95,11 +85,11 @@ def plan(
         left = [job.hash for job in jobs.closure(left) if fnmatch(job.title, only)]
     needed = [job.hash for job in jobs.closure(left)]
     todo = tuple(name for name in needed if ledger.state(name) != "done")
-    return Plan(studies=tuple(studies), jobs=jobs, todo=todo, answered=answered)
+    return StudyPlan(studies=tuple(studies), jobs=jobs, todo=todo, answered=answered)
 
 
-def forecast(plan: Plan, ledger: Ledger, workers: int) -> Table:
-    """Study by study: runs, those that an earlier one has, what is left and its cost, worker-hours spent here."""
+def cost_table(plan: StudyPlan, ledger: Ledger, workers: int) -> Table:
+    """Tabulate, study by study: runs, those shared with an earlier one, what is left and its cost, hours spent here."""
     columns = ["study", "runs", "shared", "done", "left", "FLOPs", "worker-h", "hours", "spent"]
     rows: list[list[str]] = []
     seen: set[str] = set()
@@ -142,7 +132,7 @@ def _row(figures: Sequence[int | float], workers: int) -> list[str]:
 
 
 def execute(
-    plan: Plan,
+    plan: StudyPlan,
     ledger: Ledger,
     records: Records,
     *,
@@ -152,7 +142,7 @@ def execute(
     say: Callable[[str], object],
     **options: Any,
 ) -> dict[str, str]:
-    """Do what is left, writing records as they come.
+    """Run the jobs that are left, and append a record for each measurement that ends.
 
     Args:
         plan: what.
@@ -197,8 +187,8 @@ def execute(
     }
 
 
-def _left(plan: Plan, states: Mapping[str, JobState]) -> list[str]:
-    """What is neither done nor failed, nor waits for a job that failed."""
+def _left(plan: StudyPlan, states: Mapping[str, JobState]) -> list[str]:
+    """The jobs that are neither done nor failed, and do not wait for a job that failed."""
     blocked: set[str] = set()
     for name in plan.todo:  # each after its needs
         if states[name] == "failed" or blocked.intersection(plan.jobs[name].needs):
@@ -207,14 +197,14 @@ def _left(plan: Plan, states: Mapping[str, JobState]) -> list[str]:
 
 
 def known_records(path: Path | None) -> list[Record]:
-    """The records of a file; none where none is given."""
+    """Read the records of a file; none where none is given."""
     return [] if path is None else Records.read(path)
 
 
-def prepared(
+def open_plan(
     name: str, size: str, out: Path, known: Sequence[Record], only: str | None, dry: bool
-) -> tuple[Plan, Ledger, Records]:
-    """The plan of a command line, with all that is known filed in OUT/records.jsonl, unless nothing may be written."""
+) -> tuple[StudyPlan, Ledger, Records]:
+    """Plan what a command line asks for; unless `dry`, file all known records in OUT/records.jsonl first."""
     studies = studies_named(name, size)
     ledger, records = Ledger(out), Records(out / "records.jsonl")
     points = [point for study in studies for point in study.points]
@@ -222,16 +212,18 @@ def prepared(
     if not dry:
         collect(points, ledger, records)
         carry(points, known, records)
-    return plan(studies, ledger, answers(points, known), only), ledger, records
+    return plan_studies(studies, ledger, answers(points, known), only), ledger, records
 
 
-def measured(plan: Plan, records: Records) -> int:
-    """How many points of a plan are recorded."""
+def count_measured(plan: StudyPlan, records: Records) -> int:
+    """Count the points of a plan that are recorded."""
     found = Records.read(records.path) if records.path.exists() else []
     have = {(record.study, record.run) for record in found}
     return sum((point.study, point.job.hash) in have for point in plan.points)
 
 
-def concluded(plan: Plan, records: Records, out: Path, preset: str) -> list[Path]:
-    """Laws, claims and report of all that is measured in the folder; the files written."""
-    return conclude(studies_named("all", preset), out, preset) if measured(plan, records) else []
+def write_results(plan: StudyPlan, records: Records, out: Path, preset: str) -> list[Path]:
+    """Write laws, claims and report of all that is measured in the folder; the paths written."""
+    return (
+        conclude(studies_named("all", preset), out, preset) if count_measured(plan, records) else []
+    )

@@ -1,12 +1,12 @@
 """From records to what the planner chooses from: families of the nano networks for depth.
 
-    dense, 32 pixels       error by (parameters, images), of every road of pre-training and fine-tuning in equal parts,
-                           inside a ceiling, as short roads end near the image-independent baseline
+    dense, 32 pixels       error by (parameters, images), of every whole training, half of it pre-training and half
+                           fine-tuning, inside a ceiling, as short trainings end near the image-independent baseline
                            (`benchmarks/law_forms.py` holds it against other forms); the effects of steps and
                            draws, by all networks that were asked with several
     dense, other sides     the same, times the error at that side over that at 32 pixels
-    upcycled to 8E2A       the same, from where the dense road of 1,500 + 1,500 iterations ends, times the error with
-                           experts over that without, after as many more
+    upcycled to 8E2A       the same, from where the dense training of 1,500 + 1,500 iterations ends, times the error
+                           with experts over that without, after as many more
 
 The last two were measured at few sizes and one length, and take for granted that what they found there holds at others:
 a family says so in `assumes`, and beyond those its plans extrapolate. What has no records has no family.
@@ -20,14 +20,14 @@ import numpy as np
 
 from lookharder.models.flops import breakdown
 from lookharder.models.moe import MoEConfig
-from lookharder.report.compare import MOST, gains, pairs, settled
+from lookharder.report.compare import MOST, gains, pairs, settle
 from lookharder.scaling.law import Law, fit_law
-from lookharder.scaling.laws import Effect, Family, Size
+from lookharder.scaling.laws import Effect, Family, FamilySize
 from lookharder.scaling.record import Record
 from lookharder.study.nano import NANO, system
 
 TASK, METRIC, SIDE, BATCH = "depth", "abs_rel", 32, 32
-ROADS = ("model-size", "allocation")  # studies whose trainings are whole roads
+WHOLE = ("model-size", "allocation")  # studies whose trainings are whole
 ASKED = ("steps", "draws", "trade")  # studies of what is done at test time
 PLACES = 12  # of a law of size and images: of fewer its six unknowns are not told apart
 EXPERTS, ACTIVE = 8, 2
@@ -41,18 +41,18 @@ def families(records: Iterable[Record], resamples: int = 1000) -> tuple[Family, 
         resamples: of each law, for its intervals.
     """
     ours = _nano(records)
-    roads = roads_of(ours)
-    places = {(r.active_params, r.train_images) for r in roads}
+    whole = whole_trainings(ours)
+    places = {(r.active_params, r.train_images) for r in whole}
     if len(places) < PLACES or min(len(set(values)) for values in zip(*places, strict=True)) < 3:
         return ()
     training = fit_law(
         {
-            "params": [r.active_params for r in roads],
-            "images": [float(r.train_images or 0) for r in roads],
+            "params": [r.active_params for r in whole],
+            "images": [float(r.train_images or 0) for r in whole],
         },
-        [r.value for r in roads],
+        [r.value for r in whole],
         bounded=True,
-        per_image=_pictures(roads),
+        per_image=_pictures(whole),
         resamples=resamples,
     )
     dense = Family(
@@ -66,15 +66,15 @@ def families(records: Iterable[Record], resamples: int = 1000) -> tuple[Family, 
         training=training,
         effects=_effects(ours),
         recipe="half generative pre-training, half fine-tuning",
-        largest_train_macs=max(r.train_macs for r in roads),
+        largest_train_macs=max(r.train_macs for r in whole),
     )
     others = [_at_side(dense, ours, side) for side in _sides(ours)]
     return (dense, *(f for f in (*others, _upcycled(dense, ours)) if f is not None))
 
 
-def roads_of(records: Iterable[Record]) -> list[Record]:
-    """One step and one draw of all dense networks that went the whole road: what the dense law is fitted to."""
-    return _once(r for r in _nano(records) if r.study in ROADS and _effort(r) == (1, 1))
+def whole_trainings(records: Iterable[Record]) -> list[Record]:
+    """What the dense law is fitted to: dense networks after pre-training and fine-tuning, one step and one draw."""
+    return _once(r for r in _nano(records) if r.study in WHOLE and _effort(r) == (1, 1))
 
 
 def _nano(records: Iterable[Record]) -> list[Record]:
@@ -104,9 +104,9 @@ def _at_side(dense: Family, records: Sequence[Record], side: int) -> Family | No
 
 
 def _upcycled(dense: Family, records: Sequence[Record]) -> Family | None:
-    """Experts on top of the dense roads of `model-size`, which all sizes went."""
+    """Experts on top of the dense trainings of `model-size`, which has all sizes."""
     here = [r for r in records if r.study == "upcycling"]
-    before = settled({"experts": 1, "more_iterations": MOST}, here)
+    before = settle({"experts": 1, "more_iterations": MOST}, here)
     found = gains(pairs(here, before, {"experts": EXPERTS, "active": ACTIVE})) if before else None
     whole = {str(r.point["size"]): r for r in records if r.study == "model-size"}
     if found is None or not whole:
@@ -140,7 +140,7 @@ def _times(law: Law, found: tuple[float, np.ndarray], measured: Sequence[Record]
     """A law times what was found of some records, known where these lie."""
     gain, again = found
     # of two seeds some samples gain more than everything, which no error allows
-    scaled = law.scaled(1 - gain / 100, [max(1 - float(g) / 100, 0.01) for g in again])
+    scaled = law.scale(1 - gain / 100, [max(1 - float(g) / 100, 0.01) for g in again])
     sizes = [float(_size(str(r.point["size"]), SIDE).active_params) for r in measured]
     images = [float(r.train_images or 0) for r in measured]
     least, most = ((end(sizes), end(images)) for end in (min, max))
@@ -169,7 +169,7 @@ def _effects(records: Sequence[Record]) -> tuple[Effect, ...]:
     )
 
 
-def _size(name: str, side: int, moe: MoEConfig | None = None) -> Size:
+def _size(name: str, side: int, moe: MoEConfig | None = None) -> FamilySize:
     def cost(resolution: int) -> tuple[int, int, int]:
         network = replace(system(name, resolution).model, moe=moe)
         groups = breakdown(network, network.input_size, network.input_size).values()
@@ -179,7 +179,9 @@ def _size(name: str, side: int, moe: MoEConfig | None = None) -> Size:
 
     params, active, macs = cost(side)
     train = None if side == SIDE else (macs + cost(SIDE)[2]) / 2  # pre-trained at 32 pixels
-    return Size(name=name, params=params, active_params=active, macs=float(macs), train_macs=train)
+    return FamilySize(
+        name=name, params=params, active_params=active, macs=float(macs), train_macs=train
+    )
 
 
 def _sides(records: Sequence[Record]) -> list[int]:

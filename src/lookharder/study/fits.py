@@ -7,12 +7,12 @@ from lookharder.scaling.law import Law
 from lookharder.scaling.series import Series
 
 
-def laws_told(found: Sequence[Series]) -> list[dict[str, Any]]:
+def laws_to_json(found: Sequence[Series]) -> list[dict[str, Any]]:
     """The laws of some series, those that have any."""
-    return [_told_series(series) for series in found if series.law or series.bare]
+    return [_series_to_json(series) for series in found if series.law or series.bare]
 
 
-def _told_series(series: Series) -> dict[str, Any]:
+def _series_to_json(series: Series) -> dict[str, Any]:
     return {
         "study": series.study,
         "task": series.task,
@@ -20,12 +20,12 @@ def _told_series(series: Series) -> dict[str, Any]:
         "where": series.where,
         "variable": series.variable,
         "points": len(series.records),
-        "with_offset": series.law and _told(series.law),
-        "without_offset": series.bare and _told(series.bare),
+        "with_offset": series.law and _law_to_json(series.law),
+        "without_offset": series.bare and _law_to_json(series.bare),
     }
 
 
-def _told(law: Law) -> dict[str, Any]:
+def _law_to_json(law: Law) -> dict[str, Any]:
     held, sure = law.held_out, bool(law.samples)
     names = ("offset", "coefficient", "exponent") if law.has_offset else ("coefficient", "exponent")
     return {

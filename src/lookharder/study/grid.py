@@ -1,21 +1,26 @@
 """A study is a question and the points that answer it; a point is a job whose result is measured at a place.
 
-    bench = Bench(preset)                       builds jobs, each once
-    model = bench.depth("n4", seed=0)           pre-train -> fine-tune
-    bench.points(model, "figure 8", {"size": "n4", "steps": 5}, steps=5)
+    bench = NanoBench("steps", LAPTOP)                                  builds jobs, each once
+    model = bench.depth("n4", seed=0)                                   pre-train -> fine-tune
+    bench.score(model, "figure 8", {"size": "n4"}, seed=0, steps=5)     a point
+    study = bench.study("Do more steps help?")
 
 Jobs of several studies that do the same have the same hash, so a shared training is done once.
 """
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lookharder.study.nano import rate
 from lookharder.study.price import price
 from lookharder.study.queue.jobs import Graph, Job
 
 Place = Mapping[str, int | float | str]
+Effort = tuple[int, int]  # denoising steps, and draws that are merged
+Experts = tuple[
+    int, int
+]  # experts of a block, and those in use for a token; (1, 1) is a dense network
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,7 +44,7 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Study:
-    """A question to the machine.
+    """A question, and the measurements that answer it.
 
     Attributes:
         name: of the study.
@@ -56,21 +61,32 @@ class Study:
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """How large a study is; iterations are of batches of 32.
+    """How large the studies are.
 
     Attributes:
-        sizes: of the nano family, the small ones first.
-        seeds: repeats of each training: how many by size, 3 where nothing is said.
+        sizes: of networks, the small ones first.
+        seeds: repeats of each training: how many by size.
+        repeats_of_others: repeats of the sizes that `seeds` does not name.
         reference: the size at which one thing at a time is varied.
         small: a size for what costs many tokens.
         trio: sizes on which test-time compute is measured.
         pretrain: iterations of pre-training.
-        pretrain_grid: those that are compared.
+        pretrain_grid: those that are compared; 0 is none.
         finetune: iterations of fine-tuning.
         more: iterations after upcycling.
-        resolutions: sides at which one size is fine-tuned, 32 among them.
+        upcycled: which experts each size is given.
+        resolutions: sides at which one size is fine-tuned.
+        effort: at which is measured where nothing else is said.
+        efforts: at which every size is measured.
         steps: counts of denoising steps that are compared.
+        steps_spacing: at which timesteps these are taken; None for the model's own.
         draws: counts of draws that are compared.
+        draws_steps: denoising steps of these draws.
+        test_schedules: noise schedules by which the steps are spread; None is the one that a model was trained on.
+        schedule_steps: denoising steps at which noise schedules are compared.
+        predictions: what is predicted by the networks whose spacings are compared.
+        trade: efforts at which every size is measured, to trade one for the other.
+        generalist: effort at which tasks are measured.
         scenes: to train on.
         held_out: to measure on.
         levels: noise levels of the loss.
@@ -79,6 +95,7 @@ class Preset:
 
     sizes: tuple[str, ...]
     seeds: Mapping[str, int] = field(default_factory=dict)
+    repeats_of_others: int = 3
     reference: str
     small: str
     trio: tuple[str, ...]
@@ -86,21 +103,31 @@ class Preset:
     pretrain_grid: tuple[int, ...]
     finetune: int
     more: int
+    upcycled: Mapping[str, tuple[Experts, ...]]
     resolutions: tuple[int, ...]
+    effort: Effort = (1, 1)
+    efforts: tuple[Effort, ...]
     steps: tuple[int, ...]
+    steps_spacing: str | None = None
     draws: tuple[int, ...]
-    scenes: int
-    held_out: int
+    draws_steps: tuple[int, ...]
+    test_schedules: tuple[str | None, ...]
+    schedule_steps: tuple[int, ...]
+    predictions: tuple[str, ...]
+    trade: tuple[Effort, ...]
+    generalist: Effort = (1, 1)
+    scenes: int = 0
+    held_out: int = 0
     levels: int
     budgets: tuple[tuple[float, tuple[str, ...]], ...] = ()
 
     def repeats(self, size: str) -> range:
-        """Seeds of a size."""
-        return range(self.seeds.get(size, 3))
+        """The seeds of a size."""
+        return range(self.seeds.get(size, self.repeats_of_others))
 
 
-class Bench:
-    """Where the jobs and points of a study are built.
+class Bench(ABC):
+    """Builds the jobs and points of a study; a subclass says which trainings there are.
 
     Args:
         name: of the study.
@@ -112,50 +139,51 @@ class Bench:
         self._jobs: list[Job] = []
         self._points: list[Point] = []
 
-    def pretrained(self, size: str, seed: int, iterations: int | None = None, **others: Any) -> Job:
-        """A generator of pictures: class-conditional, from fresh weights; noise levels are uniform, as the paper's."""
-        count = self.preset.pretrain if iterations is None else iterations
-        return self._train(
-            f"pre-train {size}", size, seed, {"generation": 1.0}, count, time_shift=1.0, **others
-        )
+    @abstractmethod
+    def pretrained(self, size: str, seed: int, iterations: int | None = None) -> Job:
+        """Add the training of a generator of pictures; None = iterations of the preset."""
 
-    def finetuned(
+    @abstractmethod
+    def depth(
         self,
         size: str,
         seed: int,
-        start: Job | None,
         *,
-        mix: Mapping[str, float] | None = None,
-        iterations: int | None = None,
-        own_chain: bool = True,
-        **others: Any,
+        pretrain: int | None = None,
+        finetune: int | None = None,
+        schedule: str | None = None,
+        prediction: str | None = None,
     ) -> Job:
-        """A perception model: from a generator, from a perception model (`own_chain=False`) or from fresh weights.
+        """Add the training of a network for depth, fine-tuned from a generator; None = as the preset has it.
 
-        A target repeats one number over a patch, so where it can be read off its noisy self nothing is learnt of the
-        picture: most of the training is at high noise.
+        Args:
+            size: of the network.
+            seed: of both trainings.
+            pretrain: iterations of the generator; 0 = from fresh weights.
+            finetune: iterations of the fine-tuning.
+            schedule: noise schedule of the fine-tuning.
+            prediction: what both trainings predict, "x0" or "eps".
         """
-        mix = {"depth": 1.0} if mix is None else mix
-        count = self.preset.finetune if iterations is None else iterations
-        title = f"fine-tune {size} for {'+'.join(mix)}"
-        others = {"time_shift": 20.0, **others}
-        return self._train(
-            title, size, seed, mix, count, start=start, own_chain=own_chain, **others
-        )
 
+    @abstractmethod
+    def trained_on(self, model: Job, size: str, seed: int, experts: Experts) -> Job:
+        """Add a longer training of a network for depth, with experts copied from its layers or (1, 1) as it is."""
+
+    @abstractmethod
+    def at_resolutions(self) -> Iterable[tuple[Place, int, Job, int]]:
+        """Add networks for depth at several resolutions: place, seed, training, side at which it is scored."""
+
+    @abstractmethod
+    def generalists(self, seed: int) -> Mapping[str, Mapping[str, Job]]:
+        """Add specialists and networks of all tasks: name -> task -> training."""
+
+    @abstractmethod
     def length(self, size: str, macs: float) -> int:
         """Iterations of pre-training, and as many of fine-tuning for depth, that cost so many multiply-adds."""
-        once = Bench(self.name, self.preset)  # whose jobs are none of ours
-        return round(macs / (2 * price(once.pretrained(size, 0, 1), {}).macs))
 
-    def depth(self, size: str, seed: int) -> Job:
-        """The preset's whole road to depth."""
-        return self.finetuned(size, seed, self.pretrained(size, seed))
-
-    def upcycled(self, start: Job, experts: int, active: int, seed: int) -> Job:
-        """The same function with experts."""
-        config = {"experts": experts, "active": active, "seed": seed}
-        return self._add("upcycle", config, (start,), f"to {experts}E{active}A: {start.title}")
+    @abstractmethod
+    def held_out(self, task: str, side: int | None) -> dict[str, Any]:
+        """The held-out data of a task: how many scenes, of which side, from where; None = the usual side."""
 
     def score(
         self,
@@ -165,83 +193,39 @@ class Bench:
         seed: int,
         *,
         task: str = "depth",
-        steps: int = 1,
-        members: int = 1,
-        size: int = 32,
+        steps: int | None = None,
+        members: int | None = None,
+        side: int | None = None,
         **others: Any,
     ) -> None:
-        """A point: errors of a model on held-out scenes."""
-        config = {
-            "task": task,
-            "scenes": self.preset.held_out,
-            "size": size,
-            "steps": steps,
-            "members": members,
-            "seed": 0,
-            **others,
-        }
-        job = self._add("evaluate", config, (model,), f"{task}, {steps} x {members}: {model.title}")
+        """Add a point: errors of a model on held-out scenes; None = the preset's effort, the usual side."""
+        steps = self.preset.effort[0] if steps is None else steps
+        members = self.preset.effort[1] if members is None else members
+        how = {"steps": steps, "members": members, "seed": 0, **others}
+        config = {"task": task, **self.held_out(task, side), **how}
+        job = self.add("evaluate", config, (model,), f"{task}, {steps} x {members}: {model.title}")
         place = {**place, "steps": steps, "members": members}
         self._points.append(Point(study=self.name, claim=claim, job=job, place=place, seed=seed))
 
-    def loss(
-        self, model: Job, claim: str, place: Place, seed: int, task: str, **others: Any
-    ) -> None:
-        """A point: diffusion loss of a model on held-out scenes."""
+    def loss(self, model: Job, claim: str, place: Place, seed: int, task: str) -> None:
+        """Add a point: the diffusion loss of a model on held-out scenes."""
         config = {
             "task": task,
-            "scenes": self.preset.held_out,
-            "size": 32,
+            **self.held_out(task, None),
             "levels": self.preset.levels,
             "seed": 0,
-            **others,
         }
-        job = self._add("loss", config, (model,), f"{task} loss: {model.title}")
+        job = self.add("loss", config, (model,), f"{task} loss: {model.title}")
         self._points.append(Point(study=self.name, claim=claim, job=job, place=place, seed=seed))
 
-    def study(self, question: str) -> Study:
-        """What was built."""
-        return Study(
-            name=self.name, question=question, points=tuple(self._points), jobs=Graph(self._jobs)
-        )
-
-    def _train(
-        self,
-        title: str,
-        size: str,
-        seed: int,
-        mix: Mapping[str, float],
-        iterations: int,
-        *,
-        start: Job | None = None,
-        own_chain: bool = False,
-        **others: Any,
-    ) -> Job:
-        arguments = {
-            "size": size,
-            "mix": dict(mix),
-            "iterations": iterations,
-            "seed": seed,
-            "lr": rate(size),
-            "optimizer": "muon",
-            "scenes": self.preset.scenes,
-            **others,
-        }
-        config = {
-            "recipe": "nano",
-            "arguments": arguments,
-            "own_chain": own_chain and start is not None,
-        }
-        needs = () if start is None else (start,)
-        return self._add("train", config, needs, f"{title}, {iterations} iterations, seed {seed}")
-
-    def _add(
+    def add(
         self,
         kind: Literal["train", "upcycle", "evaluate", "loss"],
         config: Mapping[str, Any],
         needs: Sequence[Job],
         title: str,
     ) -> Job:
+        """Add a job and what it costs; where a job does the same, return that one."""
         names = tuple(job.hash for job in needs)
         job = Job(kind=kind, config=config, needs=names, title=title)
         known = {other.hash: other for other in self._jobs}
@@ -251,3 +235,9 @@ class Bench:
         job = Job(kind=kind, config=config, needs=names, title=title, cost=2 * cost.macs)
         self._jobs.append(job)
         return job
+
+    def study(self, question: str) -> Study:
+        """The study with all that was added."""
+        return Study(
+            name=self.name, question=question, points=tuple(self._points), jobs=Graph(self._jobs)
+        )

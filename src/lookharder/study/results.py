@@ -18,8 +18,8 @@ from lookharder.report import Budgets, findings, markdown, read_trained_plans, r
 from lookharder.scaling.laws import Laws, hash_of
 from lookharder.scaling.record import Record, Records
 from lookharder.scaling.series import series_of
-from lookharder.study.families import families, roads_of
-from lookharder.study.fits import laws_told
+from lookharder.study.families import families, whole_trainings
+from lookharder.study.fits import laws_to_json
 from lookharder.study.grid import Point, Study
 from lookharder.study.queue.ledger import Ledger
 from lookharder.visualize.axes import require_matplotlib
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def metrics(point: Point) -> tuple[str, ...]:
-    """Names of the metrics that the job of a point reports; less is better."""
+    """The names of the metrics that the job of a point reports; less is better."""
     if point.job.kind == "loss":
         return ("loss",)
     score = SCORES[point.job.config["task"]]
@@ -36,7 +36,7 @@ def metrics(point: Point) -> tuple[str, ...]:
 
 
 def records_of(point: Point, ledger: Ledger) -> list[Record]:
-    """The records of a point whose job is done: one for each metric."""
+    """Make the records of a point whose job is done: one for each metric."""
     entry = ledger.entry(point.job.hash)
     result: Mapping[str, Any] = entry["result"]
     found = []
@@ -72,7 +72,7 @@ def records_of(point: Point, ledger: Ledger) -> list[Record]:
 
 
 def collect(points: Iterable[Point], ledger: Ledger, records: Records) -> int:
-    """Append the records of all points whose jobs are done; how many were new."""
+    """Append the records of all points whose jobs are done; return how many were new."""
     new = 0
     for point in points:
         if ledger.state(point.job.hash) == "done":
@@ -133,7 +133,7 @@ def conclude(
         studies=names,
         records=hash_of(path),
         families=known,
-        series=tuple(laws_told(series)),
+        series=tuple(laws_to_json(series)),
         claims=tuple(each.to_json() for each in found),
     ).write(laws)
     with atomic(table) as aside:
@@ -148,7 +148,7 @@ def conclude(
     budgets = None
     if known:
         checked = read_trained_plans(out / "planner.json", hash_of(path))
-        budgets = Budgets(families=known, measured=roads_of(records), checked=checked)
+        budgets = Budgets(families=known, measured=whole_trainings(records), checked=checked)
     report(
         records,
         series,

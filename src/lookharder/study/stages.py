@@ -192,7 +192,7 @@ def _result(folder: Path) -> dict[str, Any]:
 
 
 def _lineage(folder: Path, chain: Chain) -> dict[str, Any]:
-    """What was spent on a model, and what it is."""
+    """Facts of a model, with the compute and images that its trainings took."""
     before = _result(folder)
     kept = {k: before[k] for k in ("train_images", "train_macs", "train_macs_paper")}
     return {**kept, **_facts(chain)}
@@ -215,7 +215,7 @@ def _facts(chain: Chain) -> dict[str, Any]:
 
 
 def _macs(chain: Chain) -> tuple[int, int]:
-    """Multiply-adds of one forward at the model's own resolution: all, and without those between tokens."""
+    """Multiply-adds of one forward at the model's own resolution: all, and all but those between tokens."""
     config = chain.config.model
     groups = breakdown(config, config.input_size, config.input_size)
     every = sum(group.macs for group in groups.values())
@@ -229,14 +229,14 @@ def _fields(chain: Chain, made: RunConfig) -> float:
 
 
 def _held_out(config: Mapping[str, Any]) -> DataConfig:
-    """Scenes of a seed on which no recipe trains, or the data that are named."""
+    """The data that a configuration names, or scenes of a seed on which no recipe trains."""
     if "data" in config:
         return DataConfig(spec=config["data"], size=config["size"])
     return world(config["scenes"], HELD_OUT_SEED, config["size"])
 
 
 def _opened(data: DataConfig) -> Dataset:
-    """A data set; where it is rendered first, by one worker while the others wait."""
+    """Open a data set; where it has to be rendered first, one worker renders while the others wait."""
     if data.store is None:
         return open_data(data)
     Path(data.store).mkdir(parents=True, exist_ok=True)
@@ -246,7 +246,7 @@ def _opened(data: DataConfig) -> Dataset:
 
 
 def _last_losses(path: Path) -> float:
-    """Training loss over the last tenth of a run."""
+    """The mean training loss over the last tenth of a run."""
     rows = [json.loads(line)["loss"] for line in path.read_text(encoding="utf-8").splitlines()]
     last = rows[-max(1, len(rows) // 10) :]
     return float(np.mean(last))

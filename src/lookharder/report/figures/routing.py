@@ -67,7 +67,8 @@ def _expert(use: Usage, expert: int) -> str:
 
 def octaves(shares: Float[np.ndarray, "*n"], experts: int) -> Float[np.ndarray, "*n"]:
     """Shares over the even share of E experts, as a logarithm to base 2 that ends at `OCTAVES` either way."""
-    return np.log2(np.clip(shares * experts, 2**-OCTAVES, 2**OCTAVES))
+    found: np.ndarray = np.log2(np.clip(shares * experts, 2**-OCTAVES, 2**OCTAVES))
+    return found
 
 
 def draw_routing(report: RoutingReport) -> Any:

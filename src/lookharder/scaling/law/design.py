@@ -111,7 +111,8 @@ class Design:
 
         def second(weights: Float[np.ndarray, "b n"]) -> Float[np.ndarray, "b P P"]:
             inside: np.ndarray = ((share * weights) @ self.outer).sum(0).reshape(-1, p, p)
-            return inside - (first * weights[:, None]) @ first.swapaxes(1, 2)
+            inside -= (first * weights[:, None]) @ first.swapaxes(1, 2)
+            return inside
 
         return log_p, first, second
 

@@ -158,12 +158,12 @@ class Law:
         Raises:
             InputError: the law has no samples.
         """
-        self._sampled(level)
-        values = self.sampled(*x, measurement=measurement, seed=seed)
+        self._require_samples(level)
+        values = self.sample(*x, measurement=measurement, seed=seed)
         low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
         return (float(low), float(high)) if low.ndim == 0 else (low, high)
 
-    def sampled(
+    def sample(
         self, *x: Numbers, measurement: bool = False, seed: int = 0
     ) -> Float[np.ndarray, "b *s"]:
         """The value of each resampled law, b of them; of one x, (b,).
@@ -198,12 +198,12 @@ class Law:
             InputError: there is no such parameter, or the law has no samples.
         """
         column = self._column(name, variable)
-        values = np.array(self._sampled(level))[:, column]
+        values = np.array(self._require_samples(level))[:, column]
         low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
         low, high = min(low, self.theta[column]), max(high, self.theta[column])
         return (exp(low), exp(high)) if name == "coefficient" else (float(low), float(high))
 
-    def scaled(self, factor: float, factors: Sequence[float] = ()) -> "Law":
+    def scale(self, factor: float, factors: Sequence[float] = ()) -> "Law":
         """The law of a value that is `factor` times this law's.
 
         Args:
@@ -260,7 +260,7 @@ class Law:
             raise InputError(name, f"a law of {list(self.variables)}", "a law of one variable")
         return values[0]
 
-    def _sampled(self, level: float) -> tuple[tuple[float, ...], ...]:
+    def _require_samples(self, level: float) -> tuple[tuple[float, ...], ...]:
         if not 0 < level < 1:
             raise InputError("level", level, "a share in (0, 1)")
         if not self.samples:
