@@ -7,7 +7,7 @@ it is in `findings`.
 from dataclasses import dataclass
 from typing import Literal
 
-from lookharder.report.compare import LEAST, MOST, Choice
+from lookharder.report.compare import LEAST, MOST, Selection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,8 @@ class Claim:
     task: str = "depth"
     metric: str = "abs_rel"
     rule: Literal["law", "better", "as good", "trade"] = "better"
-    before: Choice
-    after: Choice
+    before: Selection
+    after: Selection
 
 
 def _law(says: str, source: str, metric: str, printed: str, task: str = "depth") -> Claim:
@@ -55,8 +55,8 @@ def _pair(
     says: str,
     source: str,
     study: str,
-    before: Choice,
-    after: Choice,
+    before: Selection,
+    after: Selection,
     printed: str = "",
     metric: str = "abs_rel",
     rule: Literal["better", "as good", "trade"] = "better",
@@ -75,21 +75,21 @@ def _pair(
     )
 
 
-COPIED: Choice = {"experts": 1, "active": 1, "more_iterations": 0}
-DENSE: Choice = {"experts": 1, "active": 1, "more_iterations": MOST}
-SPARSE: Choice = {"experts": 8, "active": 2, "more_iterations": MOST}
+COPIED: Selection = {"experts": 1, "active": 1, "more_iterations": 0}
+DENSE: Selection = {"experts": 1, "active": 1, "more_iterations": MOST}
+SPARSE: Selection = {"experts": 8, "active": 2, "more_iterations": MOST}
 ALONE, ONE = {"model": "specialist"}, {"model": "generalist"}
 PRETRAIN = "pretrain_iterations"
 TRAIN, TEST = "train_schedule", "test_schedule"
 ROOT = "scaled-linear"
-COSINE: Choice = {TRAIN: "cosine", TEST: "cosine"}
+COSINE: Selection = {TRAIN: "cosine", TEST: "cosine"}
 
 # fmt: off
 CLAIMS: tuple[Claim, ...] = (
     _law("Pre-training loss is a power law of compute", "figure 2", "loss", "0.23 C^-0.0098", "generation"),
-    _law("Fine-tuning loss is one", "figure 3", "loss", "37.14 C^-0.1382"),
-    _law("AbsRel is one", "figure 3", "abs_rel", "85.81 C^-0.1511"),
-    _law("1 - δ1 is one", "figure 3", "delta1_error", "118.53 C^-0.1572"),
+    _law("Fine-tuning loss is a power law of compute", "figure 3", "loss", "37.14 C^-0.1382"),
+    _law("AbsRel is a power law of compute", "figure 3", "abs_rel", "85.81 C^-0.1511"),
+    _law("1 - δ1 is a power law of compute", "figure 3", "delta1_error", "118.53 C^-0.1572"),
     _pair("More pre-training helps fine-tuning", "figure 4", "pretraining", {PRETRAIN: LEAST}, {PRETRAIN: MOST}),
     _pair("Pre-training helps at all", "ours", "pretraining", {PRETRAIN: 0}, {PRETRAIN: MOST}),
     _pair("Resolution helps", "figure 5", "resolution", {"resolution": LEAST}, {"resolution": MOST}),

@@ -31,7 +31,7 @@ MOST, LEAST = "most", "least"  # the largest measured value of an axis, and the 
 RESAMPLES = 2000
 
 # what a point must say to be chosen; an axis that it does not have does not exclude it
-Choice = Mapping[str, int | float | str]
+Selection = Mapping[str, int | float | str]
 Pair = tuple[Record, Record]
 Strata = dict[tuple[Any, ...], list[Pair]]
 
@@ -51,7 +51,7 @@ class Gain:
     high: float
 
 
-def settle(choice: Choice, records: Sequence[Record]) -> dict[str, int | float | str]:
+def settle(choice: Selection, records: Sequence[Record]) -> dict[str, int | float | str]:
     """A choice with `MOST` and `LEAST` replaced by what was measured; axes that nothing has are left out."""
     found: dict[str, int | float | str] = {}
     for axis, wanted in choice.items():
@@ -67,7 +67,7 @@ def settle(choice: Choice, records: Sequence[Record]) -> dict[str, int | float |
     return found
 
 
-def pairs(records: Sequence[Record], before: Choice, after: Choice) -> Strata:
+def pairs(records: Sequence[Record], before: Selection, after: Selection) -> Strata:
     """Pairs of measurements of one metric, by what they share apart from their seeds.
 
     Args:
@@ -91,7 +91,7 @@ def pairs(records: Sequence[Record], before: Choice, after: Choice) -> Strata:
     return strata
 
 
-def pair_trades(records: Sequence[Record], effort: Choice) -> Strata:
+def pair_trades(records: Sequence[Record], effort: Selection) -> Strata:
     """A larger network asked once, against the next smaller one asked more often.
 
     Args:

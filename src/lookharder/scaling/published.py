@@ -9,7 +9,7 @@ envelope over three sizes, which at 6.3e14 expects an error of 0.122 where 0.199
 import math
 from dataclasses import dataclass
 
-from lookharder.scaling.law.form import Law, Numbers
+from lookharder.scaling.law.form import Law, NumberOrArray
 
 PAPER_UNIT = "2 x forward multiply-adds of linear layers"
 FLOPS = "FLOPs, 6 a parameter a token"
@@ -55,7 +55,7 @@ class Published:
             scatter=math.nan,
         )
 
-    def predict(self, *x: Numbers) -> Numbers:
+    def predict(self, *x: NumberOrArray) -> NumberOrArray:
         """The printed law at x."""
         return self.law.predict(*x)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lookharder.errors import InputError
-from lookharder.study.grid import Bench, Experts, Place
+from lookharder.study.grid import Bench, ExpertCounts, Place
 from lookharder.study.nano import rate
 from lookharder.study.price import price
 from lookharder.study.queue.jobs import Job
@@ -82,7 +82,7 @@ class NanoBench(Bench):
         config = {"experts": experts, "active": active, "seed": seed}
         return self.add("upcycle", config, (start,), f"to {experts}E{active}A: {start.title}")
 
-    def trained_on(self, model: Job, size: str, seed: int, experts: Experts) -> Job:
+    def trained_on(self, model: Job, size: str, seed: int, experts: ExpertCounts) -> Job:
         """Trains `preset.more` iterations."""
         start = model if experts == (1, 1) else self.upcycled(model, *experts, seed)
         return self.finetuned(size, seed, start, iterations=self.preset.more, own_chain=False)
@@ -187,7 +187,7 @@ class PaperBench(Bench):
             raise InputError("depth", got, "eps, and those of the recipe")
         return self.named(name, self.pretrained(size, seed, pretrain))
 
-    def trained_on(self, model: Job, size: str, seed: int, experts: Experts) -> Job:
+    def trained_on(self, model: Job, size: str, seed: int, experts: ExpertCounts) -> Job:
         """Trains as figure 6."""
         return self.named(f"paper_fig6_{size}_{experts[0]}e{experts[1]}a", model)
 

@@ -17,8 +17,8 @@ from lookharder.study.price import price
 from lookharder.study.queue.jobs import Graph, Job
 
 Place = Mapping[str, int | float | str]
-Effort = tuple[int, int]  # denoising steps, and draws that are merged
-Experts = tuple[
+StepsAndDraws = tuple[int, int]  # denoising steps, and draws that are merged
+ExpertCounts = tuple[
     int, int
 ]  # experts of a block, and those in use for a token; (1, 1) is a dense network
 
@@ -103,10 +103,10 @@ class Preset:
     pretrain_grid: tuple[int, ...]
     finetune: int
     more: int
-    upcycled: Mapping[str, tuple[Experts, ...]]
+    upcycled: Mapping[str, tuple[ExpertCounts, ...]]
     resolutions: tuple[int, ...]
-    effort: Effort = (1, 1)
-    efforts: tuple[Effort, ...]
+    effort: StepsAndDraws = (1, 1)
+    efforts: tuple[StepsAndDraws, ...]
     steps: tuple[int, ...]
     steps_spacing: str | None = None
     draws: tuple[int, ...]
@@ -114,8 +114,8 @@ class Preset:
     test_schedules: tuple[str | None, ...]
     schedule_steps: tuple[int, ...]
     predictions: tuple[str, ...]
-    trade: tuple[Effort, ...]
-    generalist: Effort = (1, 1)
+    trade: tuple[StepsAndDraws, ...]
+    generalist: StepsAndDraws = (1, 1)
     scenes: int = 0
     held_out: int = 0
     levels: int
@@ -166,7 +166,7 @@ class Bench(ABC):
         """
 
     @abstractmethod
-    def trained_on(self, model: Job, size: str, seed: int, experts: Experts) -> Job:
+    def trained_on(self, model: Job, size: str, seed: int, experts: ExpertCounts) -> Job:
         """Add a longer training of a network for depth, with experts copied from its layers or (1, 1) as it is."""
 
     @abstractmethod

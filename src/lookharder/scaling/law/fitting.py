@@ -33,7 +33,7 @@ from lookharder.scaling.law.bounded import Bounded
 from lookharder.scaling.law.design import Design
 from lookharder.scaling.law.form import Law
 from lookharder.scaling.law.held_out import HeldOut
-from lookharder.scaling.law.points import Images, Points, Values
+from lookharder.scaling.law.points import FitPoints, PerImage, Values
 from lookharder.scaling.law.solver import DELTA, fit
 from lookharder.seeding import numpy_generator
 
@@ -46,7 +46,7 @@ def fit_power_law(
     offset: bool = True,
     *,
     variable: str = "compute",
-    per_image: Images | None = None,
+    per_image: PerImage | None = None,
     groups: Sequence[Hashable] | None = None,
     resamples: int = 1000,
     seed: int = 0,
@@ -89,7 +89,7 @@ def fit_law(
     offset: bool | None = None,
     *,
     bounded: bool = False,
-    per_image: Images | None = None,
+    per_image: PerImage | None = None,
     groups: Sequence[Hashable] | None = None,
     resamples: int = 1000,
     seed: int = 0,
@@ -107,8 +107,8 @@ def fit_law(
         raise InputError("variables", f"{list(variables)}", allowed)
     if bounded and offset:
         raise InputError("offset", offset, "none, in a law inside a ceiling")
-    form = Form(offset=not bounded if offset is None else offset, bounded=bounded)
-    points = Points.of(variables, value, per_image, groups)
+    form = LawForm(offset=not bounded if offset is None else offset, bounded=bounded)
+    points = FitPoints.of(variables, value, per_image, groups)
     form.check(points)
     law = _fit(points, form, resamples, seed, delta)
     if not hold_out:
@@ -123,7 +123,7 @@ def fit_law(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Form:
+class LawForm:
     """Which law is fitted.
 
     Attributes:
@@ -134,19 +134,19 @@ class Form:
     offset: bool
     bounded: bool
 
-    def design(self, points: Points) -> Design | Bounded:
+    def design(self, points: FitPoints) -> Design | Bounded:
         """The fit of these points as a problem in unknowns."""
         design = Design.of(points.x, self.offset)
         return Bounded(design) if self.bounded else design
 
-    def check(self, points: Points) -> None:
-        """Check that there are points enough, at places enough; raises as `Points.check`."""
+    def check(self, points: FitPoints) -> None:
+        """Check that there are points enough, at places enough; raises as `FitPoints.check`."""
         k = len(points.names)
         unknowns = 2 * k + (2 if self.bounded else self.offset)
         points.check(unknowns, places=2 if k == 1 and not self.offset else 3)
 
 
-def _fit(points: Points, form: Form, resamples: int, seed: int, delta: float) -> Law:
+def _fit(points: FitPoints, form: LawForm, resamples: int, seed: int, delta: float) -> Law:
     """The law of some points, with its samples."""
     design, log_y = form.design(points), np.log(points.y)
     theta, _ = fit(design, log_y[None], delta, starts=8)
@@ -181,7 +181,7 @@ def _fit(points: Points, form: Form, resamples: int, seed: int, delta: float) ->
     )
 
 
-def _compare(law: Law, points: Points, rest: Points) -> HeldOut:
+def _compare(law: Law, points: FitPoints, rest: FitPoints) -> HeldOut:
     """What the law of `rest`, the points without the largest, predicts for the largest."""
     held = points.largest
     at = tuple(map(float, points.x[held][0]))
@@ -197,7 +197,7 @@ def _compare(law: Law, points: Points, rest: Points) -> HeldOut:
 
 
 def _deviations(
-    points: Points, residuals: Float[np.ndarray, "n"], free: int, resamples: int, seed: int
+    points: FitPoints, residuals: Float[np.ndarray, "n"], free: int, resamples: int, seed: int
 ) -> Float[np.ndarray, "b n"]:
     """Of the logarithms of values, from the law, in other runs."""
     deviations: np.ndarray

@@ -28,7 +28,7 @@ from lookharder.scaling.law.formula import evaluate, exp, times
 from lookharder.scaling.law.held_out import HeldOut
 from lookharder.seeding import numpy_generator
 
-Numbers = int | float | np.ndarray
+NumberOrArray = int | float | np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,7 @@ class Law:
             return total
         return f"{self.ceiling:.4g} / (1 + ({total})^{-self.power:.4g})"
 
-    def predict(self, *x: Numbers) -> Numbers:
+    def predict(self, *x: NumberOrArray) -> NumberOrArray:
         """The value of the law, one number or array of equal shapes for each variable.
 
         Raises:
@@ -145,8 +145,8 @@ class Law:
         return exp(float(np.log(value / (self.ceiling - value))) / self.power)
 
     def band(
-        self, *x: Numbers, level: float = 0.95, measurement: bool = False, seed: int = 0
-    ) -> tuple[Numbers, Numbers]:
+        self, *x: NumberOrArray, level: float = 0.95, measurement: bool = False, seed: int = 0
+    ) -> tuple[NumberOrArray, NumberOrArray]:
         """Where the law lies with a confidence of `level`, pointwise.
 
         Args:
@@ -164,7 +164,7 @@ class Law:
         return (float(low), float(high)) if low.ndim == 0 else (low, high)
 
     def sample(
-        self, *x: Numbers, measurement: bool = False, seed: int = 0
+        self, *x: NumberOrArray, measurement: bool = False, seed: int = 0
     ) -> Float[np.ndarray, "b *s"]:
         """The value of each resampled law, b of them; of one x, (b,).
 
@@ -268,7 +268,7 @@ class Law:
             raise InputError("interval", got, f"one of more than {self.fitted}")
         return self.samples
 
-    def _check(self, x: tuple[Numbers, ...]) -> None:
+    def _check(self, x: tuple[NumberOrArray, ...]) -> None:
         if len(x) != len(self.variables):
             raise InputError(
                 "x", f"{len(x)} variables", f"one value each of {list(self.variables)}"
@@ -278,7 +278,7 @@ class Law:
                 raise InputError(name, value, "positive finite numbers")
 
     def _evaluate(
-        self, theta: Float[np.ndarray, "b Q"], x: tuple[Numbers, ...]
+        self, theta: Float[np.ndarray, "b Q"], x: tuple[NumberOrArray, ...]
     ) -> Float[np.ndarray, "b *s"]:
         self._check(x)
         return evaluate(theta, np.stack([np.log(np.asarray(v, np.float64)) for v in x]))

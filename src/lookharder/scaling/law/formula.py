@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 LARGEST = 700.0  # logarithm of a number that a float holds; a steep law's coefficient may be larger
 
-Row = tuple[float, ...]
+ParameterRow = tuple[float, ...]
 
 
 def exp(log: float) -> float:
@@ -33,7 +33,7 @@ def evaluate(
     return values
 
 
-def times(row: Row, factor: float, k: int) -> Row:
+def times(row: ParameterRow, factor: float, k: int) -> ParameterRow:
     """The row of a law of K variables whose values are `factor` times this one's."""
     if len(row) > 1 + 2 * k:
         return (*row[:-1], row[-1] * factor)

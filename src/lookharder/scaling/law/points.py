@@ -9,11 +9,11 @@ from jaxtyping import Bool, Float, Int
 from lookharder.errors import InputError
 
 Values = Sequence[int] | Sequence[float] | Sequence[int | float] | np.ndarray
-Images = Sequence[Sequence[float]] | np.ndarray
+PerImage = Sequence[Sequence[float]] | np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Points:
+class FitPoints:
     """Measurements.
 
     Attributes:
@@ -35,9 +35,9 @@ class Points:
         cls,
         variables: Mapping[str, Values],
         value: Values,
-        per_image: Images | None,
+        per_image: PerImage | None,
         groups: Sequence[Hashable] | None,
-    ) -> "Points":
+    ) -> "FitPoints":
         """The points in order of x, of equal x in order of y; arguments as of `fit_law`.
 
         Raises:
@@ -76,9 +76,9 @@ class Points:
         here: np.ndarray = (self.x == place).all(1)
         return here
 
-    def where(self, chosen: Bool[np.ndarray, "n"]) -> "Points":
+    def where(self, chosen: Bool[np.ndarray, "n"]) -> "FitPoints":
         """Some of the points."""
-        return Points(
+        return FitPoints(
             names=self.names,
             x=self.x[chosen],
             y=self.y[chosen],
