@@ -52,9 +52,9 @@ def test_extrapolation_and_assumptions_are_said(capsys, laws):
     line = ["plan", str(laws), "--training", "$20", "--price", "2", "--device", "a100", "--explain"]
     assert main(line) == 0
     said = capsys.readouterr().out
-    flops = 10 * 3600 * 0.35 * 312e12
+    flops = 10 * 3600 * 0.4 * 312e12
     assert f"training compute by {flops / (6 * 64e13):.3g} x" in said and "extrapolation" in said
-    assert "one a100 at 35 % of 312 TFLOP/s, $2 an hour" in said
+    assert "one a100 at 40 % of 312 TFLOP/s, $2 an hour" in said
     assert all(f"w{i} 64-dense" in said for i in range(3)) and "…" not in said
 
 

@@ -30,7 +30,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--mfu",
         type=number,
-        default=0.35,
+        default=0.4,
         metavar="S",
         help="share of the device's peak that is reached [%(default)s]",
     )

@@ -21,7 +21,7 @@ DEVICES = {  # peak FLOP/s of dense 16-bit matrix products, as their makers stat
     "v100": 125e12,
     "t4": 65e12,
 }
-DEFAULT_SHARE = 0.35
+DEFAULT_SHARE = 0.4
 PREFIXES = {"": 1.0, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18, "Z": 1e21}
 SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 ALLOWED = "FLOPs (1e18, 3 EFLOPs, 5 GMACs), time (20 GPU-hours, 2 GPU-seconds) or money ($50)"

@@ -1,8 +1,8 @@
 """What a job will cost, before it is begun: multiply-adds in closed form, and core-seconds by a measured rule.
 
 For the nano family a second is that of one core: two workers of one core each do two in a second. The rule is for one
-core of an x86 server; `python -m lookharder.study.price` measures yours against it. For the paper's recipes it is
-that of one H100 at 40 % of its dense bf16 peak, an assumption, and data cost nothing.
+core of an x86 server; `python -m lookharder.study.price` measures yours against it. For the paper's recipes a second
+is that of one GPU as `scaling.budgets` assumes it, and data cost nothing.
 """
 
 import time
@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from lookharder.models.config import DiTConfig
 from lookharder.models.flops import count
 from lookharder.models.moe import MoEConfig
+from lookharder.scaling.budgets import Rates
 from lookharder.study.nano import NANO, recipe
 from lookharder.study.queue.jobs import Job
 
 RATE = 18e9  # multiply-adds of one core in a second, products of matrices alone
 ITERATION = 0.022  # core-seconds of an iteration of batch 32 at 32 pixels, beside those products
 BLOCK = 0.011  # likewise, for each block of the network
-GPU = 0.4 * 989e12 / 2  # multiply-adds of a GPU in a second, for what is not of the family
+GPU = Rates().speed / 2  # multiply-adds of a GPU in a second, for what is not of the family
 EXPERT_BLOCK = 0.016  # likewise, more for each block with experts
 
 
