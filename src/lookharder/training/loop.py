@@ -116,7 +116,7 @@ def start(chain: Chain, config: TrainConfig, team: Team | None = None) -> TrainS
         team: from `distributed`; None for a single process.
     """
     team = team or Team(device=next(chain.network.parameters()).device)
-    network = team.lay_out(chain.network)
+    network = team.parallelize(chain.network)
     return TrainState(
         iteration=0,
         optimizer=build_optimizer(chain.network, config.optim),

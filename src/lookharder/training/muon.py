@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lookharder.training.distributed.sharding import like, whole
+from lookharder.training.distributed.sharding import full, shard_like
 
 QUINTIC = (
     3.4445,
@@ -86,10 +86,10 @@ class Muon(torch.optim.AdamW):
                 if not state:
                     state["exp_avg"] = torch.zeros_like(parameter)
                 state["exp_avg"].lerp_(parameter.grad, 1 - self.momentum)
-                ahead.append(whole(parameter.grad.lerp(state["exp_avg"], self.momentum)))
+                ahead.append(full(parameter.grad.lerp(state["exp_avg"], self.momentum)))
             updates = orthogonal(torch.stack(ahead).reshape(-1, *shape[-2:]).float())
             updates = updates.reshape(len(parameters), *shape).to(parameters[0].dtype)
             size = group["lr"] * 0.2 * max(shape[-2:]) ** 0.5
             for parameter, update in zip(parameters, updates, strict=True):
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                parameter.add_(like(update, parameter), alpha=-size)
+                parameter.add_(shard_like(update, parameter), alpha=-size)

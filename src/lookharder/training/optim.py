@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lookharder.errors import InputError
-from lookharder.training.distributed.sharding import part, whole
+from lookharder.training.distributed.sharding import full, local
 from lookharder.training.muon import Muon
 
 
@@ -178,9 +178,9 @@ def clip(model: nn.Module, limit: float | None) -> float:
     What need not be shortened is read once and not written.
     """
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    norm = float(whole(torch.nn.utils.get_total_norm(gradients)))
+    norm = float(full(torch.nn.utils.get_total_norm(gradients)))
     if limit is not None and norm > limit:
-        torch._foreach_mul_([part(gradient) for gradient in gradients], limit / (norm + 1e-6))
+        torch._foreach_mul_([local(gradient) for gradient in gradients], limit / (norm + 1e-6))
     return norm
 
 
@@ -212,8 +212,8 @@ class Ema:
     def update(self, model: nn.Module, iteration: int) -> None:
         """Move the average towards the weights that the update of `iteration` (from 0) has left."""
         parameters = dict(model.named_parameters())
-        weights = [part(parameters[name]).float() for name in self.shadow]
-        shadow = [part(tensor) for tensor in self.shadow.values()]
+        weights = [local(parameters[name]).float() for name in self.shadow]
+        shadow = [local(tensor) for tensor in self.shadow.values()]
         torch._foreach_lerp_(shadow, weights, 1 - ema_decay(self.config, iteration))
 
     def state(self) -> dict[str, Tensor]:

@@ -134,16 +134,11 @@ class _Work:
 
     def resume(self) -> None:
         """Go on from the newest intact checkpoint, the same on all ranks; if there is none, from the start."""
-        folder = self.saver.folder
-
-        def newest() -> str | None:
-            found = checkpoint.load_latest(folder)
-            return found.path.name if found else None
-
-        if name := self.ranks.first(newest):
-            self.recovery.load(self._take(int(name)).meta.get("recovery", NOTHING))
+        if found := checkpoint.load_latest(self.saver.folder, self.ranks):
+            self._take(found)
+            self.recovery.load(found.meta.get("recovery", NOTHING))
             self.state.excluded = self.recovery.excluded
-            log.info("resumed at iteration %s from %s", self.state.iteration, folder / name)
+            log.info("resumed at iteration %s from %s", found.iteration, found.path)
         self.observer.cut(self.state.iteration)
 
     def _go_back(self, last: int) -> None:
@@ -152,20 +147,20 @@ class _Work:
         folder, every = self.saver.folder, self.config.checkpoint_every
         saved = self.ranks.first(lambda: [i for i in checkpoint.intact(folder) if i % every == 0])
         target = self.recovery.go_back(last, saved)
-        self._take(target)
+        found: list[checkpoint.Checkpoint] = []  # a list, because what `together` returns travels
+        path = folder / f"{target:08d}"
+        self.ranks.together(lambda: found.append(checkpoint.load(path)))
+        self._take(found[0])
         self.state.excluded = self.recovery.excluded
         self.ranks.first(lambda: checkpoint.forget(folder, target))
         self.observer.cut(target)
         log.warning("back to iteration %d: %s", target, self.recovery.windows[-1])
 
-    def _take(self, iteration: int) -> checkpoint.Checkpoint:
-        """Read one checkpoint into the state; each rank reads it for itself."""
-        path, read = self.saver.folder / f"{iteration:08d}", []
-        self.ranks.together(lambda: read.append(checkpoint.load(path)))
-        found, state = read[0], self.state
+    def _take(self, found: checkpoint.Checkpoint) -> None:
+        """Put a checkpoint into the state."""
+        state = self.state
         checkpoint.unpack(found.tensors, self.chain.network, state.ema, state.optimizer)
         state.iteration = found.iteration
-        return found
 
     def _save(self, iteration: int, wanted: bool) -> None:
         """Save at an iteration; inside a streak only if that is wanted, as of its beginning: same weights."""

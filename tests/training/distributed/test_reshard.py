@@ -46,7 +46,7 @@ def live(turn, shard):
         if turn == 0:
             checkpoint.unpack(want, *parts)
         else:
-            found = checkpoint.load_latest(folder)
+            found = checkpoint.load_latest(folder, ranks)
             assert found.iteration == turn - 1 and found.skipped == []
             checkpoint.unpack(found.tensors, *parts)
         present = team.gather(checkpoint.pack(*parts))

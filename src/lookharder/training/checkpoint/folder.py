@@ -84,14 +84,37 @@ def save(
             shutil.rmtree(aside, ignore_errors=True)
 
 
-def load_latest(folder: Path) -> Checkpoint | None:
+def load_latest(folder: Path, ranks: Ranks = ALONE) -> Checkpoint | None:
     """Read the newest intact checkpoint; None if there is none at all.
 
-    Damaged ones on the way are logged as warnings and listed in `skipped`.
+    Several ranks call it together: rank 0 says which one, all read that, and none goes on before all have read.
+    Without that wait a rank that saves could publish the next checkpoint, or remove this one, under a reader.
+    Damaged ones on the way are logged as warnings and listed in `skipped`, on rank 0.
 
     Raises:
         InputError: there are checkpoints and all are damaged, or one is in an unknown format.
     """
+    found: Checkpoint | None = None
+
+    def choose() -> str | None:
+        nonlocal found
+        found = _newest(folder)
+        return found.path.name if found else None
+
+    name = ranks.first(choose)
+    if name is None:
+        return None
+
+    def read() -> None:
+        nonlocal found
+        if found is None:  # rank 0 has read it as it chose
+            found = load(folder / name)
+
+    ranks.together(read)
+    return found
+
+
+def _newest(folder: Path) -> Checkpoint | None:
     skipped: list[str] = []
     for path in _checkpoints(folder):
         try:

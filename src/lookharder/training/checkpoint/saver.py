@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lookharder.training import checkpoint
 from lookharder.training.distributed.ranks import ALONE, Ranks
-from lookharder.training.distributed.sharding import is_parted
+from lookharder.training.distributed.sharding import is_sharded
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Saver:
         """Copy a state and begin to save it; every rank calls this at the same iterations."""
         self.settle()
         began = time.perf_counter()
-        sharded = any(is_parted(tensor) for tensor in state.values())
+        sharded = any(is_sharded(tensor) for tensor in state.values())
         if sharded or self.ranks.rank == 0:  # a state that all have is written by one
             writers = self.ranks if sharded else ALONE
             copy = self._copy(checkpoint.owned(state, self.ranks.rank))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lookharder.errors import InputError
-from lookharder.training.distributed.sharding import is_parted, like, part
+from lookharder.training.distributed.sharding import is_sharded, local, shard_like
 from lookharder.training.optim import Ema, optimized
 
 
@@ -71,11 +71,11 @@ def owned(state: dict[str, Tensor], rank: int) -> dict[str, Tensor]:
     """
     mine = {}
     for name, tensor in state.items():
-        if not is_parted(tensor):
+        if not is_sharded(tensor):
             if rank == 0:
                 mine[name] = tensor
         elif _in_first_copy(tensor):
-            mine[name] = part(tensor)
+            mine[name] = local(tensor)
     return mine
 
 
@@ -90,11 +90,11 @@ def _in_first_copy(tensor: Tensor) -> bool:
 
 def _zeros(parameter: Tensor) -> Tensor:
     """Zeros laid out as a parameter is, where they can in the memory of one number."""
-    if is_parted(parameter):
+    if is_sharded(parameter):
         return torch.zeros_like(parameter.detach())
     return parameter.detach().new_zeros(()).expand_as(parameter)
 
 
 def _fit(tensor: Tensor, present: Tensor) -> Tensor:
     """A whole tensor as the present one is laid out."""
-    return like(tensor.to(present.device), present) if is_parted(present) else tensor
+    return shard_like(tensor.to(present.device), present) if is_sharded(present) else tensor

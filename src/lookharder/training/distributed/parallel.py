@@ -33,7 +33,7 @@ from lookharder.errors import InputError
 from lookharder.models.dit import DiT, DiTBlock
 from lookharder.models.moe import MoEConfig, Routing
 from lookharder.training.distributed.runtime import RuntimeConfig, pick_device
-from lookharder.training.distributed.sharding import is_parted, whole
+from lookharder.training.distributed.sharding import full, is_sharded
 
 BUCKET = 2**25  # gradients that are sent at once, about: numbers
 
@@ -66,15 +66,15 @@ class Team:
         """Into how many shares a batch is dealt: ranks times micro-batches."""
         return self.size * self.config.accumulate
 
-    def lay_out(self, network: DiT) -> nn.Module:
-        """Prepare a network that is on its device; to be called before its optimiser is made.
+    def parallelize(self, network: DiT) -> nn.Module:
+        """Compile and shard a network that is on its device; to be called before its optimiser is made.
 
         Returns:
             What to call in its place: the network itself, in parts where `shard` asks for it.
         """
         for block in network.blocks:
             assert isinstance(block, DiTBlock)
-            _dress(block, self.config)
+            _wrap_block(block, self.config)
         if self.mesh is None or self.config.shard == 1:
             return network
         from torch.distributed.fsdp import fully_shard
@@ -127,9 +127,9 @@ class Team:
         """
         result = {}
         for name, tensor in tensors.items():
-            full = whole(tensor)
+            gathered = full(tensor)
             if self.main:
-                result[name] = full.cpu() if is_parted(tensor) else full
+                result[name] = gathered.cpu() if is_sharded(tensor) else gathered
         return result
 
 
@@ -214,8 +214,8 @@ def routing_loss(tape: Sequence[Routing], moe: MoEConfig | None, team: Team) -> 
     return (losses * (own / tokens)[:, 0]).sum()
 
 
-def _dress(block: DiTBlock, config: RuntimeConfig) -> None:
-    """Compile a block and forget its inside, as asked for; around it, so that weights keep their names."""
+def _wrap_block(block: DiTBlock, config: RuntimeConfig) -> None:
+    """Apply torch.compile and activation checkpointing to a block as configured, keeping parameter names."""
     forward = block.forward
     if config.compiled:
         if block.moe is not None:

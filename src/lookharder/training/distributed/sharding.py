@@ -1,8 +1,8 @@
 """A tensor in parts: each rank holds some rows of it, a DTensor, and the whole is there only when asked for.
 
-    part(W)               the rows of this rank, in W's own memory: what is done to them in place is done to W
-    whole(W)              all rows, on every rank; all ranks call it together, in one order
-    like(V, W)            a whole V, laid out as W is; nothing is sent
+    local(W)              the rows of this rank, in W's own memory: what is done to them in place is done to W
+    full(W)              all rows, on every rank; all ranks call it together, in one order
+    shard_like(V, W)      a whole V, laid out as W is; nothing is sent
 
 All three return a plain tensor as it is, so optimiser and average are written once. Rows go to ranks as evenly as they
 can: with fewer rows than ranks some parts are empty.
@@ -13,20 +13,20 @@ import sys
 from torch import Tensor
 
 
-def part(tensor: Tensor) -> Tensor:
+def local(tensor: Tensor) -> Tensor:
     """What this rank holds of a tensor, without its gradient."""
     tensor = tensor.detach()
-    return tensor.to_local() if is_parted(tensor) else tensor  # type: ignore[attr-defined]
+    return tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 
-def whole(tensor: Tensor) -> Tensor:
+def full(tensor: Tensor) -> Tensor:
     """All of a tensor; of one in parts, gathered from all ranks."""
-    return tensor.full_tensor() if is_parted(tensor) else tensor  # type: ignore[attr-defined]
+    return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 
-def like(tensor: Tensor, model: Tensor) -> Tensor:
+def shard_like(tensor: Tensor, model: Tensor) -> Tensor:
     """A whole tensor, the same on every rank, in the parts of another of its shape."""
-    if not is_parted(model):
+    if not is_sharded(model):
         return tensor
     from torch.distributed.tensor import DTensor, Replicate
 
@@ -35,7 +35,7 @@ def like(tensor: Tensor, model: Tensor) -> Tensor:
     return copies.redistribute(placements=model.placements)  # type: ignore[attr-defined]
 
 
-def is_parted(tensor: Tensor) -> bool:
+def is_sharded(tensor: Tensor) -> bool:
     """Whether it is a DTensor; asked so that the second which its import takes is spent where there are some."""
     module = sys.modules.get("torch.distributed.tensor")
     return module is not None and isinstance(tensor, module.DTensor)
