@@ -6,7 +6,8 @@
     hours     FLOPs x (4/3 if insides are recomputed) / (peak x MFU)
 
 The autoencoder's part, to encode S sources and F targets of every example, stands beside: a cache of latents saves it.
-A peak is what the vendor says of dense bfloat16. The MFU, the share of it that is reached, is an assumption: 40 %.
+A peak is what the vendor says of dense bfloat16. The MFU, the share of it that is reached, is an assumption. Both are
+those of `scaling.budgets`.
 """
 
 from collections.abc import Mapping
@@ -20,13 +21,14 @@ from lookharder.chain import ChainConfig
 from lookharder.data.source import DataConfig, side_of
 from lookharder.errors import InputError
 from lookharder.models.flops import breakdown
+from lookharder.scaling import budgets
 from lookharder.tasks.base import Task
 from lookharder.training.batches import apportion
 from lookharder.training.config import TrainConfig
 from lookharder.training.distributed.runtime import RuntimeConfig
 
-DEVICES = {"A100": 312e12, "H100": 989e12, "H200": 989e12}  # FLOP/s, dense bfloat16, SXM boards
-MFU = 0.4
+DEVICES = {name.upper(): budgets.DEVICES[name] for name in ("a100", "h100", "h200")}  # FLOP/s
+MFU = budgets.DEFAULT_SHARE  # one assumption, so that a dry run and a plan say the same
 
 
 @runtime_checkable
