@@ -16,7 +16,6 @@ from lookharder.config import override, to_json
 from lookharder.errors import InputError
 from lookharder.models.dit import DiT
 from lookharder.recipes import RECIPES, differences, improved, shrink
-from lookharder.scaling.budgets import Rates
 from lookharder.training import run as run_module
 from lookharder.training.cost import DEVICES, cost
 from lookharder.training.forecast import forecast
@@ -191,10 +190,3 @@ def test_hours_are_of_a_named_device_at_a_stated_share_of_its_peak():
         priced.hours("H100", mfu=0.0)
     twice = cost(override(config, ["runtime.recompute=true"]))
     assert twice.hours("H100") == pytest.approx(priced.hours("H100") * 4 / 3)
-
-
-def test_a_plan_and_a_dry_run_take_a_device_for_equally_fast():
-    priced = cost(RECIPES["tiny"]())
-    for device in DEVICES:
-        planned = priced.flops / Rates(device=device.lower()).speed / 3600
-        assert priced.hours(device) == pytest.approx(planned)

@@ -317,4 +317,4 @@ def test_budgets_that_are_not_understood():
     for bad in ({"device": "abacus"}, {"share": 0.0}, {"share": 1.5}, {"price": -1.0}):
         with pytest.raises(InputError):
             Rates(**bad)
-    assert "40 % of 989 TFLOP/s" in str(Rates()) and "h100" in DEVICES
+    assert "40 % of 989.4 TFLOP/s" in str(Rates()) and "h100" in DEVICES

@@ -1,7 +1,8 @@
 """`lookharder train RECIPE --dry-run`: what a run is, costs and needs, and nothing is written."""
 
 from lookharder.cli.terminal import show
-from lookharder.training.cost import DEVICES, MFU, TrainingCost, cost
+from lookharder.hardware import MFU
+from lookharder.training.cost import DEVICES, TrainingCost, cost
 from lookharder.training.forecast import Memory, forecast
 from lookharder.training.run import RunConfig
 from lookharder.visualize.html import Table

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lookharder.cli.arguments import Parser, number
 from lookharder.errors import InputError
+from lookharder.hardware import MFU
 
 if TYPE_CHECKING:
     from lookharder.scaling.laws import Family
@@ -30,7 +31,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--mfu",
         type=number,
-        default=0.4,
+        default=MFU,
         metavar="S",
         help="share of the device's peak that is reached [%(default)s]",
     )

@@ -2,8 +2,8 @@
 
     GPU-hours x 3600 x peak of the device x share of the peak that is reached       $ / price of an hour = GPU-hours
 
-Nobody reaches the peak. The share is an assumption, stated in every answer that rests on it; `DEFAULT_SHARE` is what
-a well-fed training of a transformer reaches on the devices below. FLOPs = 2 x multiply-adds.
+Peaks and the share that is assumed are those of `hardware`; the share is stated in every answer that rests on it.
+FLOPs = 2 x multiply-adds.
 """
 
 import math
@@ -11,17 +11,12 @@ import re
 from dataclasses import dataclass
 
 from lookharder.errors import InputError
+from lookharder.hardware import ACCELERATORS, MFU
 
-DEVICES = {  # peak FLOP/s of dense 16-bit matrix products, as their makers state it
-    "h200": 989e12,
-    "h100": 989e12,
-    "a100": 312e12,
-    "l40s": 362e12,
-    "rtx4090": 165e12,
-    "v100": 125e12,
-    "t4": 65e12,
-}
-DEFAULT_SHARE = 0.4
+DEVICES = {
+    name: device.half for name, device in ACCELERATORS.items()
+}  # peak FLOP/s of 16-bit products
+DEFAULT_SHARE = MFU
 PREFIXES = {"": 1.0, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18, "Z": 1e21}
 SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 ALLOWED = "FLOPs (1e18, 3 EFLOPs, 5 GMACs), time (20 GPU-hours, 2 GPU-seconds) or money ($50)"

@@ -7,7 +7,7 @@
 
 The autoencoder's part, to encode S sources and F targets of every example, stands beside: a cache of latents saves it.
 A peak is what the vendor says of dense bfloat16. The MFU, the share of it that is reached, is an assumption. Both are
-those of `scaling.budgets`.
+those of `hardware`.
 """
 
 from collections.abc import Mapping
@@ -20,15 +20,14 @@ from lookharder import autoencoder
 from lookharder.chain import ChainConfig
 from lookharder.data.source import DataConfig, side_of
 from lookharder.errors import InputError
+from lookharder.hardware import ACCELERATORS, MFU
 from lookharder.models.flops import breakdown
-from lookharder.scaling import budgets
 from lookharder.tasks.base import Task
 from lookharder.training.batches import apportion
 from lookharder.training.config import TrainConfig
 from lookharder.training.distributed.runtime import RuntimeConfig
 
-DEVICES = {name.upper(): budgets.DEVICES[name] for name in ("a100", "h100", "h200")}  # FLOP/s
-MFU = budgets.DEFAULT_SHARE  # one assumption, so that a dry run and a plan say the same
+DEVICES = {name.upper(): ACCELERATORS[name].half for name in ("a100", "h100", "h200")}  # FLOP/s
 
 
 @runtime_checkable

@@ -20,13 +20,13 @@ has norms in float32 under bfloat16, and parts on several ranks, are reckoned, n
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from lookharder.data.source import side_of
 from lookharder.errors import InputError
+from lookharder.hardware import free_memory
 from lookharder.models.config import DiTConfig
 from lookharder.models.dit import DiT
 from lookharder.models.moe import MoEConfig
@@ -252,12 +252,7 @@ def available(device: str) -> int | None:
     """Bytes that are free on "cuda" or in the host's memory; None where it cannot be told."""
     if device == "cuda":
         return torch.cuda.mem_get_info()[0]
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:  # not Linux
-        return None
-    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
-    return found[0] if found else None
+    return free_memory()
 
 
 def refuse_if_too_large(config: Job, ranks: int = 1) -> Memory:

@@ -13,6 +13,7 @@ from lookharder.chain import Chain
 from lookharder.config import override
 from lookharder.data.source import open_data
 from lookharder.errors import InputError
+from lookharder.hardware import peak_of
 from lookharder.models.flops import breakdown
 from lookharder.models.layers import TIME_FEATURES
 from lookharder.recipes import smoke
@@ -25,7 +26,6 @@ from lookharder.training.monitor.throughput import (
     Meter,
     iteration_macs,
     peak_flops,
-    peak_of,
     scalars,
 )
 

@@ -1,11 +1,11 @@
-"""A tensor in parts: each rank holds some rows of it, a DTensor, and the whole is there only when asked for.
+"""A sharded tensor: each rank holds some rows of it, a DTensor, and the whole is there only when asked for.
 
     local(W)              the rows of this rank, in W's own memory: what is done to them in place is done to W
-    full(W)              all rows, on every rank; all ranks call it together, in one order
-    shard_like(V, W)      a whole V, laid out as W is; nothing is sent
+    full(W)               all rows, on every rank; all ranks call it together, in one order
+    shard_like(V, W)      a whole V, sharded as W is; nothing is sent
 
 All three return a plain tensor as it is, so optimiser and average are written once. Rows go to ranks as evenly as they
-can: with fewer rows than ranks some parts are empty.
+can: with fewer rows than ranks some shards are empty.
 """
 
 import sys
@@ -20,12 +20,12 @@ def local(tensor: Tensor) -> Tensor:
 
 
 def full(tensor: Tensor) -> Tensor:
-    """All of a tensor; of one in parts, gathered from all ranks."""
+    """All of a tensor; of a sharded one, gathered from all ranks."""
     return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 
 def shard_like(tensor: Tensor, model: Tensor) -> Tensor:
-    """A whole tensor, the same on every rank, in the parts of another of its shape."""
+    """A full tensor, the same on every rank, sharded as another of its shape."""
     if not is_sharded(model):
         return tensor
     from torch.distributed.tensor import DTensor, Replicate

@@ -18,7 +18,6 @@
 MACs are of the network; those of the autoencoder are not counted.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,34 +29,13 @@ import torch
 from lookharder.chain import Chain
 from lookharder.data.example import Dataset
 from lookharder.errors import InputError
+from lookharder.hardware import peak_of
 from lookharder.models import flops
 from lookharder.training.batches import apportion, size_of
 from lookharder.training.config import TrainConfig
 from lookharder.training.loop import TrainStep
 
 Fields = dict[str, float | None]
-
-# Dense peaks by the makers' data sheets, FLOP/s: bfloat16 with sums in float32, and float32 outside tensor cores,
-# which is how torch multiplies float32 unless told otherwise.
-# fmt: off
-PEAKS: dict[str, dict[str, float]] = {  # torch.cuda.get_device_name, as a pattern
-    r"NVIDIA H100 PCIe":                  {"bfloat16": 756e12,   "float32": 51e12},
-    r"NVIDIA H100 80GB HBM3":             {"bfloat16": 989.4e12, "float32": 67e12},
-    r"NVIDIA H200":                       {"bfloat16": 989.4e12, "float32": 67e12},
-    r"NVIDIA A100-.*":                    {"bfloat16": 312e12,   "float32": 19.5e12},
-    r"NVIDIA L40S":                       {"bfloat16": 362e12,   "float32": 91.6e12},
-    r"NVIDIA GeForce RTX 4090":           {"bfloat16": 165.2e12, "float32": 82.6e12},
-    r"NVIDIA GeForce RTX 3090":           {"bfloat16": 71e12,    "float32": 35.6e12},
-}
-# fmt: on
-
-
-def peak_of(name: str, precision: str) -> float | None:
-    """Peak FLOP/s of a device by the name that torch gives it; None for one that is not in the table."""
-    for pattern, peaks in PEAKS.items():
-        if re.fullmatch(pattern, name):
-            return peaks[precision]
-    return None
 
 
 def peak_flops(device: torch.device, precision: str, count: int = 1) -> float | None:
