@@ -129,7 +129,7 @@ def _table(plans: "tuple[Plan, ...]", best: "Plan") -> "Table":
     return Table(columns=columns, rows=rows)
 
 
-def _name(family: "Family", size: "Size") -> str:
+def _name(family: "Family", size: "FamilySize") -> str:
     """The network of a row, whose task the title says."""
     return f"{size.name} {family.name.removeprefix(family.task + '-')}"
 
