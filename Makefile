@@ -1,8 +1,11 @@
 # make demo | test | check | test-slow: each works on a machine with nothing but Python 3.11 or newer.
+# Other versions than the pinned: make test CONSTRAINTS= TORCH='torch==2.6.*'
 PYTHON ?= python3
+TORCH ?= torch
+CONSTRAINTS ?= --constraint constraints.txt
 VENV := .venv
 RUN := $(VENV)/bin
-PIP := $(RUN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP := $(RUN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 CHECKED := src tests benchmarks examples
 TESTS := $(RUN)/python -m pytest --jaxtyping-packages=lookharder,beartype.beartype
 
@@ -26,12 +29,12 @@ check: $(VENV)/dev
 # torch first: what comes after is satisfied by it and downloads no other build
 $(VENV)/package: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) torch
-	$(PIP) --editable .
+	$(PIP) '$(TORCH)'
+	$(PIP) --editable . '$(TORCH)'
 	touch $@
 
 $(VENV)/dev: $(VENV)/package
-	$(PIP) --editable '.[dev]'
+	$(PIP) --editable '.[dev]' '$(TORCH)'
 	touch $@
 
 clean:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lookharder import __version__
+
 SOURCE = Path(__file__).parents[1] / "src" / "lookharder"
 HEAVY = ("torch", "numpy", "matplotlib", "cv2", "diffusers", "scipy", "jinja2", "embreex")
 
@@ -55,3 +57,10 @@ def test_no_file_names_a_machine_s_own_path():
         for match in own.finditer(path.read_text(encoding="utf-8"))
     ]
     assert not found
+
+
+def test_the_version_is_the_one_that_is_cited():
+    root = SOURCE.parents[1]
+    assert f"\nversion: {__version__}\n" in (root / "CITATION.cff").read_text()
+    assert f"version = {{{__version__}}}" in (root / "README.md").read_text()
+    assert f"\n## {__version__} " in (root / "CHANGELOG.md").read_text()

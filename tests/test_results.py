@@ -1,6 +1,7 @@
-"""What is committed under docs/results agrees with itself, and the README with it."""
+"""What is committed under docs/results agrees with itself, and the pages that show it link to it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,23 @@ def test_the_claims_are_published_as_they_were_judged(laws):
     table = (LAPTOP_RESULTS / "claims.md").read_text(encoding="utf-8")
     found = [Finding(**{**claim, "seeds": tuple(claim["seeds"])}) for claim in laws.claims]
     assert table == markdown(found)
-    pages = [ROOT / "README.md", ROOT / "docs" / "studies.md"]
-    assert any(table in page.read_text(encoding="utf-8") for page in pages)
+
+
+def pages() -> list[Path]:
+    return [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_links_of_pages_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_claims_are_reached_from_the_readme():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "](docs/results/laptop/claims.md)" in text and "](docs/results.md)" in text
+    assert len(text.encode()) < 8500, "what is long belongs under docs"
 
 
 def test_the_records_are_of_the_preset_as_it_is():

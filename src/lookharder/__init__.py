@@ -8,7 +8,7 @@ Names load when they are first asked for, so that importing the package costs no
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["InputError", "Predictor", "__version__"]
 
 _HOMES = {"Predictor": "lookharder.predict.predictor", "InputError": "lookharder.errors"}

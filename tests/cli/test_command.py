@@ -4,10 +4,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from lookharder.cli import VERBS, build_parser, load_verb, main, parse
+from lookharder.diffusion.schedule import ScheduleName, Spacing
+from lookharder.diffusion.steps import STEPS
+from lookharder.errors import InputError
 
 FLAGS = {  # the command line grows on purpose
     "demo": "--count --device --help --model --out",
@@ -192,6 +196,21 @@ def test_help_of_every_verb_lists_its_flags(capsys):
         with pytest.raises(SystemExit) as leaving:
             main([flag])
         assert leaving.value.code == 0
+
+
+def test_choices_are_the_rows_of_the_tables():
+    """They stand in `cli/arguments.py` once more, because the tables import torch and --help must not."""
+    predict = ["predict", "depth", "a.png", "--out", "o"]
+    for flag, names in (
+        ("--sampler", STEPS),
+        ("--spacing", get_args(Spacing)),
+        ("--noise-schedule", get_args(ScheduleName)),
+    ):
+        for name in names:
+            parse([*predict, flag, name])
+        with pytest.raises(InputError) as refusal:
+            parse([*predict, flag, "x"])
+        assert refusal.value.args[2] == ", ".join(names)
 
 
 def test_images_and_options_in_any_order():
