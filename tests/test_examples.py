@@ -3,6 +3,8 @@
 import importlib.util
 from pathlib import Path
 
+from lookharder.tasks.registry import TASKS
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -26,6 +28,12 @@ def test_train_one_task():
 
 def test_own_data():
     assert 0 < load("own_data").main(count=4) < 0.5, "the shipped model sees depth"
+
+
+def test_own_task(monkeypatch):
+    monkeypatch.setattr("lookharder.tasks.registry.TASKS", dict(TASKS))
+    losses = load("own_task").main(iterations=40)
+    assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
 
 
 def test_budget():
