@@ -43,11 +43,11 @@ class Edges(Task):
 
 
 def main(iterations: int = 100) -> list[float]:
-    """Learn it from 64 scenes and predict a new one; returns the losses."""
+    """Learn it from 16 scenes and predict a new one; returns the losses."""
     TASKS["edges"] = Edges
     config = pixel_chain(width=64, depth=2, heads=4, resolution=32, tasks=(Edges(),))
     chain = Chain.build(config, torch_generator("example"))
-    data = {"edges": open_data(DataConfig(spec="procedural:64:1", size=32))}
+    data = {"edges": open_data(DataConfig(spec="procedural:16:1", size=32))}
     plan = TrainConfig(iterations=iterations, batch_size=16, mix={"edges": 1.0})
     losses = [step.loss for step in train(plan, start(chain, plan), chain, data)]
     found = Predictor(chain).predict_examples([ProceduralWorld(32, 9)[0]], "edges").prediction

@@ -18,7 +18,7 @@ FLAGS = {  # the command line grows on purpose
     "predict": "--antithetic --batch-size --budget --device --help --mask --members --model --noise-schedule --out "
     "--resolution --sampler --second --seed --spacing --steps --until",
     "train": "--dry-run --help --out --quiet --set",
-    "evaluate": "--data --device --help --members --model --noise-schedule --out --sampler --seed "
+    "evaluate": "--calibration --data --device --help --members --model --noise-schedule --out --sampler --seed "
     "--size --spacing --steps --task",
     "convert": "--autoencoder --from --heads --help --out",
     "upcycle": "--active --experts --help --no-renormalise --out --seed",
@@ -127,6 +127,14 @@ PREDICT = "predict depth --model model --out out"
             ("--steps",),
         ),
         ("evaluate --model model --task depth --data procedural:2", ("--out",)),
+        (
+            "evaluate --model model --task flow --data procedural:2 --calibration --out e.json",
+            ("--members", "1", "2 or more, with --calibration"),
+        ),
+        (
+            "evaluate --model model --task flow --data procedural:2 --calibration --sampler ddpm --out e.json",
+            ("--sampler", "ddpm", "the model's default"),
+        ),
         ("demo --model model --count 0", ("--count", "'0'")),
         ("demo --model model --out file", ("--out", "file")),
         (f"{PREDICT} a.png --sampler eulre", ("--sampler", "perhaps euler")),

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from lookharder.cli import main
 
 
@@ -15,3 +17,20 @@ def test_evaluate_writes_scores_beside_trivial_ones(capsys, place):
     said = capsys.readouterr().out
     for word in ("epe", "zero", "lower", f"{scores['means']['epe']['mean']:.3f}"):
         assert word in said
+
+
+def test_calibration_is_written_beside_the_scores_and_printed(capsys, place):
+    line = "evaluate --model model --task flow --data procedural:3:5 --size 32 --members 2 --calibration --out s.json"
+    assert main(line.split()) == 0
+    found = json.loads((place / "s.calibration.json").read_text())
+    scores = json.loads((place / "s.json").read_text())
+    assert found["protocol_hash"] == scores["protocol_hash"]
+    assert found["members"] == 2 and [row["name"] for row in found["rows"]] == [
+        row["name"] for row in scores["rows"]
+    ]
+    assert found["means"]["error"]["mean"] > 0
+    said = capsys.readouterr().out
+    for word in ("AUSE", f"{found['means']['aurg']['mean']:.3f}", "bound, spread", "s.calibration"):
+        assert word in said
+    pytest.importorskip("matplotlib")
+    assert (place / "s.calibration.png").read_bytes().startswith(b"\x89PNG")

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lookharder.cli.arguments import (
     DATA,
@@ -16,8 +17,16 @@ from lookharder.cli.arguments import (
 )
 from lookharder.errors import InputError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lookharder.data.example import Example
+    from lookharder.metrics.protocol import Protocol
+    from lookharder.predict.predictor import Predictor
+
 HELP = "score a model on a data set, beside trivial answers"
-EPILOG = ""
+EPILOG = """With --calibration, which takes 2 members or more, FILE.calibration.json says whether the uncertainty
+ranks and bounds the error, and FILE.calibration.png draws it where matplotlib (the extra `plot`) is installed."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -28,6 +37,11 @@ def add_arguments(parser: Parser) -> None:
     add_sampling(parser)
     add_denoising(parser)
     add_size(parser)
+    parser.add_argument(
+        "--calibration",
+        action="store_true",
+        help="compare the uncertainty with the error, too",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.json", help="the scores")
 
 
@@ -44,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     predictor = open_model(args)
     with named("--task"):
         predictor.chain.task(args.task)
+    if args.calibration:
+        _check_calibration(args, predictor)
     if args.out.is_dir():
         raise InputError("--out", f"{args.out}, a folder", "a file")
     size = predictor.chain.config.resolution if args.size is None else args.size
@@ -76,4 +92,53 @@ def run(args: argparse.Namespace) -> int:
         f"{predictor.name}: {result.steps} steps, {result.members} draws, "
         f"{result.macs_per_image / 1e9:.3f} GMACs a picture: {args.out}"
     )
+    if args.calibration:
+        _calibrate(args, predictor, examples, result.protocol)
     return 0
+
+
+def _check_calibration(args: argparse.Namespace, predictor: "Predictor") -> None:
+    """An uncertainty takes several members, drawn as the model draws by default."""
+    for name in ("sampler", "spacing", "noise_schedule"):
+        if (value := getattr(args, name)) is not None:
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError(flag, value, "the model's default, with --calibration")
+    members = predictor.chain.config.members if args.members is None else args.members
+    if members < 2:
+        raise InputError("--members", members, "2 or more, with --calibration")
+
+
+def _calibrate(
+    args: argparse.Namespace,
+    predictor: "Predictor",
+    examples: "Sequence[Example]",
+    rules: "Protocol",
+) -> None:
+    """Predict once more with uncertainties; write and print what they are worth, and draw it where that can be done."""
+    from importlib.util import find_spec
+
+    from lookharder.cli.terminal import progress, show
+    from lookharder.evaluate.calibration import NOTE, calibration, calibration_table
+    from lookharder.files import write_json
+    from lookharder.report.figures.calibration import draw_calibration
+
+    members = predictor.chain.config.members if args.members is None else args.members
+    with progress(total=len(examples), desc="calibration") as bar:
+        found = calibration(
+            predictor,
+            args.task,
+            examples,
+            data=args.data,
+            rules=rules,
+            members=members,
+            steps=args.steps,
+            seed=args.seed,
+            tick=bar.update,
+        )
+    written = [args.out.with_suffix(".calibration.json")]
+    write_json(written[0], found.to_json())
+    if find_spec("matplotlib") is not None:
+        written.append(args.out.with_suffix(".calibration.png"))
+        draw_calibration([found], written[1])
+    show(f"uncertainty of {found.members} members", calibration_table(found), NOTE)
+    print(", ".join(map(str, written)))

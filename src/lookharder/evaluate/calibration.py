@@ -36,6 +36,7 @@ from lookharder.metrics.scores import SCORES
 from lookharder.metrics.statistics import Interval, bootstrap_mean
 from lookharder.predict.inputs import check
 from lookharder.predict.predictor import Predictor
+from lookharder.visualize.html import Table
 
 Maps = Sequence[tuple[np.ndarray, np.ndarray]]  # error and uncertainty of each picture, (P,)
 FACTORS = np.geomspace(0.1, 1000, 81)  # values of k at which coverage is reported
@@ -120,6 +121,7 @@ def calibration(
     seed: int = 0,
     resolution: int | None = None,
     level: float = 0.9,
+    tick: Callable[[], object] = lambda: None,
 ) -> Calibration:
     """Predict every picture with its uncertainty, and compare that with the error.
 
@@ -134,6 +136,7 @@ def calibration(
         seed: key of the noise, and of the intervals.
         resolution: longest edge at which the network works; None = the model's default.
         level: share of pixels that the bound should cover.
+        tick: called after each picture.
 
     Raises:
         InputError: for a task without a notion of error, too few draws or pictures, or data without ground truth.
@@ -169,6 +172,7 @@ def calibration(
         curves.append((metrics.sparsification(*model), metrics.sparsification(*trivial)))
         maps.append((judged.error[judged.valid], judged.uncertainty[judged.valid]))
         bins.append(metrics.reliability(*model[:2], edges, model[2]))
+        tick()
     fitted, held_out = maps[: (len(maps) + 1) // 2], maps[(len(maps) + 1) // 2 :]
     return Calibration(
         model=predictor.name,
@@ -192,6 +196,38 @@ def calibration(
         ),
         reliability=_reliability(np.sum(bins, 0)) if prediction.dtype == bool else None,
     )
+
+
+NOTE = (
+    "AUSE: area between the error left as uncertain pixels go and as wrong ones go, less is better. AURG: what that "
+    "order gains over a random one. Rank: correlation of uncertainty and error within pictures."
+)
+
+
+def calibration_table(found: Calibration) -> Table:
+    """How well the uncertainty ranks errors, beside the trivial one, and how widely each form bounds them."""
+    rows = [
+        (name, _shown(found.means[key]), _shown(found.means.get(f"trivial.{key}")))
+        for name, key in (
+            ("error", "error"),
+            ("AUSE", "ause"),
+            ("AURG", "aurg"),
+            ("rank", "spearman"),
+        )
+    ]
+    rows.append(("rank across pictures", f"{found.across:.3f}", ""))
+    for bound in found.bounds:
+        kept = (
+            "no finite one"
+            if bound.factor is None
+            else f"k {bound.factor:.3g}, width {bound.width:.3g}"
+        )
+        rows.append((f"bound, {bound.form}, of {bound.level:.0%}", kept, ""))
+    return Table(columns=("measure", "model", "trivial"), rows=rows)
+
+
+def _shown(mean: dict[str, float] | None) -> str:
+    return "" if mean is None else f"{mean['mean']:.3f} [{mean['low']:.3f}, {mean['high']:.3f}]"
 
 
 def _mean(values: Sequence[float], seed: int) -> dict[str, float]:
