@@ -1,5 +1,6 @@
 """A data set from a line of text: `procedural[:COUNT[:SEED]]`, `READER:PATH[?OPTIONS]` or `latents:DIR`.
 
+    procedural:9000:1?world=photo&size=96x128  scenes like photographs, 96 rows and 128 columns; frames=1: depth alone
     folder:photos?depth_unit=mm&crop=64        photos of any size, as random crops of 64 x 64
 
 `crop=SIDE`, and `views=N` beside it, are options of every set of pictures: each example becomes N random crops (64),
@@ -149,10 +150,7 @@ def _open(spec: str, size: int, textures: str | None) -> Dataset:
     if kind == "latents":
         return LatentSet(rest)
     if kind == "procedural":
-        count, seed = _whole_numbers(spec, rest)
-        return ProceduralWorld(
-            size, seed, count=count, textures=Path(textures) if textures else None
-        )
+        return _world(spec, rest, size, textures)
     return readers.open_data(spec)
 
 
@@ -171,6 +169,25 @@ def _crops(spec: str) -> tuple[str, Callable[[Dataset], Dataset]]:
     others = "&".join("".join(part) for part in parts if part[0] not in ours)
     side, views = int(ours["crop"]), int(ours.get("views", VIEWS))
     return path + ("?" + others if others else ""), lambda dataset: Crops(dataset, side, views)
+
+
+def _world(spec: str, rest: str, size: int, textures: str | None) -> ProceduralWorld:
+    """The embedded world of `COUNT:SEED?world=photo&size=96x128&frames=1`."""
+    numbers, _, text = rest.partition("?")
+    count, seed = _whole_numbers(spec, numbers)
+    options = dict(part.partition("=")[::2] for part in text.split("&")) if text else {}
+    sides = re.fullmatch(r"(\d+)x(\d+)", options.pop("size", f"{size}x{size}"))
+    world, frames = options.pop("world", "classic"), options.pop("frames", "2")
+    if options or sides is None or not frames.isdecimal():
+        raise InputError("--data", repr(spec), "options world=WORLD, size=ROWSxCOLUMNS, frames=1|2")
+    return ProceduralWorld(
+        (int(sides[1]), int(sides[2])),
+        seed,
+        Path(textures) if textures else None,
+        count=count,
+        world=world,
+        frames=int(frames),
+    )
 
 
 def _whole_numbers(spec: str, rest: str) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 
+from lookharder.data.world.furniture import furniture
 from lookharder.data.world.meshes import (
     Box,
     Chart,
@@ -165,12 +166,14 @@ class Library:
     Attributes:
         attributes: (5, 4, rows), those of the models with the triangles last: numpy is fast along the last axis.
         side: (rows,).
+        part: (rows,).
     """
 
     meshes: dict[str, Mesh]
     first: dict[str, int]
     attributes: np.ndarray
     side: np.ndarray
+    part: np.ndarray
 
 
 @cache
@@ -181,6 +184,7 @@ def library() -> Library:
         for charts, wrapped in ((turned(), True), (joined(), False))
         for name, chart in charts.items()
     }
+    meshes |= furniture()
     starts = np.cumsum([0, *[len(mesh.corners) for mesh in meshes.values()]])
     return Library(
         meshes=meshes,
@@ -189,4 +193,5 @@ def library() -> Library:
             np.concatenate([mesh.attributes for mesh in meshes.values()]), 0, -1
         ).copy(),
         side=np.concatenate([mesh.side for mesh in meshes.values()]),
+        part=np.concatenate([mesh.part for mesh in meshes.values()]),
     )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 CREASE = 0.8  # faces whose normals have a smaller cosine keep their edge (37 degrees: 10 sides and more are round)
 
@@ -35,6 +35,7 @@ class Mesh:
         side: (F,) which of the six axis directions the flat normal is nearest to.
         wrapped: whether (u, v) are angle and arc in 0..1 (lathes); else lengths along the two axes of the side.
         convex: whether it can not shadow itself.
+        part: (F,) which of a body's materials covers it.
     """
 
     corners: np.ndarray
@@ -44,6 +45,7 @@ class Mesh:
     side: np.ndarray
     wrapped: bool
     convex: bool
+    part: np.ndarray
 
 
 def smooth_normals(corners: Corners) -> Float[np.ndarray, "F 3 3"]:
@@ -135,8 +137,14 @@ def sheet(height: Callable[[np.ndarray, np.ndarray], np.ndarray], cells: int = 2
     return project(triangulate(points, points[..., ::2])[0][:, ::-1])
 
 
-def assemble(chart: Chart, *, convex: bool, wrapped: bool) -> Mesh:
-    """Plane equations and affine attribute maps of a chart."""
+def assemble(
+    chart: Chart,
+    *,
+    convex: bool,
+    wrapped: bool,
+    part: Int[np.ndarray, "F"] | None = None,
+) -> Mesh:
+    """Plane equations and affine attribute maps of a chart; one part unless `part` says otherwise."""
     corners, uv = chart
     values = np.concatenate([uv, smooth_normals(corners)], 2)
     edges = corners[:, 1:] - corners[:, :1]
@@ -152,4 +160,5 @@ def assemble(chart: Chart, *, convex: bool, wrapped: bool) -> Mesh:
         side=2 * axis + (np.take_along_axis(normals, axis[:, None], 1)[:, 0] > 0),
         wrapped=wrapped,
         convex=convex,
+        part=np.zeros(len(corners), np.int64) if part is None else part,
     )

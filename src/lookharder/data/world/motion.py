@@ -8,6 +8,7 @@ A point is occluded when it leaves the frame or when a ray from camera 2 to it m
 import numpy as np
 from jaxtyping import Bool, Float
 
+from lookharder.data.world.merged import merge
 from lookharder.data.world.raycast import casters
 from lookharder.data.world.scene import (
     Camera,
@@ -76,6 +77,12 @@ def hidden(
     result: np.ndarray = point[:, 2] <= 1e-6
     result |= (np.abs(x) > size[1] / 2) | (np.abs(y) > size[0] / 2)
     ray = point * np.where(hits.body[: len(point)] >= 0, 1.0, 1e6)[:, None]
+    if scene.photograph is not None:
+        todo = np.flatnonzero(~result)
+        world = ray.take(todo, 0) @ camera.rotation[1].T
+        tree = merge(scene, 1, backend)
+        result[todo] = tree.caster.blocked(camera.position[1], world, 1.0 - CLEARANCE)
+        return result.reshape(size)
     turn, origin = from_camera(scene, 1)
     for index, (body, bounds) in enumerate(zip(scene.bodies, windows(scene, 1, size), strict=True)):
         inside = (x >= bounds[0]) & (x <= bounds[1]) & (y >= bounds[2]) & (y <= bounds[3])

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from lookharder.data.world.library import library
-from lookharder.data.world.meshes import Mesh
+from lookharder.data.world.meshes import Corners
 from lookharder.errors import InputError
 
 Rays = Float[np.ndarray, "k 3"]
@@ -40,12 +40,12 @@ class Caster(Protocol):
 class EmbreeCaster:
     """Embree through its wheel `embreex`."""
 
-    def __init__(self, mesh: Mesh) -> None:
+    def __init__(self, corners: Corners) -> None:
         from embreex.mesh_construction import TriangleMesh
         from embreex.rtcore_scene import EmbreeScene
 
         self._scene = EmbreeScene(robust=True)
-        TriangleMesh(self._scene, np.ascontiguousarray(mesh.corners, np.float32))
+        TriangleMesh(self._scene, np.ascontiguousarray(corners, np.float32))
 
     def first(
         self, origins: Origins, directions: Rays, reach: Reach = np.inf
@@ -76,8 +76,8 @@ class NumpyCaster:
 
     LEAF = 4
 
-    def __init__(self, mesh: Mesh) -> None:
-        count, middle = len(mesh.corners), mesh.corners.mean(1)
+    def __init__(self, corners: Corners) -> None:
+        count, middle = len(corners), corners.mean(1)
         depth = max(0, int(np.ceil(np.log2(count / self.LEAF))))
         order = np.minimum(np.arange(self.LEAF << depth), count - 1)
         for level in range(depth):  # halve every group along its longest axis
@@ -86,8 +86,8 @@ class NumpyCaster:
             rank = np.take_along_axis(middle[groups], axis[:, None, None], 2)[..., 0].argsort(1)
             order = np.take_along_axis(groups, rank, 1)
         self._triangles = order.reshape(-1, self.LEAF)
-        self._corners = mesh.corners[self._triangles]
-        groups_of = [mesh.corners[order.reshape(1 << level, -1)] for level in range(depth + 1)]
+        self._corners = corners[self._triangles]
+        groups_of = [corners[order.reshape(1 << level, -1)] for level in range(depth + 1)]
         self._boxes = [(g.min((1, 2)) - 1e-9, g.max((1, 2)) + 1e-9) for g in groups_of]
 
     def _hits(
@@ -157,10 +157,14 @@ def resolve(backend: str) -> Literal["embree", "numpy"]:
     return "embree" if present and backend != "numpy" else "numpy"
 
 
+def caster_of(corners: Corners, backend: str) -> Caster:
+    """A caster of triangles; `backend` as for `resolve`."""
+    return EmbreeCaster(corners) if resolve(backend) == "embree" else NumpyCaster(corners)
+
+
 @cache
 def casters(backend: str) -> dict[str, Caster]:
     """The casters of all models, by name, built once per process; `backend` as for `resolve`."""
     if backend != (known := resolve(backend)):
         return casters(known)
-    make = EmbreeCaster if known == "embree" else NumpyCaster
-    return {name: make(mesh) for name, mesh in library().meshes.items()}
+    return {name: caster_of(mesh.corners, known) for name, mesh in library().meshes.items()}

@@ -39,16 +39,21 @@ class Material:
         texture: its number in the bank.
         repeat: (2,) periods of the texture per unit of (u, v).
         colour: (3, 4) the affine map from texture channels to albedo, sRGB in [0, 1].
+        glow: light that it gives off, as a multiple of its albedo's.
     """
 
     texture: int
     repeat: np.ndarray
     colour: np.ndarray
+    glow: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Body:
-    """A unit model with size (3,) in metres, rotation (2, 3, 3) and position (2, 3); `casts` a shadow or not."""
+    """A unit model with size (3,) in metres, rotation (2, 3, 3) and position (2, 3); `casts` a shadow or not.
+
+    `material` covers part 0 of the model, `others` its further parts.
+    """
 
     mesh: str
     size: np.ndarray
@@ -56,13 +61,15 @@ class Body:
     position: np.ndarray
     material: Material
     casts: bool = True
+    others: tuple[Material, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Light:
     """A lamp at `position` (3,) of `colour` (3,), halved at the distance `reach`; a sun is a lamp far away.
 
-    `above` and `below` (3,) are the ambient light on surfaces that face up and down.
+    `above` and `below` (3,) are the ambient light on surfaces that face up and down. `radius` is half the
+    lamp's breadth, metres, which softens the shadows of photographs.
     """
 
     position: np.ndarray
@@ -70,11 +77,32 @@ class Light:
     reach: float
     above: np.ndarray
     below: np.ndarray
+    radius: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Photograph:
+    """How a scene is lit and exposed when it is to look like a photograph.
+
+    Attributes:
+        lamps: lamps beside the scene's own; only their place, colour, reach and radius count.
+        crevice: metres within which other surfaces take ambient light away.
+        exposure: factor on the automatic exposure.
+        shoulder: whether bright light is compressed like on film, or clipped.
+    """
+
+    lamps: tuple[Light, ...]
+    crevice: float
+    exposure: float
+    shoulder: bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scene:
-    """Bodies before a camera; `chosen` is the one to complete, `sky` covers what no body does."""
+    """Bodies before a camera; `chosen` is the one to complete, `sky` covers what no body does.
+
+    Depths beyond `far` metres are not valid. `photograph` is None where the plain shading is wanted.
+    """
 
     family: str
     camera: Camera
@@ -82,6 +110,8 @@ class Scene:
     light: Light
     sky: Material
     chosen: int
+    far: float = FAR
+    photograph: Photograph | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,17 +7,32 @@ pixel that see the same side of the same body share one shading, as graphics car
 keeps every surface darker than the white on which a whole object is shown.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from lookharder.data.world.library import library
 from lookharder.data.world.patterns import SIZE
 from lookharder.data.world.raycast import casters
-from lookharder.data.world.scene import Body, Finder, FrameSize, Hits, Scene, focal, poses, to_local
+from lookharder.data.world.scene import (
+    Body,
+    Finder,
+    FrameSize,
+    Hits,
+    Material,
+    Scene,
+    focal,
+    poses,
+    to_local,
+)
 from lookharder.data.world.textures import LEVELS, Bank
 
 CEILING = 235 / 255
 BIAS = 4e-3  # metres along the normal, so that a surface does not shadow itself
+
+
+Shader = Callable[[Scene, int, Hits, np.ndarray, FrameSize, Bank, Finder], np.ndarray]
 
 
 def paint(
@@ -29,8 +44,9 @@ def paint(
     backend: Finder = "auto",
     *,
     alone: bool = False,
+    shader: Shader | None = None,
 ) -> Float[np.ndarray, "H W 3"]:
-    """The picture of the hits, in [0, 1]: each pixel is the mean over its rays.
+    """The picture of the hits, in [0, 1]: each pixel is the mean over its rays; `shader` colours them, if not `shade`.
 
     With `alone`, for the hits of `trace(only=...)`: the body in its own colours and shadows on white, in exactly the
     pixels whose centre it covers; there it is the mean over the rays that hit it.
@@ -41,9 +57,8 @@ def paint(
     lent[:pixels] = False
     fresh = ~lent & counted
     own = fresh.nonzero()[0]
-    length = focal(scene.camera, size)
     colours = np.zeros((3, len(own) + 1), np.float32)  # the last one is that of no ray
-    colours[:, :-1] = shade(scene, frame, hits, own, length, bank, backend)
+    colours[:, :-1] = (shader or shade)(scene, frame, hits, own, size, bank, backend)
     source = np.where(fresh, np.cumsum(fresh) - 1, len(own))
     source[lent] = source[pixel[lent]]
     total, mass = colours.take(source[:pixels], 1), counted[:pixels].astype(np.float32)
@@ -60,32 +75,57 @@ def shade(
     frame: int,
     hits: Hits,
     chosen: Int[np.ndarray, "k"],
-    focal_length: float,
+    size: FrameSize,
     bank: Bank,
     backend: Finder,
 ) -> Float[np.ndarray, "3 k"]:
     """Colours of the chosen rays."""
-    camera = scene.camera
-    view = camera.rotation[frame]
-    world = (view @ hits.direction.take(chosen, 0).T).astype(np.float32)
+    world = (scene.camera.rotation[frame] @ hits.direction.take(chosen, 0).T).astype(np.float32)
     body = hits.body.take(chosen)
     colour = np.empty((3, len(chosen)), np.float32)
     sky, solid = (body < 0).nonzero()[0], (body >= 0).nonzero()[0]
     if len(sky):
         colour[:, sky] = heaven(scene, world.take(sky, 1), bank)
     if len(solid):
-        world, body, chosen = world.take(solid, 1), body.take(solid), chosen.take(solid)
-        depth = hits.depth.take(chosen).astype(np.float32)
-        point = camera.position[frame].astype(np.float32)[:, None] + depth * world
-        uv, normal = surface(scene, frame, point, body, hits.triangle.take(chosen))
-        slant = dot(normal, world)
-        normal *= np.where(slant > 0, np.float32(-1), np.float32(1))  # towards the eye
-        slant = np.abs(slant) / np.sqrt(dot(world, world))
-        footprint = depth / focal_length / np.sqrt(np.maximum(slant, 0.05))
-        albedo = cover(scene, bank, uv, body, footprint)
+        world, body = world.take(solid, 1), body.take(solid)
+        point, normal, albedo = matter(scene, frame, hits, chosen.take(solid), world, size, bank)
         energy = illuminate(scene, frame, point, normal, body, backend)
         colour[:, solid] = np.minimum(albedo * np.sqrt(energy), CEILING)
     return colour
+
+
+def matter(
+    scene: Scene,
+    frame: int,
+    hits: Hits,
+    chosen: Int[np.ndarray, "k"],
+    world: Float[np.ndarray, "3 k"],
+    size: FrameSize,
+    bank: Bank,
+) -> tuple[Float[np.ndarray, "3 k"], Float[np.ndarray, "3 k"], Float[np.ndarray, "3 k"]]:
+    """Point, normal towards the eye and albedo where the chosen rays, of directions `world`, meet bodies."""
+    body, triangle = hits.body.take(chosen), hits.triangle.take(chosen)
+    depth = hits.depth.take(chosen).astype(np.float32)
+    point = scene.camera.position[frame].astype(np.float32)[:, None] + depth * world
+    uv, normal = surface(scene, frame, point, body, triangle)
+    slant = dot(normal, world)
+    normal *= np.where(slant > 0, np.float32(-1), np.float32(1))
+    slant = np.abs(slant) / np.sqrt(dot(world, world))
+    footprint = depth / focal(scene.camera, size) / np.sqrt(np.maximum(slant, 0.05))
+    return point, normal, cover(scene, bank, uv, slots(scene, body, triangle), footprint)
+
+
+def slots(scene: Scene, body: np.ndarray, triangle: np.ndarray) -> Int[np.ndarray, "k"]:
+    """The number of the material at each hit, in the order of `materials`."""
+    first = np.array([library().first[item.mesh] for item in scene.bodies])
+    start = np.cumsum([0, *(1 + len(item.others) for item in scene.bodies)])
+    slot: np.ndarray = start.take(body) + library().part.take(first.take(body) + triangle)
+    return slot
+
+
+def materials(scene: Scene) -> list[tuple[Body, Material]]:
+    """All materials with their bodies, body by body and part by part."""
+    return [(item, each) for item in scene.bodies for each in (item.material, *item.others)]
 
 
 def dot(a: Float[np.ndarray, "3 k"], b: Float[np.ndarray, "3 k"]) -> Float[np.ndarray, "k"]:
@@ -138,7 +178,10 @@ def surface(
     local = planar(to_local(scene, frame)).take(owner, 2)
     wrapped = np.array([mesh.wrapped for mesh in meshes])
     stretch = planar(np.where(wrapped[:, None], 1.0, lengths)).take(owner, 1)
-    repeat = planar(np.array([item.material.repeat for item in scene.bodies])).take(owner, 1)
+    repeat = planar(np.array([each.repeat for _, each in materials(scene)]))
+    parts = np.cumsum([0, *(1 + len(item.others) for item in scene.bodies)])
+    rows = used + (first - start[:-1]).take(owner)
+    repeat = repeat.take(parts.take(owner) + table.part.take(rows), 1)
     outward = planar(rotation / lengths[:, None]).take(owner, 2)
     chart = compose(attributes[:2, :3] * stretch, local)
     chart[:, 3] += attributes[:2, 3]
@@ -151,23 +194,23 @@ def surface(
 
 
 def cover(
-    scene: Scene, bank: Bank, uv: np.ndarray, body: np.ndarray, footprint: np.ndarray
+    scene: Scene, bank: Bank, uv: np.ndarray, slot: np.ndarray, footprint: np.ndarray
 ) -> Float[np.ndarray, "3 k"]:
     """Albedo: the texture at the mip level of the footprint (metres), through the material's colour map."""
-    materials = [item.material for item in scene.bodies]
-    density = np.array([texel_density(item) for item in scene.bodies])
-    level = np.log2(np.maximum(footprint * density.take(body), 1e-6))
+    every = materials(scene)
+    density = np.array([texel_density(*each) for each in every])
+    level = np.log2(np.maximum(footprint * density.take(slot), 1e-6))
     level = np.clip(np.round(level), 0, LEVELS - 1).astype(np.int64)
-    texture = np.array([material.texture for material in materials]).take(body)
+    texture = np.array([material.texture for _, material in every]).take(slot)
     channels = bank.sample(texture, uv.T, level).T
-    colour = np.array([material.colour for material in materials], np.float32)
-    albedo: np.ndarray = np.clip(affine(planar(colour).take(body, 2), channels), 0.03, 0.97)
+    colour = np.array([material.colour for _, material in every], np.float32)
+    albedo: np.ndarray = np.clip(affine(planar(colour).take(slot, 2), channels), 0.03, 0.97)
     return albedo
 
 
-def texel_density(body: Body) -> float:
+def texel_density(body: Body, material: Material) -> float:
     """Texels per metre, the mean of both directions."""
-    u, v = map(float, body.material.repeat)
+    u, v = map(float, material.repeat)
     if library().meshes[body.mesh].wrapped:
         width, height, depth = map(float, body.size)
         u, v = u / (np.pi * (width + depth) / 2), v / height

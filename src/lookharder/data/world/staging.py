@@ -200,8 +200,8 @@ def rehearse(family: int, rng: np.random.Generator, probe: FrameSize, photos: in
     return None if act is None or act.visible.mean() < SMALLEST[1] else act
 
 
-def animate(act: Act, rng: np.random.Generator, probe: FrameSize) -> Scene:
-    """Move camera and bodies rigidly, by as much as gives a drawn mean flow."""
+def animate(act: Act, rng: np.random.Generator, probe: FrameSize, lively: float = 0.6) -> Scene:
+    """Move the camera and a share of the movable bodies rigidly, by as much as gives a drawn mean flow."""
     scene, camera = act.scene, act.scene.camera
     eye, view = camera.position[0], camera.rotation[0]
     reach = np.linalg.norm(scene.bodies[scene.chosen].position[0] - eye)
@@ -209,7 +209,7 @@ def animate(act: Act, rng: np.random.Generator, probe: FrameSize) -> Scene:
     swing = rng.normal(0, 1, 3) * [0.012, 0.018, 0.008]
     moves = {}
     for index, (body, movable) in enumerate(zip(scene.bodies, act.movable, strict=True)):
-        if movable and rng.uniform() < 0.6:
+        if movable and rng.uniform() < lively:
             step = (
                 rng.normal(0, 1, 3) * [1, 0.15, 1] * 0.05 * np.linalg.norm(body.position[0] - eye)
             )

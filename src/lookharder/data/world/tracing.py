@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from lookharder.data.world.library import library
+from lookharder.data.world.merged import cast_merged
 from lookharder.data.world.raycast import casters
 from lookharder.data.world.scene import (
     Finder,
@@ -93,7 +94,12 @@ def trace(
     inside = within(windows(scene, frame, size), size)
     if only is not None:
         inside = [ray if index == only else ray[:0] for index, ray in enumerate(inside)]
-    depth, body, triangle = cast(scene, frame, direction, inside, backend)
+    merged = scene.photograph is not None and only is None
+    depth, body, triangle = (
+        cast_merged(scene, frame, direction, backend)
+        if merged
+        else cast(scene, frame, direction, inside, backend)
+    )
     hits = Hits(
         direction=direction,
         edge=np.zeros(0, np.int64),
@@ -110,7 +116,11 @@ def trace(
     more[..., :2] += ring(samples - 1)[:, None] / length
     more = more.reshape(-1, 3)
     every = np.arange(len(more)).reshape(samples - 1, -1)
-    second = cast(scene, frame, more, [every.take(one, 1).ravel() for one in near], backend)
+    second = (
+        cast_merged(scene, frame, more, backend)
+        if merged
+        else cast(scene, frame, more, [every.take(one, 1).ravel() for one in near], backend)
+    )
     return Hits(
         direction=np.concatenate([direction, more]),
         edge=edge,
