@@ -15,7 +15,7 @@ from lookharder.data.world.scene import Finder, FrameSize, Hits, Light, Photogra
 from lookharder.data.world.shading import BIAS, CEILING, dot, heaven, materials, matter, slots
 from lookharder.data.world.textures import Bank
 
-SHIFTS = (-4, -2, -1, 1, 2, 4)  # pixels, along rows and then along columns
+SHIFTS = (-3, -2, -1, 1, 2, 3)  # pixels, along rows and then along columns
 ALIKE, CLOSE = (
     0.97,
     0.05,
