@@ -1,8 +1,8 @@
 """From (seed, index) to a scene that looks like a photograph: a stage of a family, a view into it, an object, a motion.
 
 Views are tried until nothing is too near, the middle depth is that of the family, and at least one movable body shows
-well; that one, or another like it, is the object to be completed, wherever in the frame it is. It hides nothing about
-as often as not; nothing is added for its sake.
+well; that one, or another like it, is the object to be completed, wherever in the frame it is. Nothing is added for
+its sake: what hides it stood there, and a third of the objects are chosen because nothing does.
 """
 
 from dataclasses import replace
