@@ -9,7 +9,7 @@ from lookharder.errors import InputError
 from lookharder.hardware import MFU
 
 if TYPE_CHECKING:
-    from lookharder.scaling.laws import Family
+    from lookharder.scaling.laws import Family, FamilySize
     from lookharder.scaling.plan import Plan
     from lookharder.visualize.html import Table
 
