@@ -17,8 +17,7 @@ from lookharder.data.source import open_spec
 from lookharder.evaluate.evaluation import SCORES, protocol
 from lookharder.files import write_json
 from lookharder.metrics.statistics import bootstrap_mean
-from lookharder.predict.effort import Effort
-from lookharder.predict.predictor import Predictor
+from lookharder.predict.predictor import Options, Predictor
 
 ERRORS = {"depth": "abs_rel", "flow": "epe", "amodal": "iou"}  # 1 - iou
 
@@ -42,14 +41,19 @@ def run(
         for count in steps:
             plain: dict[str, Any] = {}
             for k in sorted({1, *every}):
-                effort = Effort(steps=count, members=members, cache=k)
+                options = Options(
+                    num_inference_steps=count,
+                    ensemble_size=members,
+                    processing_resolution=0,
+                    cache=k,
+                )
                 maps, errors, macs = [], [], 0
                 for first in range(0, len(examples), 16):
                     part = examples[first : first + 16]
-                    answer = predictor.draw(task, collate(part), effort)
+                    (answer,) = predictor.predict(task, collate(part), options)
                     macs += answer.macs
-                    for example, prediction in zip(part, answer.prediction.numpy(), strict=True):
-                        prediction = prediction if task == "flow" else prediction[None]
+                    for example, prediction in zip(part, answer.prediction, strict=True):
+                        prediction = np.moveaxis(prediction, -1, 0)
                         maps.append(prediction)
                         score = SCORES[task](prediction, example, rules)[ERRORS[task]]
                         errors.append(1 - score if task == "amodal" else score)

@@ -26,10 +26,10 @@ from lookharder.evaluate.evaluation import SCORES, protocol
 from lookharder.files import atomic, write_json
 from lookharder.metrics.statistics import bootstrap_mean, paired_bootstrap
 from lookharder.predict.effort import Effort
-from lookharder.predict.inputs import resized
+from lookharder.predict.inputs import resize
 from lookharder.predict.predictor import Predictor
-from lookharder.predict.sampling import Easel
-from lookharder.predict.settings import Frontier, Row
+from lookharder.predict.sampling import BatchSampler
+from lookharder.predict.settings import Setting, SettingsTable
 
 TRAINING_SEED, BEYOND = 1, 2_000_000
 METRIC = {"depth": "abs_rel", "flow": "epe", "amodal": "iou"}
@@ -44,23 +44,25 @@ def error(task: str, prediction: np.ndarray, example, rules) -> float:
 
 
 @torch.inference_mode()
-def measured(
+def measure_effort(
     predictor: Predictor, name: str, effort: Effort, examples: list, resolution: int
 ) -> dict:
     """Errors and doubts [draws][scene], from one set of draws: N draws are the first N of them."""
     chain, task, most = predictor.chain, predictor.chain.task(name), effort.members
     native = examples[0].image.shape[-2:]
-    size = predictor.working_size(*native, resolution)
+    size = predictor.planner.working_size(*native, resolution)
     rules = protocol(name, "procedural", chain)
     errors = np.zeros((most, len(examples)))
     doubts, seconds = np.zeros_like(errors), 0.0
     for first in range(0, len(examples), 16):
         part = examples[first : first + 16]
-        easel = Easel(chain, task, resized(collate([seen(e) for e in part]), *size), effort)
+        batch = resize(collate([seen(e) for e in part]), *size)
+        sampler = BatchSampler(chain, task, batch, chain.condition(task, batch), effort)
         began = time.perf_counter()
-        images = easel.paint([(b, n) for n in range(most) for b in range(len(part))])
+        (latents,) = sampler.sample(range(most), range(len(part)))
+        images = sampler.decode(latents)  # (N, B, F, 3, H, W)
         seconds += time.perf_counter() - began
-        draws = task.from_image(images.unflatten(0, (most, -1)))  # (N, B, ...)
+        draws = task.from_image(images)  # (N, B, ...)
         for n in range(1, most + 1):
             merged, spread = task.merge(draws[:n])
             merged = task.resize(merged, *native) if size != native else merged
@@ -68,7 +70,7 @@ def measured(
             for i, example in enumerate(part):
                 errors[n - 1, first + i] = error(name, values[i], example, rules)
                 doubts[n - 1, first + i] = float(spread[i].mean()) / n**0.5
-    macs = effort.macs(chain.config.model, *easel.shape[1:])
+    macs = effort.macs(chain.config.model, *sampler.shape[1:])
     return {
         "errors": errors.round(6).tolist(),
         "doubts": doubts.round(7).tolist(),
@@ -103,7 +105,7 @@ def measure(
         key["resolution"] = resolution
         if key_of(key) in done:
             continue
-        found = measured(predictor, task, effort, examples, resolution)
+        found = measure_effort(predictor, task, effort, examples, resolution)
         with records.open("a") as file:
             file.write(json.dumps(key | found) + "\n")
         print(*key.values(), [round(float(np.mean(found["errors"][n - 1])), 4) for n in (1, most)])
@@ -250,11 +252,13 @@ def write_table(folder: Path, points: dict[str, list[dict]], own: int) -> None:
                 names = ("steps", "members", "sampler", "spacing")
                 effort = Effort(**{name: point[name] for name in names})
                 error = {name: point[name] for name in ("error", "low", "high")}
-                rows.append(Row(task=task, resolution=point["resolution"], effort=effort, **error))
+                rows.append(
+                    Setting(task=task, resolution=point["resolution"], effort=effort, **error)
+                )
     scenes = min(point["scenes"] for settings in points.values() for point in settings)
     data = f"{scenes} or more procedural scenes of {own} pixels"
     errors = {"depth": "AbsRel", "flow": "end-point error", "amodal": "1 - IoU"}
-    Frontier(data=data, errors=errors, rows=tuple(rows)).write(folder)
+    SettingsTable(data=data, errors=errors, rows=tuple(rows)).write(folder)
 
 
 def draw(points: dict[str, list[dict]], path: Path) -> None:

@@ -9,7 +9,7 @@ agree. Then all take turns, round after round, in one process.
     released    picture by picture, member by member, field by field, a batch of 1 throughout; picture and prompt are
                 encoded again, each by itself, for every member; experts one after the other over slices whose bounds
                 the host reads, in every layer of every call
-    ours        `Predictor.draw`: encoded once, all members of all pictures and fields in one batch
+    ours        `Predictor.predict`: encoded once, all members of all pictures and fields in one batch
     bf16, compiled, bf16_compiled    ours with the options of `acceleration`, and how far their answers are from ours
 
 Where the released code wastes time by accident (float64 updates, its slow solver for merging), this file does not.
@@ -40,10 +40,10 @@ from lookharder.models.dit import SIZES, DiT
 from lookharder.models.layers import MLP, sincos_positions
 from lookharder.models.moe import MoE
 from lookharder.models.surgery import LABELS, upcycle
-from lookharder.predict.acceleration import accelerated
+from lookharder.predict.acceleration import accelerate
 from lookharder.predict.effort import Effort
-from lookharder.predict.predictor import Predictor
-from lookharder.predict.sampling import Easel
+from lookharder.predict.predictor import Options, Predictor
+from lookharder.predict.sampling import image_key
 from lookharder.recipes import pixel_chain
 from lookharder.seeding import torch_generator
 from lookharder.tasks.flow import Flow
@@ -164,7 +164,14 @@ def released(
 
 
 def ours(predictor: Predictor, task: AnyTask, batch: Batch, effort: Effort) -> Tensor:
-    return predictor.draw(task.name, batch, effort).prediction
+    options = Options(
+        num_inference_steps=effort.steps,
+        ensemble_size=effort.members,
+        processing_resolution=0,
+        output_type="pt",
+    )
+    (answer,) = predictor.predict(task.name, batch, options)
+    return answer.prediction if task.name == "flow" else answer.prediction[:, 0]
 
 
 def split_flow(chain: Chain) -> Chain:
@@ -234,11 +241,11 @@ def compare(
     """Times of all, and how far apart their answers are."""
     predictor = Predictor(chain, device)
     batch = batch.to(device)
-    easel = Easel(chain, task, batch, effort)
-    rows, columns = (n // chain.config.model.patch_size for n in easel.shape[1:])
+    rows, columns = (side // chain.multiple for side in batch.image.shape[-2:])
+    keys = [image_key(image) for image in batch.image]
     baseline = ReleasedNetwork(chain.network, (rows, columns))
     runs: dict[str, Callable[[], Tensor]] = {
-        "released": partial(released, chain, baseline, task, batch, effort, easel.pictures),
+        "released": partial(released, chain, baseline, task, batch, effort, keys),
         "ours": partial(ours, predictor, task, batch, effort),
     }
     for name, chosen in {
@@ -247,11 +254,11 @@ def compare(
         "bf16_compiled": {"precision": "bf16", "compiled": True},
     }.items():
         if name in options:
-            fast = Predictor(accelerated(chain, **chosen), device)
+            fast = Predictor(accelerate(chain, **chosen), device)
             runs[name] = partial(ours, fast, task, batch, effort)
     answers = {name: run() for name, run in runs.items()}
     apart = {
-        name: distance(task, answer.float(), answers["ours"].float())
+        name: distance(task, answer.float().cpu(), answers["ours"].float())
         for name, answer in answers.items()
         if name != "ours"
     }

@@ -8,7 +8,7 @@ import numpy as np
 from lookharder.cli import main
 from lookharder.data.formats import read_flo, read_npy
 from lookharder.predict.effort import Effort
-from lookharder.predict.settings import Frontier, Row
+from lookharder.predict.settings import Setting, SettingsTable
 
 PREDICT = "predict depth --model model --out out"
 
@@ -28,9 +28,9 @@ def test_predict_mixed_sizes_and_patterns(capsys, place):
 
 def test_predict_within_a_budget_says_what_it_chose(capsys, place):
     effort = Effort(steps=2, members=3)
-    row = Row(task="depth", resolution=32, effort=effort, error=0.2, low=0.1, high=0.3)
+    row = Setting(task="depth", resolution=32, effort=effort, error=0.2, low=0.1, high=0.3)
     shutil.copytree(place / "model", place / "measured")
-    Frontier(data="scenes", errors={"depth": "AbsRel"}, rows=(row,)).write(place / "measured")
+    SettingsTable(data="scenes", errors={"depth": "AbsRel"}, rows=(row,)).write(place / "measured")
     line = "predict depth --model measured --out out a.png other_size.png --budget 5GMACs"
     assert main(line.split()) == 0
     assert "budget 5 GMACs: 2 steps x 3 draws" in capsys.readouterr().out

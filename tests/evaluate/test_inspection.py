@@ -20,10 +20,9 @@ from lookharder.models.config import DiTConfig
 from lookharder.models.dit import DiT
 from lookharder.models.flops import breakdown, count
 from lookharder.models.moe import MoEConfig
-from lookharder.predict.effort import Effort
-from lookharder.predict.inputs import resized
-from lookharder.predict.memory import forward, needed
-from lookharder.predict.predictor import Predictor
+from lookharder.predict.inputs import resize
+from lookharder.predict.memory import forward, peak_memory
+from lookharder.predict.predictor import Options, Predictor
 from lookharder.recipes import pixel_chain
 from lookharder.seeding import torch_generator
 from lookharder.tasks.flow import Flow
@@ -68,7 +67,8 @@ def test_a_prediction_costs_what_the_predictor_says(codec):
     chain = chain_of(codec)
     batch = collate([WORLD[0]])
     for task in ("depth", "flow", "amodal"):
-        answer = Predictor(chain).draw(task, batch, Effort(steps=2, members=3))
+        options = Options(num_inference_steps=2, ensemble_size=3)
+        (answer,) = Predictor(chain).predict(task, batch, options)
         assert inspect(chain).prediction_macs[task] == answer.macs
     assert inspect(chain, steps=1, members=1).prediction_macs["depth"] < answer.macs
 
@@ -174,16 +174,18 @@ def test_memory_of_the_loop_is_a_bound():
 @pytest.mark.parametrize(("steps", "moe"), [(1, None), (2, SMALL), (3, None), (5, SMALL)])
 def test_memory_of_a_prediction_within_a_twentieth(steps, moe):
     chain = chain_of(side=64, moe=moe)
-    batch = resized(collate([WORLD[0]]), 64, 64)
-    most = measured(lambda: Predictor(chain).draw("flow", batch, Effort(steps=steps)))
-    assert needed(chain, 64, 64, steps).activations == pytest.approx(most, rel=0.05)
+    batch = resize(collate([WORLD[0]]), 64, 64)
+    options = Options(num_inference_steps=steps, ensemble_size=1)
+    most = measured(lambda: next(Predictor(chain).predict("flow", batch, options)))
+    assert peak_memory(chain, (64, 64), steps).activations == pytest.approx(most, rel=0.05)
 
 
 def test_memory_with_convolutions_within_a_half():
     chain = chain_of(Tiny.load(), side=128)
-    batch = resized(collate([WORLD[0]]), 128, 128)
-    most = measured(lambda: Predictor(chain).draw("depth", batch, Effort(steps=1)))
-    memory = needed(chain, 128, 128, 1)
+    batch = resize(collate([WORLD[0]]), 128, 128)
+    options = Options(num_inference_steps=1, ensemble_size=1)
+    most = measured(lambda: next(Predictor(chain).predict("depth", batch, options)))
+    memory = peak_memory(chain, (128, 128), 1)
     assert memory.activations == memory.encode
     assert most / 1.5 <= memory.activations <= most * 1.05
 

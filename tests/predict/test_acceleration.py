@@ -9,7 +9,7 @@ import torch
 from lookharder.chain import Chain, find
 from lookharder.errors import InputError
 from lookharder.models.surgery import upcycle
-from lookharder.predict.acceleration import accelerated, caching
+from lookharder.predict.acceleration import accelerate, cached_denoiser
 from lookharder.seeding import torch_generator
 
 BF16 = 0.05  # largest difference of a clean latent in [-1, 1]
@@ -57,7 +57,7 @@ def test_bfloat16_differs_by_its_rounding(kind, request):
     chain = request.getfixturevalue(kind)
     expected = answer(chain)
     before = {name: value.clone() for name, value in chain.network.state_dict().items()}
-    fast = accelerated(chain, precision="bf16")
+    fast = accelerate(chain, precision="bf16")
     difference = (answer(fast) - expected).abs()
     assert 0 < difference.mean() <= BF16_MEAN
     assert difference.max() <= BF16
@@ -71,7 +71,7 @@ def test_bfloat16_differs_by_its_rounding(kind, request):
 
 
 def test_without_options_it_is_the_same_network_on_the_same_weights(tiny):
-    same = accelerated(tiny)
+    same = accelerate(tiny)
     assert same.network is not tiny.network
     ours, theirs = same.network.state_dict(), tiny.network.state_dict()
     assert all(ours[name].data_ptr() == theirs[name].data_ptr() for name in theirs)
@@ -82,17 +82,17 @@ def test_without_options_it_is_the_same_network_on_the_same_weights(tiny):
 @pytest.mark.parametrize("kind", ["tiny", "experts"])
 def test_compiled_blocks_give_the_same_to_rounding(kind, request, unchecked):
     chain = request.getfixturevalue(kind)
-    fast = accelerated(chain, compiled=True)
+    fast = accelerate(chain, compiled=True)
     assert not any(name.startswith("_orig") for name in fast.network.state_dict())
     for t in (999, 600):
         torch.testing.assert_close(answer(fast, t=t), answer(chain, t=t), rtol=0, atol=1e-5)
-    compiled_bf16 = answer(accelerated(chain, precision="bf16", compiled=True))
+    compiled_bf16 = answer(accelerate(chain, precision="bf16", compiled=True))
     assert (compiled_bf16 - answer(chain)).abs().max() <= BF16
 
 
 def test_a_caching_denoiser_is_made_for_each_trajectory(tiny):
-    assert caching(tiny, 1) is tiny.denoiser
-    one, two = caching(tiny, 2), caching(tiny, 2)
+    assert cached_denoiser(tiny, 1) is tiny.denoiser
+    one, two = cached_denoiser(tiny, 2), cached_denoiser(tiny, 2)
     full = answer(tiny, one)
     assert torch.equal(full, answer(tiny)), "the first call is full"
     assert not torch.equal(answer(tiny, one, t=500), answer(tiny, t=500)), "the second is not"
@@ -100,12 +100,12 @@ def test_a_caching_denoiser_is_made_for_each_trajectory(tiny):
 
 
 def test_options_go_together(tiny):
-    fast = accelerated(tiny, precision="bf16")
-    denoiser = caching(fast, 2)
+    fast = accelerate(tiny, precision="bf16")
+    denoiser = cached_denoiser(fast, 2)
     answer(fast, denoiser)
     assert (answer(fast, denoiser) - answer(tiny)).abs().max() <= BF16
 
 
 def test_unknown_precision_is_named(tiny):
     with pytest.raises(InputError, match=r"precision.*fp16.*bf16"):
-        accelerated(tiny, precision="fp16")
+        accelerate(tiny, precision="fp16")

@@ -12,17 +12,21 @@ from lookharder.errors import InputError
 from lookharder.predict.budget import Speed
 from lookharder.predict.effort import Budget, Effort
 from lookharder.predict.predictor import Predictor
-from lookharder.predict.settings import Frontier, Row
+from lookharder.predict.settings import Setting, SettingsTable
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (3, 24, 32), np.uint8)
 
 
-def row(steps: int, members: int, error: float, task: str = "depth", resolution: int = 32) -> Row:
+def row(
+    steps: int, members: int, error: float, task: str = "depth", resolution: int = 32
+) -> Setting:
     effort = Effort(steps=steps, members=members)
-    return Row(task=task, resolution=resolution, effort=effort, error=error, low=error, high=error)
+    return Setting(
+        task=task, resolution=resolution, effort=effort, error=error, low=error, high=error
+    )
 
 
-TABLE = Frontier(
+TABLE = SettingsTable(
     data="some scenes",
     errors={"depth": "AbsRel", "flow": "EPE"},
     rows=(
@@ -39,7 +43,7 @@ TABLE = Frontier(
 
 @pytest.fixture(scope="module")
 def predictor(random_model) -> Predictor:
-    return Predictor(Chain.load(random_model), name="random", frontier=TABLE)
+    return Predictor(Chain.load(random_model), name="random", settings=TABLE)
 
 
 def test_macs_are_spent_on_the_best_row_that_fits(predictor):
@@ -82,18 +86,19 @@ def test_seconds_are_kept_when_the_probe_was_wrong(predictor, monkeypatch):
         clock[0] += 0.02
         return forward(*arguments)
 
-    monkeypatch.setattr(
-        "lookharder.predict.predictor.time", SimpleNamespace(perf_counter=lambda: clock[0])
-    )
+    for module in ("predictor", "rounds"):
+        monkeypatch.setattr(
+            f"lookharder.predict.{module}.time", SimpleNamespace(perf_counter=lambda: clock[0])
+        )
     monkeypatch.setattr(  # a probe that promises the moon
-        "lookharder.predict.predictor.probe",
+        predictor.planner,
+        "speed",
         lambda *_: Speed(alone=1e-9, full=1e-9, chunk=1, encode=0.0, decode=0.0),
     )
     monkeypatch.setattr(predictor.chain.denoiser.network, "forward", slow)
-    monkeypatch.setattr(predictor, "_speeds", {})
     result = predictor(IMAGE, budget="0.4s", batch_size=1)
     assert "2 steps x 20 draws" in result.choice
-    assert result.draws == (8,), "a round is 4 draws, 0.16 s; a third would end at 0.48 s"
+    assert result.member_counts == (8,), "a round is 4 draws, 0.16 s; a third would end at 0.48 s"
     assert result.seconds == pytest.approx(0.32)
 
 
@@ -136,7 +141,7 @@ def test_a_task_that_was_not_measured_says_so(predictor):
 
 def test_a_table_travels_with_the_model(predictor, tmp_path):
     predictor.save_pretrained(tmp_path / "model")
-    assert Predictor.from_pretrained(tmp_path / "model").frontier == TABLE
+    assert Predictor.from_pretrained(tmp_path / "model").settings == TABLE
     (tmp_path / "model" / "frontier.json").write_text("{")
     with pytest.raises(InputError, match=r"frontier\.json"):
         Predictor.from_pretrained(tmp_path / "model")

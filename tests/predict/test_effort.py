@@ -7,7 +7,7 @@ from jaxtyping import TypeCheckError
 
 from lookharder.diffusion.schedule import NoiseSchedule
 from lookharder.errors import InputError
-from lookharder.predict.effort import Budget, Effort, Until
+from lookharder.predict.effort import Budget, Effort, StopRule
 
 
 @pytest.mark.parametrize(
@@ -43,24 +43,24 @@ def test_a_budget_reads_as_it_was_written(text):
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
-        ("0.01", Until(doubt=0.01)),
-        ("doubt:0.01", Until(doubt=0.01)),
-        ("gain:1e-3", Until(gain=1e-3)),
-        ("0.01, gain:0.001", Until(doubt=0.01, gain=0.001)),
+        ("0.01", StopRule(doubt=0.01)),
+        ("doubt:0.01", StopRule(doubt=0.01)),
+        ("gain:1e-3", StopRule(gain=1e-3)),
+        ("0.01, gain:0.001", StopRule(doubt=0.01, gain=0.001)),
     ],
 )
 def test_a_rule_is_read(text, rule):
-    assert Until.parse(text) == rule
+    assert StopRule.parse(text) == rule
 
 
 @pytest.mark.parametrize("text", ["", "x", "doubt:", "joy:1", "-1", "0", "nan", "inf"])
 def test_what_is_not_a_rule_is_refused(text):
     with pytest.raises(InputError, match="until"):
-        Until.parse(text)
+        StopRule.parse(text)
 
 
 def test_doubt_falls_with_the_root_of_the_draws():
-    rule = Until(doubt=0.1)
+    rule = StopRule(doubt=0.1)
     assert not rule.met(0.29, 8, 1)
     assert rule.met(0.29, 9, 1)
 
@@ -68,19 +68,19 @@ def test_doubt_falls_with_the_root_of_the_draws():
 def test_gain_is_what_the_next_draws_are_expected_to_take_off():
     spread, n, more = 0.3, 4, 5
     gain = spread / math.sqrt(n) - spread / math.sqrt(n + more)
-    assert Until(gain=gain * 1.001).met(spread, n, more)
-    assert not Until(gain=gain * 0.999).met(spread, n, more)
+    assert StopRule(gain=gain * 1.001).met(spread, n, more)
+    assert not StopRule(gain=gain * 0.999).met(spread, n, more)
 
 
 def test_a_rule_in_another_unit_is_the_same_rule():
-    rule = Until(doubt=0.4, gain=0.02)
-    assert rule.scaled(0.25) == Until(doubt=0.1, gain=0.005)
-    assert Until(gain=0.02).scaled(3.0).doubt is None
+    rule = StopRule(doubt=0.4, gain=0.02)
+    assert rule.scale(0.25) == StopRule(doubt=0.1, gain=0.005)
+    assert StopRule(gain=0.02).scale(3.0).doubt is None
 
 
 def test_one_draw_knows_nothing_of_its_doubt():
-    assert not Until(doubt=1.0).met(0.0, 1, 1)
-    assert not Until(doubt=1.0, least=3).met(0.0, 2, 1)
+    assert not StopRule(doubt=1.0).met(0.0, 1, 1)
+    assert not StopRule(doubt=1.0, least=3).met(0.0, 2, 1)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def answer(task: str, members: int = 1, size: tuple[int, int] = (H, W)) -> Predi
         painting=RNG.integers(0, 256, (2, *size, 3), np.uint8),
         task=task,
         effort=Effort(steps=1, members=members),
-        draws=(members,) * 2,
+        member_counts=(members,) * 2,
         resolution=size,
         seconds=1.0,
         macs=2,

@@ -1,5 +1,6 @@
 """The chain, with a small random network: shapes, units, sizes, and independence from batching."""
 
+import inspect
 from itertools import pairwise
 
 import numpy as np
@@ -12,8 +13,10 @@ from lookharder.chain import Chain
 from lookharder.data.example import collate
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.errors import InputError
+from lookharder.models import flops
 from lookharder.models.flops import count
-from lookharder.predict.effort import Effort, Until
+from lookharder.predict.effort import StopRule
+from lookharder.predict.predictor import Options
 
 WORLD = ProceduralWorld(32, 5)
 
@@ -121,14 +124,20 @@ def test_one_step_starts_from_pure_noise(predictor, monkeypatch):
     assert [t.tolist() for t in times] == [[999]]
 
 
-def test_draw_works_on_batches_of_the_world(predictor):
-    batch = collate([WORLD[0], WORLD[1]])
-    answer = predictor.draw("flow", batch, Effort(steps=1, members=2))
-    assert answer.prediction.shape == (2, 2, 32, 32)
-    assert answer.uncertainty.shape == (2, 32, 32)
+def test_batches_of_the_world_are_predicted_as_images_are(predictor):
+    examples = [WORLD[0], WORLD[1]]
+    asked = {"num_inference_steps": 1, "ensemble_size": 2, "output_uncertainty": True}
+    (result,) = predictor.predict("flow", collate(examples), Options(output_type="pt", **asked))
+    assert result.prediction.shape == (2, 2, 32, 32)
+    assert result.uncertainty.shape == (2, 1, 32, 32)
+    images, seconds = [e.image for e in examples], [e.second for e in examples]
+    called = predictor(images, "flow", second=seconds, **asked)
+    np.testing.assert_array_equal(called.prediction, result.prediction.permute(0, 2, 3, 1))
 
 
-@pytest.mark.parametrize(("by", "every"), [("draw", 1), ("draw", 3), ("draw", None), ("step", 1)])
+@pytest.mark.parametrize(
+    ("by", "every"), [("member", 1), ("member", 3), ("member", None), ("step", 1)]
+)
 def test_a_stream_ends_where_a_call_does(predictor, by, every):
     options = {"ensemble_size": 5, "num_inference_steps": 3, "output_uncertainty": True}
     answers = list(predictor.stream(pictures(2), by=by, every=every, **options))
@@ -136,7 +145,7 @@ def test_a_stream_ends_where_a_call_does(predictor, by, every):
     np.testing.assert_array_equal(answers[-1].prediction, called.prediction)
     np.testing.assert_array_equal(answers[-1].uncertainty, called.uncertainty)
     assert answers[-1].macs == called.macs
-    draws = {1: [1, 2, 3, 4, 5], 3: [3, 5], None: [5]}[every] if by == "draw" else [5] * 3
+    draws = {1: [1, 2, 3, 4, 5], 3: [3, 5], None: [5]}[every] if by == "member" else [5] * 3
     assert [answer.members for answer in answers] == draws
     assert all(a.macs < b.macs for a, b in pairwise(answers))
 
@@ -153,29 +162,31 @@ def test_an_easy_picture_stops_early_and_costs_nothing_more(predictor):
     images, options = pictures(2), {"ensemble_size": 8, "output_uncertainty": True}
     after_two = next(predictor.stream(images, every=2, **options))
     easy, hard = np.argsort(after_two.doubt)
-    rule = Until(doubt=float(np.mean(after_two.doubt)), gain=1e-9)
+    rule = StopRule(doubt=float(np.mean(after_two.doubt)), gain=1e-9)
     result = predictor(images, until=rule, **options)
-    assert result.draws[easy] == 2 < result.draws[hard]
+    assert result.member_counts[easy] == 2 < result.member_counts[hard]
     np.testing.assert_array_equal(result.prediction[easy], after_two.prediction[easy])
-    alone = predictor(images[hard], **options | {"ensemble_size": result.draws[hard]})
+    alone = predictor(images[hard], **options | {"ensemble_size": result.member_counts[hard]})
     np.testing.assert_array_equal(result.prediction[hard], alone.prediction[0])
-    assert result.macs == sum(result.draws) * after_two.macs // 4, "MACs of draws that were made"
+    assert result.macs == sum(result.member_counts) * after_two.macs // 4, (
+        "MACs of members that were sampled"
+    )
 
 
 def test_a_doubt_of_flow_is_in_pixels_of_the_frame(predictor):
     frames, options = pictures(2, 128, 96), {"ensemble_size": 6, "output_uncertainty": True}
     after_two, *_, last = predictor.stream(frames[0], "flow", second=frames[1], every=2, **options)
     for factor, draws in ((1.001, 2), (0.3, 6)):
-        rule = Until(doubt=after_two.doubt[0] * factor)
+        rule = StopRule(doubt=after_two.doubt[0] * factor)
         result = predictor(frames[0], "flow", second=frames[1], until=rule, **options)
-        assert result.draws == (draws,), "worked at a quarter of the size"
+        assert result.member_counts == (draws,), "worked at a quarter of the size"
     assert last.doubt[0] > 0.3 * after_two.doubt[0]
 
 
 def test_until_never_passes_the_most(predictor):
-    assert predictor(pictures(1), until="1e-9", ensemble_size=5).draws == (5,)
-    assert predictor(pictures(1), until="1e9").draws == (2,)
-    assert predictor(pictures(1), until="1e-9").draws == (20,)
+    assert predictor(pictures(1), until="1e-9", ensemble_size=5).member_counts == (5,)
+    assert predictor(pictures(1), until="1e9").member_counts == (2,)
+    assert predictor(pictures(1), until="1e-9").member_counts == (20,)
 
 
 @pytest.mark.parametrize("sampler", ["ddpm", "dpmpp-2m", "euler", "heun"])
@@ -256,6 +267,37 @@ def test_a_model_folder_must_be_whole(predictor, tmp_path):
 def test_bad_input_is_named(predictor, arguments, says):
     with pytest.raises(InputError, match=says):
         predictor(**({"image": pictures(1)[0]} | arguments))
+
+
+@pytest.mark.parametrize("door", ["__call__", "stream"])
+def test_a_misspelt_argument_is_refused_and_the_right_one_suggested(predictor, door):
+    with pytest.raises(InputError, match=r"^ensemble_sise: .*, allowed: 'ensemble_size'") as raised:
+        getattr(predictor, door)(pictures(1), ensemble_sise=4)
+    assert raised.value.argument == "ensemble_sise"
+    with pytest.raises(InputError, match=r"zzz: .* one of antithetic, batch_size, budget, by,"):
+        getattr(predictor, door)(pictures(1), zzz=1)
+
+
+def test_a_call_lists_its_arguments_and_a_stream_has_the_same(predictor):
+    call, stream, options = (
+        inspect.signature(each).parameters
+        for each in (Predictor.__call__, Predictor.stream, Options)
+    )
+    inputs = {"self", "image", "task", "second", "mask", "generator", "unknown"}
+    assert set(stream) == set(options) | inputs
+    assert set(call) == set(stream) - {"by", "every"}
+    for name in set(call) & set(options):
+        assert call[name].default == stream[name].default == options[name].default
+
+
+def test_the_network_is_priced_once_for_a_size_and_an_effort(predictor, monkeypatch):
+    asked, breakdown = [], flops.breakdown
+    monkeypatch.setattr(flops, "breakdown", lambda *size: asked.append(size) or breakdown(*size))
+    flops.count.cache_clear()
+    for by in ("member", "step", "member"):
+        *_, last = predictor.stream(pictures(1), by=by, ensemble_size=8, num_inference_steps=5)
+    assert len(asked) == 1
+    assert last.macs == 8 * 5 * sum(cost.macs for cost in breakdown(*asked[0]).values())
 
 
 def test_unknown_model():

@@ -1,4 +1,4 @@
-"""What is painted depends on the order alone: not on the chunk, the neighbours, or their sequence. Bit for bit."""
+"""What is sampled depends on image, member and field alone: not on the chunk, the neighbours, or their sequence."""
 
 import pytest
 import torch
@@ -7,11 +7,13 @@ from lookharder.chain import Chain
 from lookharder.data.example import collate
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.models.flops import count
+from lookharder.predict.cost import image_cost
 from lookharder.predict.effort import Effort
-from lookharder.predict.sampling import Easel
+from lookharder.predict.sampling import BatchSampler
 
 WORLD = ProceduralWorld(32, 5)
-ORDERS = [(b, n) for n in range(4) for b in range(3)]
+MEMBERS, IMAGES = range(4), range(3)
+FIELDS = len(MEMBERS) * len(IMAGES)
 
 
 @pytest.fixture(scope="module")
@@ -19,42 +21,51 @@ def chain(random_model) -> Chain:
     return Chain.load(random_model)
 
 
-def easel(chain, task="depth", count=3, **options) -> Easel:
-    batch = collate([WORLD[i] for i in range(count)])
+def sampler_of(chain, task="depth", count=3, **options) -> BatchSampler:
+    batch, task = collate([WORLD[i] for i in range(count)]), chain.task(task)
     effort = options.pop("effort", Effort(steps=2))
-    return Easel(chain, chain.task(task), batch, effort, **options)
+    return BatchSampler(chain, task, batch, chain.condition(task, batch), effort, **options)
+
+
+def sampled(sampler, members=MEMBERS, images=IMAGES) -> torch.Tensor:
+    (latents,) = sampler.sample(members, images)
+    return sampler.decode(latents)
 
 
 @torch.inference_mode()
 @pytest.mark.parametrize("task", ["depth", "flow", "amodal"])
-@pytest.mark.parametrize("sampler", ["ddim", "ddpm", "dpmpp-2m"])
+@pytest.mark.parametrize("name", ["ddim", "ddpm", "dpmpp-2m", "heun"])
 @pytest.mark.parametrize("chunk", [1, 5])
-def test_chunks_change_nothing(chain, task, sampler, chunk):
-    effort = Effort(steps=3, sampler=sampler)
-    whole = easel(chain, task, effort=effort).paint(ORDERS)
-    cut = easel(chain, task, effort=effort, chunk=chunk).paint(ORDERS)
+def test_chunks_change_nothing(chain, task, name, chunk):
+    effort = Effort(steps=3, sampler=name)
+    whole = sampled(sampler_of(chain, task, effort=effort))
+    cut = sampled(sampler_of(chain, task, effort=effort, chunk=chunk))
     torch.testing.assert_close(cut, whole, rtol=0, atol=0)
 
 
 @torch.inference_mode()
 def test_neighbours_and_sequence_change_nothing(chain):
-    whole = easel(chain).paint(ORDERS)
-    backwards = easel(chain).paint(ORDERS[::-1]).flip(0)
+    whole = sampled(sampler_of(chain))
+    backwards = sampled(sampler_of(chain), MEMBERS[::-1], IMAGES[::-1]).flip(0, 1)
     torch.testing.assert_close(backwards, whole, rtol=0, atol=0)
-    alone = torch.cat([easel(chain).paint([order]) for order in ORDERS])
-    torch.testing.assert_close(alone, whole, rtol=0, atol=0)
-    first = easel(chain, count=1).paint([(0, n) for n in range(4)])
-    torch.testing.assert_close(first, whole[::3], rtol=0, atol=0)
+    for member in MEMBERS:
+        for image in IMAGES:
+            alone = sampled(sampler_of(chain), [member], [image])[0, 0]
+            torch.testing.assert_close(alone, whole[member, image], rtol=0, atol=0)
+    first = sampled(sampler_of(chain, count=1), images=[0])
+    torch.testing.assert_close(first, whole[:, :1], rtol=0, atol=0)
 
 
 @torch.inference_mode()
-def test_the_last_thing_watched_is_what_is_painted(chain):
-    effort = Effort(steps=4)
-    watched = easel(chain, effort=effort, chunk=5)
-    *_, last = watched.watch(ORDERS)
-    painting = easel(chain, effort=effort)
-    torch.testing.assert_close(last, painting.paint(ORDERS), rtol=0, atol=0)
-    assert watched.macs == painting.macs, "Pixel decodes for nothing"
+@pytest.mark.parametrize("name", ["ddim", "heun"])
+def test_the_last_step_is_what_is_sampled_at_once(chain, name):
+    effort = Effort(steps=4, sampler=name)
+    watched = sampler_of(chain, effort=effort, chunk=5)
+    steps = list(watched.sample(MEMBERS, IMAGES, by="step"))
+    assert len(steps) == 4
+    (whole,) = sampler_of(chain, effort=effort).sample(MEMBERS, IMAGES)
+    torch.testing.assert_close(steps[-1], whole, rtol=0, atol=0)
+    assert not torch.equal(steps[0], whole)
 
 
 @torch.inference_mode()
@@ -64,16 +75,16 @@ def test_a_pair_of_opposites_starts_from_opposite_noise(chain, monkeypatch):
     monkeypatch.setattr(
         network, "forward", lambda x, t, y, f=network.forward: seen.append(x) or f(x, t, y)
     )
-    easel(chain, effort=Effort(steps=1, antithetic=True)).paint([(0, 0), (0, 1), (0, 2), (1, 0)])
+    sampled(sampler_of(chain, effort=Effort(steps=1, antithetic=True)), range(3), range(2))
     channels = chain.autoencoder.channels
-    z = seen[0][:, -channels:]
+    z = seen[0][:, -channels:].unflatten(0, (3, 2))
     torch.testing.assert_close(z[1], -z[0], rtol=0, atol=0)
     assert not torch.equal(z[2].abs(), z[0].abs())
-    assert not torch.equal(z[3].abs(), z[0].abs())
+    assert not torch.equal(z[0, 1].abs(), z[0, 0].abs())
 
 
 @torch.inference_mode()
-def test_work_is_counted_and_done_once(chain, monkeypatch):
+def test_work_is_done_once_and_known_before(chain, monkeypatch):
     encoded, asked = [], []
     codec, network = type(chain.autoencoder), chain.denoiser.network
     encode, forward = codec.encode, network.forward
@@ -81,25 +92,24 @@ def test_work_is_counted_and_done_once(chain, monkeypatch):
     monkeypatch.setattr(
         network, "forward", lambda x, t, y: asked.append((len(x), len(t))) or forward(x, t, y)
     )
-    painting = easel(chain, effort=Effort(steps=3), chunk=5)
-    painting.paint(ORDERS)
-    assert encoded == [3 * 2], "two source images of three pictures, whatever the draws"
-    assert sum(inputs for inputs, _ in asked) == 3 * len(ORDERS)
+    effort = Effort(steps=3)
+    sampled(sampler_of(chain, effort=effort, chunk=5))
+    assert encoded == [3 * 2], "two source images of three pictures, whatever the members"
+    assert sum(inputs for inputs, _ in asked) == 3 * FIELDS
     assert {times for _, times in asked} == {1}, "what a chunk shares is computed on one row"
-    one = count(chain.config.model, *painting.shape[1:]).macs
-    assert painting.macs == 3 * len(ORDERS) * one
+    cost = image_cost(chain, "depth", effort, (32, 32))
+    assert cost.member == 3 * count(chain.config.model, 8, 8).macs, "Pixel decodes for nothing"
 
 
 @torch.inference_mode()
-def test_heun_asks_twice_and_is_charged_twice(chain, monkeypatch):
+def test_heun_evaluates_twice_and_is_charged_twice(chain, monkeypatch):
     asked = []
     network = chain.denoiser.network
     monkeypatch.setattr(
         network, "forward", lambda x, t, y, f=network.forward: asked.append(len(x)) or f(x, t, y)
     )
     effort = Effort(steps=4, sampler="heun")
-    painting = easel(chain, effort=effort)
-    painting.paint(ORDERS)
-    one = count(chain.config.model, *painting.shape[1:]).macs
-    assert painting.macs == sum(asked) * one
-    assert 7 * len(ORDERS) == sum(asked)
+    sampled(sampler_of(chain, effort=effort))
+    cost = image_cost(chain, "depth", effort, (32, 32))
+    assert FIELDS * cost.member == sum(asked) * cost.forward
+    assert sum(asked) == 7 * FIELDS

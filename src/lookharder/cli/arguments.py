@@ -140,7 +140,7 @@ def choice(*names: str) -> Callable[[str], str]:
 
 
 def rule(name: str) -> Callable[[str], Any]:
-    """A type of arguments: a `Budget` or an `Until`, read when it is given, for the reader needs torch."""
+    """A type of arguments: a `Budget` or a `StopRule`, read when it is given, for the reader needs torch."""
 
     def convert(text: str) -> Any:
         from lookharder.predict import effort

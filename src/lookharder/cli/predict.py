@@ -58,7 +58,7 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument(
         "--until",
-        type=rule("Until"),
+        type=rule("StopRule"),
         metavar="U",
         help="draw until the answer is this certain: 0.01 (units of the answer) or gain:0.001",
     )
@@ -119,5 +119,5 @@ def _check_budget(args: argparse.Namespace, predictor: "Predictor") -> None:
         if (value := getattr(args, name)) is not None:
             flag = f"--{name.replace('_', '-')}"
             raise InputError(flag, value, "nothing beside --budget, which picks it")
-    if predictor.frontier is None:
+    if predictor.settings is None:
         raise InputError("--budget", args.budget, NO_TABLE)

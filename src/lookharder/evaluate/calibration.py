@@ -34,7 +34,7 @@ from lookharder.metrics import calibration as metrics
 from lookharder.metrics.protocol import Protocol
 from lookharder.metrics.scores import SCORES
 from lookharder.metrics.statistics import Interval, bootstrap_mean
-from lookharder.predict.inputs import check
+from lookharder.predict.inputs import require
 from lookharder.predict.predictor import Predictor
 from lookharder.visualize.html import Table
 
@@ -145,8 +145,8 @@ def calibration(
     error_map = SCORES[task].error_map if task in SCORES else None
     if error_map is None:
         raise InputError("task", repr(task), f"one of {scored}")
-    check(members > 1, "members", members, "2 or more")
-    check(len(examples) > 1, "examples", len(examples), "2 or more: some fit, the others test")
+    require(members > 1, "members", members, "2 or more")
+    require(len(examples) > 1, "examples", len(examples), "2 or more: some fit, the others test")
     rows: list[dict[str, Any]] = []
     curves, maps, bins = [], [], []
     edges = (np.arange(members // 2 + 2) - 0.5) / members  # one bin for each share of the draws

@@ -97,7 +97,7 @@ def evaluate(
         resolution: longest edge at which the network works; None = the model's default.
         batch_size: pictures of one size predicted together.
         watch: called after each batch with its examples and what was predicted for them.
-        sampler: None = the model's default, as of `Request`.
+        sampler: None = the model's default, as of `Options`.
         spacing: likewise.
         noise_schedule: likewise.
 

@@ -17,7 +17,7 @@ from lookharder.chain import Chain, ChainConfig
 from lookharder.config import to_json
 from lookharder.errors import InputError
 from lookharder.models.flops import Cost, breakdown, count
-from lookharder.predict.memory import Memory, needed
+from lookharder.predict.memory import PeakMemory, peak_memory
 from lookharder.tasks.base import Task
 from lookharder.visualize.html import Table
 
@@ -71,7 +71,7 @@ class Inspection:
     members: int
     prediction_macs: Mapping[str, int]
     labels: tuple[LabelRows, ...]
-    memory: Memory
+    memory: PeakMemory
 
 
 def inspect(
@@ -120,7 +120,7 @@ def inspect(
         members=members,
         prediction_macs={task.name: prediction(task) for task in config.tasks},
         labels=label_rows(config),
-        memory=needed(chain, side, side, steps),
+        memory=peak_memory(chain, (side, side), steps),
     )
 
 
@@ -207,7 +207,7 @@ def _numbers(cost: Cost) -> tuple[str, str, str]:
     return f"{cost.params:>13,}", f"{cost.active_params:,}", f"{cost.macs:,}"
 
 
-def _megabytes(memory: Memory) -> list[tuple[str, str]]:
+def _megabytes(memory: PeakMemory) -> list[tuple[str, str]]:
     return [
         (name, f"{value / 1e6:>12,.1f}")
         for name, value in (

@@ -7,8 +7,9 @@
     token entropy    mean over tokens of -sum p log p          nats; 0 where the router is sure of every token
     dropped          picks owed (tokens x K) - picks made
 
-Predictions are ordinary ones: `Predictor.draw` runs with its own noise keys, and beside its denoiser's network stands a
-tally that reads the routers' tape. Sums are in float64, so the report does not depend on how the work is chunked.
+Predictions are ordinary ones: `Predictor.predict` runs with its own noise keys, and its denoiser's network is seen
+through a tally that reads the routers' tape. Sums are in float64, so the report does not depend on how the work is
+chunked.
 """
 
 import copy
@@ -29,9 +30,8 @@ from lookharder.data.example import Dataset, Example, collate
 from lookharder.errors import InputError
 from lookharder.models.dit import DiT
 from lookharder.models.moe import MoEConfig, Routing
-from lookharder.predict.effort import Effort
-from lookharder.predict.inputs import check, resized
-from lookharder.predict.predictor import Predictor
+from lookharder.predict.inputs import require
+from lookharder.predict.predictor import Options, Predictor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,18 +141,23 @@ def routing_report(
     steps = config.steps if steps is None else steps
     members = config.members if members is None else members
     once = len(task_names) == len(set(task_names)) > 0
-    check(once, "tasks", list(task_names), "one or more tasks, each once")
-    check(len(dataset) > 0, "--data", f"{data}, which is empty", "at least one picture")
-    effort = Effort(steps=steps, members=members)
-    check(batch_size >= 1, "batch_size", batch_size, "1 or more")
+    require(once, "tasks", list(task_names), "one or more tasks, each once")
+    require(len(dataset) > 0, "--data", f"{data}, which is empty", "at least one picture")
+    for name, count in (("steps", steps), ("members", members), ("batch_size", batch_size)):
+        require(count >= 1, name, count, "1 or more")
+    options = Options(
+        num_inference_steps=steps,
+        ensemble_size=members,
+        processing_resolution=resolution,
+        match_input_resolution=False,
+        seed=seed,
+    )
     tallies = {task: _Tally(predictor.chain.network, moe) for task in task_names}
     watched = {task: _watched(predictor, tallies[task]) for task in task_names}
     for group in _same_size(map(dataset.__getitem__, range(len(dataset))), batch_size):
         batch = collate([_seen(example) for example in group])
-        height, width = batch.image.shape[-2:]
-        batch = resized(batch, *predictor.working_size(height, width, resolution))
         for task in task_names:
-            watched[task].draw(task, batch, effort, seed=seed)
+            next(watched[task].predict(task, batch, options))  # all members in one round
             progress(len(group))
     return RoutingReport(
         model=predictor.name,

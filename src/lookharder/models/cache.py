@@ -85,8 +85,10 @@ def macs(
     """
     _check(config, every, first)
     full = -(-calls // every)
-    shallow = count(replace(config, depth=first), height, width).macs
-    return full * count(config, height, width).macs + (calls - full) * shallow
+    macs = full * count(config, height, width).macs
+    if calls > full:
+        macs += (calls - full) * count(replace(config, depth=first), height, width).macs
+    return macs
 
 
 def _check(config: DiTConfig, every: int, first: int) -> None:

@@ -20,6 +20,7 @@ exactly those that torch counts.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lookharder.errors import InputError
 from lookharder.models.config import DiTConfig
@@ -114,6 +115,7 @@ def _mlp(config: DiTConfig, tokens: int) -> Cost:
     )
 
 
+@lru_cache(maxsize=1024)  # of frozen values, and asked for in every prediction
 def count(config: DiTConfig, height: int, width: int) -> Cost:
     """Cost of one forward of one sample, a latent of height x width cells."""
     return sum(breakdown(config, height, width).values(), Cost(params=0, active_params=0, macs=0))

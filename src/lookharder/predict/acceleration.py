@@ -1,20 +1,22 @@
 """A faster network in the same system: bfloat16 weights, compiled blocks, cached blocks. Each is asked for by name.
 
-    chain = accelerated(Chain.load(folder), precision="bf16", compiled=True)       once
-    denoiser = caching(chain, every=2)                                             once for each trajectory
+    chain = accelerate(Chain.load(folder), precision="bf16", compiled=True)        once
+    denoiser = cached_denoiser(chain, every=2)                                     once for each trajectory
 
     bf16        weights and tokens have 8 bits of precision; routers, sinusoids, latents and the sampler keep float32.
                 Only worth it where the processor multiplies bfloat16
-    compiled    each block is fused by torch.compile, at the first call and again for a new shape; needs a C++ compiler
-    every       see `models.cache`; changes the answer
+    compiled    torch.compile fuses each block, at the first call and again for a new shape; needs a C++ compiler
+    every       all blocks run in every so many steps only, see `models.cache`; changes the answer
 
-They go together. The chain that was given stays as it is, and lends its weights wherever their type is kept.
+They can be combined. The chain that is given stays as it is, and shares its weights wherever their type is kept.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, get_args
 
 import torch
+from torch import Tensor
 
 from lookharder.chain import Chain
 from lookharder.diffusion.denoiser import Denoiser
@@ -23,10 +25,11 @@ from lookharder.models.cache import Cached
 from lookharder.models.dit import DiT, DiTBlock
 
 Precision = Literal["fp32", "bf16"]
+Forward = Callable[..., Tensor]
 
 
-def accelerated(chain: Chain, *, precision: str = "fp32", compiled: bool = False) -> Chain:
-    """The same system with another copy of its network, for prediction.
+def accelerate(chain: Chain, *, precision: str = "fp32", compiled: bool = False) -> Chain:
+    """Make a faster copy of a system, for prediction.
 
     Args:
         chain: the system; its autoencoder is shared.
@@ -47,18 +50,19 @@ def accelerated(chain: Chain, *, precision: str = "fp32", compiled: bool = False
     }
     network.load_state_dict(weights, assign=True)
     if compiled:
+        untraced: Callable[[Forward], Forward] = torch.compiler.disable
         for block in network.blocks:
             assert isinstance(block, DiTBlock)
             if block.moe is not None:
                 # of grouped products, torch traces those in bfloat16 only, so the graph is cut around them
                 experts = block.moe.experts
-                experts.forward = torch.compiler.disable(experts.forward)  # type: ignore[method-assign]
+                experts.forward = untraced(experts.forward)  # type: ignore[method-assign]
             block.compile(fullgraph=block.moe is None)
     return Chain(chain.config, network.eval(), chain.autoencoder)
 
 
-def caching(chain: Chain, every: int) -> Denoiser:
-    """The chain's denoiser for one trajectory, all of whose blocks run in every `every`-th call only.
+def cached_denoiser(chain: Chain, every: int) -> Denoiser:
+    """The chain's denoiser for one trajectory, which runs all blocks in every `every`-th call only.
 
     Raises:
         InputError: `every` below 1.

@@ -1,11 +1,11 @@
-"""A budget becomes a plan: of the settings that were measured and fit, the one worth taking.
+"""Spend a budget: of the settings that were measured and fit, take the one that is worth it.
 
-    MACs       closed form, so never over:   S encodes + N F (forwards x one forward + one decode)
-    seconds    the same work at the speed of this machine, probed at this size; draws are made in rounds, and no
-               round is begun that would not end in time, which guards what the probe missed
-    bytes      weights, the dearest moment of as many inputs at a time as fit, and the draws that are held
+    MACs       closed form (`cost`), so never over
+    seconds    the same work at the speed of this machine, measured at this size; members are sampled in rounds, and no
+               round is begun that would not end in time, which guards against what the measurement missed
+    bytes      peak memory of as many inputs at a time as fit, and the members that are held
 
-A budget is for one picture; several in one call have that much each, but for bytes, which they share.
+A budget is for one image; several in one call have that much each, but for bytes, which they share.
 """
 
 import time
@@ -16,37 +16,16 @@ import torch
 
 from lookharder.chain import Chain
 from lookharder.errors import InputError
-from lookharder.models.flops import count
+from lookharder.predict.cost import ImageCost
 from lookharder.predict.effort import Budget, Effort
-from lookharder.predict.memory import FLOAT, Memory, needed
-from lookharder.predict.settings import Frontier, Row
+from lookharder.predict.memory import FLOAT, PeakMemory
+from lookharder.predict.options import SamplingPlan
+from lookharder.predict.settings import Setting, SettingsTable
 from lookharder.tasks.base import SOURCES
 
-MARGIN = 0.9  # of a budget of seconds is planned with: a probe is not a promise
+MARGIN = 0.9  # of a budget of seconds is planned with: a measured speed is not a promise
 ROUNDS = 5  # against the clock: the work may be stopped after each
 NO_TABLE = "none, for this model has no table of measured settings (frontier.json)"
-Size = tuple[int, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What a budget is turned into.
-
-    Attributes:
-        effort: steps, draws, sampler.
-        size: (height, width) at which the network works.
-        chunk: network inputs at a time.
-        every: draws of each picture in a round; None = all in one.
-        seconds: when to stop, after the call began; None = no deadline.
-        words: the choice, for people.
-    """
-
-    effort: Effort
-    size: Size
-    chunk: int
-    every: int | None = None
-    seconds: float | None = None
-    words: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +36,8 @@ class Speed:
         alone: a forward of one input.
         full: a forward of `chunk` inputs.
         chunk: how many those are.
-        encode: of one picture.
-        decode: of one.
+        encode: of one image.
+        decode: of one image.
     """
 
     alone: float
@@ -68,17 +47,17 @@ class Speed:
     decode: float
 
     def forwards(self, inputs: int) -> float:
-        """One step of that many inputs, in chunks; in between alone and full a straight line."""
+        """One step of that many inputs, in chunks; between `alone` and `full` along a straight line."""
         whole, rest = divmod(inputs, self.chunk)
         slope = (self.full - self.alone) / max(1, self.chunk - 1)
         return whole * self.full + (self.alone + slope * (rest - 1) if rest else 0.0)
 
 
 @torch.inference_mode()
-def probe(chain: Chain, size: Size, chunk: int) -> Speed:
-    """Time one forward alone and one of a full chunk, after one that is not timed, and the autoencoder once.
+def measure_speed(chain: Chain, size: tuple[int, int], chunk: int) -> Speed:
+    """Time a forward of one input and one of a full chunk, each after a first that warms up, and the autoencoder once.
 
-    A chunk that would take long is not tried: then it is taken for as many forwards alone.
+    A chunk that would take long is not run: it is taken for as many forwards of one input.
     """
     device = next(chain.network.parameters()).device
     rows, columns = (side // chain.autoencoder.factor for side in size)
@@ -98,101 +77,89 @@ def probe(chain: Chain, size: Size, chunk: int) -> Speed:
     first = forward(1)
     alone = forward(1) if first < 1 else first
     full = alone * chunk if alone * chunk > 0.5 else min(forward(chunk) for _ in range(2))
-    picture = torch.zeros(1, 3, *size, device=device)
+    image = torch.zeros(1, 3, *size, device=device)
     latent = torch.zeros(1, chain.autoencoder.channels, rows, columns, device=device)
     return Speed(
         alone=alone,
         full=max(full, alone),
         chunk=chunk,
-        encode=clock(lambda: chain.autoencoder.encode(picture)),
+        encode=clock(lambda: chain.autoencoder.encode(image)),
         decode=clock(lambda: chain.autoencoder.decode(latent)),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
-    """What settings cost, for one picture of a call; a row's resolution gives way to one that the caller insists on.
+    """What measured settings cost for one image of a call.
 
     Attributes:
-        chain: the system.
-        task: name of the task.
-        pictures: how many the call has.
-        sized: resolution -> (height, width) at which the network would work.
-        resolution: that the caller insists on; None = any that was measured.
+        images: how many the call has.
+        size: setting -> (height, width) at which the network would work.
+        cost: (effort, size) -> multiply-adds.
+        memory: (size, steps) -> peak memory of one image, one member, one field.
         speed: size -> how fast this machine is there.
     """
 
-    chain: Chain
-    task: str
-    pictures: int
-    sized: Callable[[int], Size]
-    resolution: int | None
-    speed: Callable[[Size], Speed]
+    images: int
+    size: Callable[[Setting], tuple[int, int]]
+    cost: Callable[[Effort, tuple[int, int]], ImageCost]
+    memory: Callable[[tuple[int, int], int], PeakMemory]
+    speed: Callable[[tuple[int, int]], Speed]
 
-    def size(self, row: Row) -> Size:
-        """(height, width) at which the network would work."""
-        return self.sized(row.resolution if self.resolution is None else self.resolution)
-
-    def macs(self, row: Row) -> float:
+    def macs(self, setting: Setting) -> float:
         """Multiply-adds."""
-        encode, decode = self.chain.autoencoder.macs(*self.size(row))
-        network = row.effort.macs(self.chain.config.model, *self._cells(row))
-        return float(SOURCES * encode + row.effort.members * self._fields * (network + decode))
+        cost = self._cost(setting)
+        return float(cost.encode + setting.effort.members * cost.member)
 
-    def seconds(self, row: Row) -> float:
+    def seconds(self, setting: Setting) -> float:
         """Time at the speed of this machine."""
-        pace = self.speed(self.size(row))
-        model, cells = self.chain.config.model, self._cells(row)
-        forwards = row.effort.macs(model, *cells) / count(model, *cells).macs
-        inputs = self.pictures * every(row) * self._fields
-        rounds = row.effort.members / every(row)
-        work = rounds * (forwards * pace.forwards(inputs) + inputs * pace.decode)
-        return work / self.pictures + SOURCES * pace.encode
+        cost, speed = self._cost(setting), self.speed(self.size(setting))
+        every, members = round_size(setting.effort), setting.effort.members
+        inputs = self.images * every * cost.fields
+        # evaluations that reuse blocks count by their share of a full one
+        forwards = cost.network[-1] / cost.forward
+        work = members / every * (forwards * speed.forwards(inputs) + inputs * speed.decode)
+        return work / self.images + SOURCES * speed.encode
 
-    def bytes(self, row: Row) -> float:
-        """Memory of all pictures together, with one input at a time."""
-        encode = float(self._memory(row).encode * self.pictures)
-        return self._held(row) + max(encode, self._moment(row))
+    def bytes(self, setting: Setting) -> float:
+        """Memory of all images together, with one input at a time."""
+        memory = self._memory(setting)
+        return self._held(setting) + max(memory.encode * self.images, memory.input)
 
-    def chunk(self, row: Row, room: float, most: int) -> int:
+    def chunk(self, setting: Setting, limit: float, most: int) -> int:
         """Inputs at a time that fit into so many bytes."""
-        return max(1, min(most, int((room - self._held(row)) / self._moment(row))))
+        room = limit - self._held(setting)
+        return max(1, min(most, int(room / self._memory(setting).input)))
 
-    @property
-    def _fields(self) -> int:
-        return self.chain.task(self.task).fields
+    def _cost(self, setting: Setting) -> ImageCost:
+        return self.cost(setting.effort, self.size(setting))
 
-    def _cells(self, row: Row) -> Size:
-        height, width = self.size(row)
-        factor = self.chain.autoencoder.factor
-        return height // factor, width // factor
+    def _memory(self, setting: Setting) -> PeakMemory:
+        return self.memory(self.size(setting), setting.effort.steps)
 
-    def _memory(self, row: Row) -> Memory:
-        return needed(self.chain, *self.size(row), row.effort.steps)
-
-    def _moment(self, row: Row) -> float:
-        """The dearest moment of one input."""
-        return float(max(self._memory(row).network, self._memory(row).decode))
-
-    def _held(self, row: Row) -> float:
-        """Weights; the draws, as images and as what they mean, and their merged answer."""
-        height, width = self.size(row)
-        maps = 3 * (row.effort.members + 1) * self._fields * self.pictures
-        return float(self._memory(row).weights + maps * FLOAT * 3 * height * width)
+    def _held(self, setting: Setting) -> float:
+        """Weights; the members, as images and as what they mean, and their merged answer."""
+        height, width = self.size(setting)
+        fields = self._cost(setting).fields
+        maps = 3 * (setting.effort.members + 1) * fields * self.images
+        return float(self._memory(setting).weights + maps * FLOAT * 3 * height * width)
 
 
-def every(row: Row) -> int:
-    """Draws of a picture in a round against the clock."""
-    return -(-row.effort.members // ROUNDS)
+def round_size(effort: Effort) -> int:
+    """Members of an image in a round against the clock."""
+    return -(-effort.members // ROUNDS)
 
 
-def plan(prices: Prices, table: Frontier | None, budget: Budget, chunk: int) -> Plan:
-    """Spend a budget.
+def spend(
+    budget: Budget, prices: Prices, table: SettingsTable | None, task: str, chunk: int
+) -> SamplingPlan:
+    """Turn a budget into what is done for a batch.
 
     Args:
+        budget: what one image may cost.
         prices: what settings cost.
         table: measured settings of the model; None where it has none.
-        budget: what one picture may cost.
+        task: name of the task.
         chunk: network inputs at a time, at the most.
 
     Raises:
@@ -202,19 +169,19 @@ def plan(prices: Prices, table: Frontier | None, budget: Budget, chunk: int) -> 
         raise InputError("budget", str(budget), NO_TABLE)
     cost = {"MACs": prices.macs, "seconds": prices.seconds, "bytes": prices.bytes}[budget.kind]
     timed = budget.kind == "seconds"
-    row = table.choose(prices.task, budget, cost, MARGIN if timed else 1.0)
-    effort, (height, width) = row.effort, prices.size(row)
-    expected = replace(budget, amount=cost(row))
-    words = (
+    setting = table.choose(task, budget, cost, MARGIN if timed else 1.0)
+    effort, (height, width) = setting.effort, prices.size(setting)
+    expected = replace(budget, amount=cost(setting))
+    choice = (
         f"{budget}: {effort.steps} steps x {effort.members} draws, {effort.sampler}, {effort.spacing}, "
         f"at {width} x {height}, about {expected}; "
-        f"{table.errors[prices.task]} {row.error:.3g} on {table.data}"
+        f"{table.errors[task]} {setting.error:.3g} on {table.data}"
     )
-    return Plan(
+    return SamplingPlan(
         effort=effort,
         size=(height, width),
-        chunk=prices.chunk(row, budget.amount, chunk) if budget.kind == "bytes" else chunk,
-        every=every(row) if timed else None,
-        seconds=budget.amount * prices.pictures if timed else None,
-        words=words,
+        chunk=prices.chunk(setting, budget.amount, chunk) if budget.kind == "bytes" else chunk,
+        every=round_size(effort) if timed else None,
+        seconds=budget.amount * prices.images if timed else None,
+        choice=choice,
     )

@@ -1,15 +1,15 @@
 """How hard to look: what a prediction does, when it has done enough, and what it may cost.
 
-    Effort    denoising steps, draws, sampler, where the steps lie           predictor(image, num_inference_steps=4)
-    Until     when a picture has been looked at long enough                  predictor(image, until="0.01")
-    Budget    what a picture may cost                                        predictor(image, budget="2s")
+    Effort      denoising steps, members, sampler, where the steps lie       predictor(image, num_inference_steps=4)
+    StopRule    when to stop sampling for an image                           predictor(image, until="0.01")
+    Budget      what an image may cost                                       predictor(image, budget="2s")
 
-With n draws whose spread at a pixel is u (the uncertainty of `task.merge`), the merged answer is uncertain by about
+With n members whose spread at a pixel is u (the uncertainty of `task.merge`), the merged answer is uncertain by about
 
-    doubt(n) = mean of u over the picture / sqrt(n)                 in the unit of the answer
+    doubt(n) = mean of u over the image / sqrt(n)                   in the unit of the answer
 
-and m draws more are expected to lower it by doubt(n) (1 - sqrt(n / (n + m))). Both need no ground truth. Doubt is what
-draws can remove; an error that all draws share does not show in it.
+and m members more are expected to lower it by doubt(n) (1 - sqrt(n / (n + m))). Both need no ground truth. Doubt is
+what more members can remove; an error that all of them share does not show in it.
 """
 
 import math
@@ -23,20 +23,20 @@ from lookharder.errors import InputError
 from lookharder.models.cache import macs
 from lookharder.models.config import DiTConfig
 
-Kind = Literal["MACs", "seconds", "bytes"]
+BudgetKind = Literal["MACs", "seconds", "bytes"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Effort:
-    """What is done for one picture.
+    """What is done for one image.
 
     Attributes:
         steps: denoising steps, T.
-        members: draws, N; the most of them where a stopping rule is given.
+        members: answers that are sampled and merged, N; the most of them where a stopping rule is given.
         sampler: how a step is taken.
         spacing: how the steps are spread; "trailing" starts from pure noise.
         noise_schedule: spread them as on this schedule (by signal-to-noise ratio); None = the model's own.
-        antithetic: draw 2k + 1 starts from the negative of draw 2k's noise.
+        antithetic: member 2k + 1 starts from the negative of member 2k's noise.
         cache: all blocks of the network run in every so many steps only (see `models.cache`); 1 = in each.
 
     Raises:
@@ -64,31 +64,31 @@ class Effort:
             )
 
     def timesteps(self, schedule: NoiseSchedule) -> list[int]:
-        """Times of a model's schedule at which its network is asked."""
+        """Times of a model's schedule at which its network is evaluated."""
         test = None if self.noise_schedule is None else NoiseSchedule(name=self.noise_schedule)
         return timesteps(schedule, self.steps, self.spacing, test)
 
     def macs(self, model: DiTConfig, height: int, width: int, steps: int | None = None) -> int:
-        """Multiply-adds of the network for one field of one draw.
+        """Multiply-adds of the network for one field of one member.
 
         Args:
             model: the network.
             height: of the latent, in cells.
             width: of the latent, in cells.
-            steps: those of the first so many steps; None = all.
+            steps: count only so many steps, the first; None = all.
         """
-        asked = evaluations(self.sampler, self.steps if steps is None else steps)
-        return macs(model, height, width, asked, self.cache)
+        calls = evaluations(self.sampler, self.steps if steps is None else steps)
+        return macs(model, height, width, calls, self.cache)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Until:
-    """When a picture has been looked at long enough; the first rule that holds ends it.
+class StopRule:
+    """When to stop sampling for an image: as soon as one of its two rules holds.
 
     Attributes:
         doubt: stop when the merged answer is uncertain by this much or less (above).
-        gain: stop when the next draws would lower the doubt by this much or less.
-        least: draws before either rule is asked; one draw knows nothing of its doubt.
+        gain: stop when the next members would lower the doubt by this much or less.
+        least: members before either rule is applied; the spread of one is not known.
     """
 
     doubt: float | None = None
@@ -106,8 +106,8 @@ class Until:
             raise InputError("until.least", self.least, "2 or more")
 
     @classmethod
-    def parse(cls, text: str) -> "Until":
-        """A rule from text: "0.01" or "doubt:0.01", "gain:0.002", or both with a comma between."""
+    def parse(cls, text: str) -> "StopRule":
+        """Read a rule: "0.01" or "doubt:0.01", "gain:0.002", or both with a comma between."""
         rules: dict[str, float] = {}
         for part in text.split(","):
             name, colon, value = part.strip().rpartition(":")
@@ -120,28 +120,28 @@ class Until:
             raise InputError("until", repr(text), "a positive number, doubt:NUMBER or gain:NUMBER")
         return cls(doubt=rules.get("doubt"), gain=rules.get("gain"))
 
-    def scaled(self, factor: float) -> "Until":
-        """The same rule for answers in a unit of which one of this rule's is `factor`."""
+    def scale(self, factor: float) -> "StopRule":
+        """The same rule in another unit, of which `factor` are one of this rule's."""
         doubt, gain = (None if v is None else v * factor for v in (self.doubt, self.gain))
         return replace(self, doubt=doubt, gain=gain)
 
-    def met(self, spread: float, draws: int, more: int) -> bool:
-        """Whether a picture is done.
+    def met(self, spread: float, members: int, more: int) -> bool:
+        """Whether an image is done.
 
         Args:
             spread: mean of its uncertainty.
-            draws: draws merged so far.
-            more: draws that would be made next.
+            members: merged so far.
+            more: members that would be sampled next.
         """
-        if draws < self.least:
+        if members < self.least:
             return False
-        doubt = spread / math.sqrt(draws)
-        gain = doubt * (1 - math.sqrt(draws / (draws + more)))
+        doubt = spread / math.sqrt(members)
+        gain = doubt * (1 - math.sqrt(members / (members + more)))
         enough = self.doubt is not None and doubt <= self.doubt
         return enough or (self.gain is not None and gain <= self.gain)
 
 
-UNITS: dict[str, tuple[Kind, float]] = {
+UNITS: dict[str, tuple[BudgetKind, float]] = {
     "s": ("seconds", 1.0),
     "ms": ("seconds", 1e-3),
     "min": ("seconds", 60.0),
@@ -159,14 +159,14 @@ UNITS: dict[str, tuple[Kind, float]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """What one picture may cost.
+    """What one image may cost.
 
     Attributes:
         kind: what is limited: MACs of the network and the autoencoder, seconds, or bytes at the peak.
         amount: how much of it.
     """
 
-    kind: Kind
+    kind: BudgetKind
     amount: float
 
     def __post_init__(self) -> None:
@@ -175,7 +175,7 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str) -> "Budget":
-        """A budget from text: "2s", "300ms", "5 GMACs", "500 MB", "1GiB"; case and plural do not matter."""
+        """Read a budget: "2s", "300ms", "5 GMACs", "500 MB", "1GiB"; case and plural do not matter."""
         match = re.fullmatch(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*([a-z]+)\s*", text.lower())
         unit = match[2] if match else ""
         unit = unit[:-1] if unit.endswith("macs") else unit

@@ -31,7 +31,7 @@ def batch_of(task: Task, image: Any, given: Mapping[str, Any]) -> Batch:
     inputs = {each.argument: each for each in task.inputs}
     for name in dict.fromkeys((*given, *inputs)):
         value, wanted = given.get(name), name in inputs
-        check(
+        require(
             (value is not None) == wanted,
             name,
             "nothing" if value is None else "something",
@@ -42,7 +42,7 @@ def batch_of(task: Task, image: Any, given: Mapping[str, Any]) -> Batch:
         value = given[name]
         read = _masks(name, value) if each.kind == "mask" else to_float(_pictures(name, value))
         size, expected = (len(read), *read.shape[-2:]), (len(images), *images.shape[-2:])
-        check(size == expected, name, f"{size}", f"as the image: {expected} (count, H, W)")
+        require(size == expected, name, f"{size}", f"as the image: {expected} (count, H, W)")
         extra[each.field] = read
     names = tuple(f"image {i}" for i in range(len(images)))
     return Batch(name=names, image=to_float(images), **extra)
@@ -51,7 +51,7 @@ def batch_of(task: Task, image: Any, given: Mapping[str, Any]) -> Batch:
 def _pictures(argument: str, value: Any) -> Tensor:
     """One picture or several -> (B, 3, H, W) uint8."""
     several = value if isinstance(value, list | tuple) else [value]
-    check(len(several) > 0, argument, "an empty list", "at least one picture")
+    require(len(several) > 0, argument, "an empty list", "at least one picture")
     tensors = []
     for picture in several:
         if hasattr(picture, "convert"):  # PIL, without importing it
@@ -60,13 +60,13 @@ def _pictures(argument: str, value: Any) -> Tensor:
         if tensor.ndim == 3 and tensor.shape[0] != 3 and tensor.shape[-1] == 3:
             tensor = tensor.permute(2, 0, 1)
         good = tensor.dtype == torch.uint8 and tensor.ndim == 3 and tensor.shape[0] == 3
-        check(
+        require(
             good,
             argument,
             f"{tensor.dtype} of shape {tuple(tensor.shape)}",
             "uint8 (3, H, W) or (H, W, 3), or PIL",
         )
-        check(
+        require(
             tensor.shape[1] * tensor.shape[2] <= MAX_PIXELS,
             argument,
             f"{tuple(tensor.shape)}",
@@ -74,7 +74,7 @@ def _pictures(argument: str, value: Any) -> Tensor:
         )
         tensors.append(tensor)
     sizes = sorted({tuple(t.shape[-2:]) for t in tensors})
-    check(len(sizes) == 1, argument, f"sizes {sizes}", "pictures of one size in one call")
+    require(len(sizes) == 1, argument, f"sizes {sizes}", "pictures of one size in one call")
     return torch.stack(tensors)
 
 
@@ -84,13 +84,13 @@ def _masks(argument: str, value: Any) -> Tensor:
     tensors = [torch.from_numpy(np.array(mask)) for mask in several]
     for tensor in tensors:
         good = tensor.dtype == torch.bool and tensor.ndim == 2
-        check(good, argument, f"{tensor.dtype} of shape {tuple(tensor.shape)}", "bool (H, W)")
-        check(bool(tensor.any()), argument, "an empty mask", "at least one visible pixel")
+        require(good, argument, f"{tensor.dtype} of shape {tuple(tensor.shape)}", "bool (H, W)")
+        require(bool(tensor.any()), argument, "an empty mask", "at least one visible pixel")
     return torch.stack(tensors)
 
 
-def resized(batch: Batch, height: int, width: int) -> Batch:
-    """The pictures of a batch at another size.
+def resize(batch: Batch, height: int, width: int) -> Batch:
+    """Resize the pictures of a batch, and what goes with them.
 
     Raises:
         InputError: a mask vanishes at that size.
@@ -102,11 +102,11 @@ def resized(batch: Batch, height: int, width: int) -> Batch:
         changes["visible"] = resize_map(batch.visible[:, None].float(), height, width)[:, 0] > 0.5
         seen = changes["visible"].flatten(1).any(1)
         allowed = "a larger object, or a larger processing_resolution"
-        check(bool(seen.all()), "mask", f"nothing left of it at {height}x{width}", allowed)
+        require(bool(seen.all()), "mask", f"nothing left of it at {height}x{width}", allowed)
     return replace(batch, **changes)  # type: ignore[arg-type]
 
 
-def check(good: bool, argument: str, got: object, allowed: str) -> None:
+def require(good: bool, argument: str, got: object, allowed: str) -> None:
     """Raise InputError unless `good`."""
     if not good:
         raise InputError(argument, got, allowed)

@@ -1,16 +1,16 @@
-"""Memory that a prediction needs, known before it runs: weights, and the dearest of three moments.
+"""Peak memory of a prediction, known before it runs: weights + the largest of encode, denoise, decode.
 
-Of one picture, one draw, one field; numbers of 4 bytes; L tokens of width D, patches of P numbers, MLPs of width M, a
+Of one image, one member, one field; numbers of 4 bytes; L tokens of width D, patches of P numbers, MLPs of width M, a
 latent of Z = c h w, S = 2 sources of 3 H W:
 
     encode     S 3 H W + the autoencoder's own
-    network    2 S Z of condition, (S + 1) Z of input, 1 to 8 Z of the sampler's states, Z of answer, and the most of
+    denoise    2 S Z of condition, (S + 1) Z of input, 1 to 8 Z of the sampler's states, Z of answer, and the largest of
                    3 L D + 2 L M             MLP, beside tokens before and after attention, its input
                    7 L D, 8 with qk norms    attention; its kernels never hold L^2
                    L P + L D + P D           patches, and the map gathered for the task
     decode     (S + 1) Z + the autoencoder's own
 
-In place of 2 L M, K active of E experts hold, with a = 4 for SwiGLU and 3 for GELU,
+In place of 2 L M, a mixture with K active of E experts holds, with a = 4 for SwiGLU and 3 for GELU,
 
     grouped       L K (D + a M) + L (E + 3 K) + L K (E + 4)       results, routing, order
     padded_bmm    L E (a M + 1) + L (E + 3 K)
@@ -41,8 +41,8 @@ FLOAT = 4  # bytes of a number
 
 
 @dataclass(frozen=True, kw_only=True)
-class Memory:
-    """Bytes that the prediction of one picture needs, in float32.
+class PeakMemory:
+    """Bytes that the prediction of one image needs, in float32, for one member of one field.
 
     Attributes:
         weights: of the network and the autoencoder.
@@ -57,19 +57,24 @@ class Memory:
     decode: int
 
     @property
+    def input(self) -> int:
+        """What one input of the network takes, from noise to a decoded image."""
+        return max(self.network, self.decode)
+
+    @property
     def activations(self) -> int:
-        """The dearest moment."""
+        """The largest of encode, denoise and decode."""
         return max(self.encode, self.network, self.decode)
 
     @property
     def peak(self) -> int:
-        """Weights and the dearest moment."""
+        """Weights and activations."""
         return self.weights + self.activations
 
 
-def needed(chain: Chain, height: int, width: int, steps: int) -> Memory:
-    """Memory of the prediction of one picture of height x width pixels, sides multiples of `chain.multiple`."""
-    codec = chain.autoencoder
+def peak_memory(chain: Chain, size: tuple[int, int], steps: int) -> PeakMemory:
+    """Memory of the prediction of one image of (height, width) pixels, sides multiples of `chain.multiple`."""
+    codec, (height, width) = chain.autoencoder, size
     cells = height // codec.factor, width // codec.factor
     latent = FLOAT * codec.channels * cells[0] * cells[1]
     ghost: Any = copy.deepcopy(codec)
@@ -77,7 +82,7 @@ def needed(chain: Chain, height: int, width: int, steps: int) -> Memory:
     sources = torch.empty(SOURCES, 3, height, width, device="meta")
     answer = torch.empty(1, codec.channels, *cells, device="meta")
     weights = [chain.network, codec] if isinstance(codec, nn.Module) else [chain.network]
-    return Memory(
+    return PeakMemory(
         weights=sum(FLOAT * v.numel() for module in weights for v in module.state_dict().values()),
         encode=FLOAT * sources.numel() + _live(ghost.encode, sources),
         network=_denoising(chain, height, width, steps),
@@ -133,7 +138,8 @@ def _experts(moe: MoEConfig, tokens: int, width: int, hidden: int) -> int:
         "loop": tokens * (2 * width + inside),
     }
     shared = tokens * width * (1 + 4 * moe.shared)
-    return max(ways[moe.backend], shared) + tokens * moe.experts + 3 * picks
+    routing = tokens * moe.experts + 3 * picks
+    return max(ways[moe.backend], shared) + routing
 
 
 @torch.inference_mode()
@@ -141,14 +147,15 @@ def _live(function: Callable[[Tensor], object], given: Tensor) -> int:
     """The most bytes of new tensors alive at once while a function runs."""
     with _Living() as living:
         function(given)
-    return living.most
+    most: int = living.most
+    return most
 
 
-class _Living(TorchDispatchMode):
+class _Living(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it unannotated
     """Follows each storage from the operator that makes it to its end."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.most = 0
         self.alive: set[int] = set()
 

@@ -1,58 +1,68 @@
-"""The options of a call, documented and checked in one place; their names follow diffusers' Marigold pipelines."""
+"""What a caller may ask of a `Predictor`, checked in one place, and what is then done for the images at hand.
 
+Options         the keywords of a call; their names follow diffusers' Marigold pipelines
+SamplingPlan    the same, once the size of the images is known and a budget is spent
+"""
+
+import inspect
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, get_args
-
-import torch
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Literal, get_args
 
 from lookharder.chain import ChainConfig
 from lookharder.diffusion.schedule import ScheduleName, Spacing
 from lookharder.diffusion.steps import SamplerName
 from lookharder.errors import InputError
-from lookharder.predict.effort import Budget, Effort, Until
-from lookharder.predict.inputs import check
-from lookharder.predict.result import OutputType
+from lookharder.predict.effort import Budget, Effort, StopRule
+from lookharder.predict.inputs import require
 
-MOST = 20  # draws where a rule says when to stop, and no number
+if TYPE_CHECKING:
+    # the type of `**unknown`: mypy refuses every keyword that a signature does not list
+    from typing import Never
+
+    Unknown = Never
+else:
+    Unknown = object  # checkers at run time do not know Never; `refuse_unknown` does their work
+
+OutputType = Literal["np", "pt"]
+By = Literal["member", "step"]
+MOST = 20  # members where a rule says when to stop, and no number
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Request:
-    """What a caller may ask of a `Predictor`, beside the picture and the task.
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is asked of a prediction, beside its images and its task.
 
     Attributes:
-        second: the next frame, for flow; a picture or a list of them, as the image.
-        mask: visible mask of the object that is meant, (H, W) bool, for amodal; likewise.
         num_inference_steps: denoising steps; None = the model's default.
-        ensemble_size: draws; None = the model's default, or with `until` 20 at the most.
-        processing_resolution: longest edge at which the network works; None = the model's, 0 = the picture's own.
-        match_input_resolution: give the prediction at the picture's size.
+        ensemble_size: members, the answers that are merged; None = the model's default, or with `until` 20 at the most.
+        processing_resolution: longest edge at which the network works; None = the model's, 0 = the image's own.
+        match_input_resolution: give the prediction at the image's size.
         batch_size: network inputs at a time, at the most; fewer where memory is short.
-        generator: source of the seed, drawn anew at each call; overrides `seed`.
         seed: key of the noise.
         output_type: "np" (channels last) or "pt" (channels second).
-        output_uncertainty: also give the uncertainty; needs two draws or more.
+        output_uncertainty: also give the uncertainty; needs two members or more.
         sampler: "ddim", "ddpm", "dpmpp-2m", "euler" or "heun"; None = "ddim".
         spacing: how the steps are spread, "trailing", "leading" or "linspace"; None = "trailing".
         noise_schedule: spread them as on another schedule; None = the model's own.
-        antithetic: draws in pairs of opposite noise.
+        antithetic: sample members in pairs of opposite noise.
         cache: run all blocks of the network in every so many steps only: sooner, and a little different.
-        budget: what one picture may cost: "2s", "5 GMACs", "500 MB". It picks steps, draws and sampler from the
-            model's table of measured settings, so they must not be given beside it.
-        until: stop at each picture when its answer is this certain: "0.01", "gain:0.001" (see `Until`).
+        budget: what one image may cost. It picks steps, members and sampler from the model's table of measured
+            settings, so they must not be given beside it.
+        until: stop sampling for an image when its answer meets this rule.
+        by: yield a prediction after every round of members ("member") or after every denoising step ("step").
+        every: members in a round; None = all in one, or what keeps a budget of seconds.
 
     Raises:
         InputError: naming what is out of range, or contradicts another.
     """
 
-    second: Any = None
-    mask: Any = None
     num_inference_steps: int | None = None
     ensemble_size: int | None = None
     processing_resolution: int | None = None
     match_input_resolution: bool = True
     batch_size: int = 64
-    generator: torch.Generator | None = None
     seed: int = 0
     output_type: OutputType = "np"
     output_uncertainty: bool = False
@@ -61,30 +71,27 @@ class Request:
     noise_schedule: ScheduleName | None = None
     antithetic: bool = False
     cache: int = 1
-    budget: str | Budget | None = None
-    until: str | Until | None = None
+    budget: Budget | None = None
+    until: StopRule | None = None
+    by: By = "member"
+    every: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("num_inference_steps", "ensemble_size", "batch_size", "cache"):
+        for name in ("num_inference_steps", "ensemble_size", "batch_size", "cache", "every"):
             value = getattr(self, name)
-            check(value is None or value >= 1, name, value, "1 or more")
-        kinds = get_args(OutputType)
-        check(self.output_type in kinds, "output_type", repr(self.output_type), f"one of {kinds}")
-        for name in (
-            "num_inference_steps",
-            "ensemble_size",
-            "sampler",
-            "spacing",
-            "noise_schedule",
-        ):
-            if self.budget is not None and getattr(self, name) is not None:
-                raise InputError(
-                    name, getattr(self, name), "nothing beside a budget, which picks it"
-                )
-        _ = self.limit, self.rule
+            require(value is None or value >= 1, name, value, "1 or more")
+        for name, kinds in (("output_type", get_args(OutputType)), ("by", get_args(By))):
+            value = getattr(self, name)
+            require(value in kinds, name, repr(value), f"one of {kinds}")
+        picked = ("num_inference_steps", "ensemble_size", "sampler", "spacing", "noise_schedule")
+        for name in picked if self.budget is not None else ():
+            value = getattr(self, name)
+            require(value is None, name, value, "nothing beside a budget, which picks it")
+        stopped = self.by == "step" and self.until is not None
+        require(not stopped, "until", "by step", "a rule that stops between members")
 
     def effort(self, config: ChainConfig) -> Effort:
-        """What is done for each picture, without a budget."""
+        """How hard to look at each image, where no budget decides it."""
         members = config.members if self.until is None else MOST
         return Effort(
             steps=self.num_inference_steps or config.steps,
@@ -96,18 +103,40 @@ class Request:
             cache=self.cache,
         )
 
-    @property
-    def limit(self) -> Budget | None:
-        """The budget, parsed."""
-        return Budget.parse(self.budget) if isinstance(self.budget, str) else self.budget
 
-    @property
-    def rule(self) -> Until | None:
-        """The stopping rule, parsed."""
-        return Until.parse(self.until) if isinstance(self.until, str) else self.until
+@dataclass(frozen=True, kw_only=True)
+class SamplingPlan:
+    """What is done for a batch.
 
-    def key(self) -> int:
-        """The seed; from a generator, its next one."""
-        if self.generator is None:
-            return self.seed
-        return int(torch.randint(2**62, (), generator=self.generator))
+    It stands beside `Options` because it is known later: the working size follows from the images, and what a budget
+    buys, and how much is done at a time, from that size.
+
+    Attributes:
+        effort: steps, members, sampler.
+        size: (height, width) at which the network works.
+        chunk: network inputs at a time.
+        every: members of each image in a round; None = all in one.
+        seconds: when to stop, after the call began; None = no deadline.
+        choice: what a budget was turned into, in words; None without a budget.
+    """
+
+    effort: Effort
+    size: tuple[int, int]
+    chunk: int
+    every: int | None = None
+    seconds: float | None = None
+    choice: str | None = None
+
+
+def refuse_unknown(given: Iterable[str], call: Callable[..., object]) -> None:
+    """Refuse keywords that a call does not list, and suggest the nearest that it has.
+
+    Raises:
+        InputError: naming the first of them.
+    """
+    names = sorted(inspect.signature(call).parameters)
+    for name in given:
+        if name not in names:
+            near = get_close_matches(name, names, 1)
+            allowed = f"{near[0]!r}, which is the nearest" if near else f"one of {', '.join(names)}"
+            raise InputError(name, "an unknown argument", allowed)

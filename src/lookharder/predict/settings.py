@@ -1,10 +1,10 @@
-"""What a model gives for what effort, measured: the table that a budget is spent by.
+"""The error of a model by effort, measured: the table that a budget is spent by.
 
-    row      task, resolution, effort  ->  error with its interval, on the scenes named in the table
-    choose   of the rows that fit, the cheapest whose error is within 1 % of the least that fits
+    setting   task, resolution, effort  ->  error with its interval, on the scenes named in the table
+    choose    of the settings that fit, the cheapest whose error is within 1 % of the least that fits
 
-A budget is a limit, not a wish to spend: where a dearer row gains nothing, the cheap one is taken. The table travels
-with the model as `frontier.json`; `benchmarks/frontier.py` measures it for any model.
+A budget is a limit, not a wish to spend: where a dearer setting gains nothing, the cheap one is taken. The table
+travels with the model as `frontier.json`; `benchmarks/frontier.py` measures it for any model.
 """
 
 import json
@@ -22,13 +22,13 @@ WORTH = 0.01  # of the error: less than this is not worth more compute
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class Setting:
     """One measured setting.
 
     Attributes:
         task: name of the task.
         resolution: longest edge at which the network worked, pixels.
-        effort: steps, draws, sampler.
+        effort: steps, members, sampler.
         error: mean error over the scenes, smaller is better.
         low: lower end of its 95 % bootstrap interval.
         high: upper end.
@@ -43,7 +43,7 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frontier:
+class SettingsTable:
     """A table of measured settings.
 
     Attributes:
@@ -54,10 +54,10 @@ class Frontier:
 
     data: str
     errors: dict[str, str]
-    rows: tuple[Row, ...]
+    rows: tuple[Setting, ...]
 
     @classmethod
-    def read(cls, folder: Path) -> "Frontier | None":
+    def read(cls, folder: Path) -> "SettingsTable | None":
         """The table of a model folder, or None where it has none.
 
         Raises:
@@ -76,27 +76,26 @@ class Frontier:
         write_json(folder / NAME, to_json(self))
 
     def choose(
-        self, task: str, budget: Budget, cost: Callable[[Row], float], margin: float = 1.0
-    ) -> Row:
-        """The cheapest row of a task within 1 % of the least error among those that fit.
+        self, task: str, budget: Budget, cost: Callable[[Setting], float], margin: float = 1.0
+    ) -> Setting:
+        """The cheapest setting of a task within 1 % of the least error among those that fit.
 
         Args:
             task: name of the task.
-            budget: what one picture may cost.
-            cost: of a row, in the budget's unit.
+            budget: what one image may cost.
+            cost: of a setting, in the budget's unit.
             margin: share of the budget that is planned with.
 
         Raises:
-            InputError: where no row of the task fits, or none was measured.
+            InputError: where no setting of the task fits, or none was measured.
         """
-        costs = {row: cost(row) for row in self.rows if row.task == task}
+        costs = {setting: cost(setting) for setting in self.rows if setting.task == task}
         if not costs:
             raise InputError("budget", f"task {task!r}", f"one of {sorted(self.errors)}")
-        fitting = [row for row, value in costs.items() if value <= budget.amount * margin]
+        fitting = [setting for setting, value in costs.items() if value <= budget.amount * margin]
         if not fitting:
             cheapest = replace(budget, amount=min(costs.values()) / margin)
             raise InputError("budget", str(budget), f"{cheapest} or more")
-        least = min(row.error for row in fitting)
-        return min(
-            (row for row in fitting if row.error <= least * (1 + WORTH)), key=costs.__getitem__
-        )
+        least = min(setting.error for setting in fitting)
+        worth = [setting for setting in fitting if setting.error <= least * (1 + WORTH)]
+        return min(worth, key=costs.__getitem__)

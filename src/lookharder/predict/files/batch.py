@@ -40,7 +40,7 @@ def predict_files(
         inputs: of one task.
         out: folder of results.
         seed: key of the noise.
-        **options: what else is asked of the predictor, see `Request`.
+        **options: what else is asked of the predictor, see `Options`.
 
     Yields:
         (index of the input, its record), when its files are written.
@@ -109,7 +109,7 @@ def _describe(
         "files": dict(files),
         **meaning,
         "steps": result.steps,
-        "members": result.draws[position],
+        "members": result.member_counts[position],
         "sampler": result.effort.sampler,
         "spacing": result.effort.spacing,
         "choice": result.choice,

@@ -1,0 +1,101 @@
+"""From what is asked to what is done: the working size, the effort, and how much at a time.
+
+What is worked out or measured for a size and an effort is kept, and not worked out again.
+"""
+
+from functools import lru_cache, partial
+
+from lookharder.chain import Chain
+from lookharder.errors import InputError
+from lookharder.predict.budget import Prices, measure_speed, spend
+from lookharder.predict.cost import image_cost
+from lookharder.predict.inputs import require
+from lookharder.predict.memory import chunk_within, peak_memory
+from lookharder.predict.options import Options, SamplingPlan
+from lookharder.predict.rounds import Rounds
+from lookharder.predict.settings import SettingsTable
+
+
+class SamplingPlanner:
+    """Plans of a system.
+
+    Args:
+        chain: the system, on its device.
+        settings: its table of measured settings, which a budget is spent by; None where it has none.
+
+    Attributes:
+        cost: (name of the task, effort, size) -> `ImageCost`.
+        memory: (size, steps) -> `PeakMemory`.
+        speed: (size, network inputs at a time) -> `Speed` of this machine.
+    """
+
+    def __init__(self, chain: Chain, settings: SettingsTable | None) -> None:
+        self.chain, self.settings = chain, settings
+        self.cost = lru_cache(maxsize=256)(partial(image_cost, chain))
+        self.memory = lru_cache(maxsize=256)(partial(peak_memory, chain))
+        self.speed = lru_cache(maxsize=256)(partial(measure_speed, chain))
+
+    def working_size(
+        self, height: int, width: int, resolution: int | None = None
+    ) -> tuple[int, int]:
+        """Size at which the network works: longest edge `resolution`, sides multiples of what the chain needs.
+
+        Raises:
+            InputError: a resolution below one patch.
+        """
+        resolution = self.chain.config.resolution if resolution is None else resolution
+        multiple = self.chain.multiple
+        if resolution != 0 and resolution < multiple:
+            allowed = f"0 (native) or {multiple} or more"
+            raise InputError("processing_resolution", resolution, allowed)
+        scale = resolution / max(height, width) if resolution else 1.0
+        rows, columns = (max(1, round(side * scale / multiple)) for side in (height, width))
+        return rows * multiple, columns * multiple
+
+    def plan(
+        self, task: str, options: Options, images: int, native: tuple[int, int]
+    ) -> SamplingPlan:
+        """What is done for so many images of a size: as the options say, or as their budget buys.
+
+        Raises:
+            InputError: options that these images, or this system, do not allow.
+        """
+        asked, chunk = options.processing_resolution, options.batch_size
+        if options.budget is None:
+            effort, size = options.effort(self.chain.config), self.working_size(*native, asked)
+            several = effort.members > 1 or not options.output_uncertainty
+            require(several, "output_uncertainty", True, "ensemble_size of 2 or more")
+            chunk = chunk_within(self.chain, size, effort.steps, chunk)
+            return SamplingPlan(effort=effort, size=size, chunk=chunk)
+        prices = Prices(
+            images=images,
+            # a resolution that the caller insists on replaces that of a measured setting
+            size=lambda s: self.working_size(*native, s.resolution if asked is None else asked),
+            cost=lambda effort, size: self.cost(task, effort, size),
+            memory=self.memory,
+            speed=lambda size: self.speed(size, chunk),
+        )
+        return spend(options.budget, prices, self.settings, task, chunk)
+
+
+def rounds_of(
+    plan: SamplingPlan, options: Options, images: int, *, unit: float, began: float
+) -> Rounds:
+    """Rounds of members as the options and the plan say; by step, one round of all members.
+
+    Args:
+        plan: what is done.
+        options: what is asked.
+        images: in the batch.
+        unit: how many units of the answer as it is given one at the working size is; a rule is in the former.
+        began: when the call began, as `time.perf_counter` counts.
+    """
+    if options.by == "step":
+        return Rounds(images, plan.effort.members)
+    return Rounds(
+        images,
+        plan.effort.members,
+        every=options.every or plan.every,
+        until=None if options.until is None else options.until.scale(1 / unit),
+        deadline=None if plan.seconds is None else began + plan.seconds,
+    )
