@@ -151,11 +151,11 @@ def _live(function: Callable[[Tensor], object], given: Tensor) -> int:
     return most
 
 
-class _Living(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+class _Living(TorchDispatchMode):
     """Follows each storage from the operator that makes it to its end."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.now = self.most = 0
         self.alive: set[int] = set()
 
