@@ -155,7 +155,7 @@ class _Living(TorchDispatchMode):
     """Follows each storage from the operator that makes it to its end."""
 
     def __init__(self) -> None:
-        super().__init__()
+        TorchDispatchMode.__init__(self)
         self.now = self.most = 0
         self.alive: set[int] = set()
 

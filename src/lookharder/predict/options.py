@@ -134,7 +134,8 @@ def refuse_unknown(given: Iterable[str], call: Callable[..., object]) -> None:
     Raises:
         InputError: naming the first of them.
     """
-    names = sorted(inspect.signature(call).parameters)
+    parameters = inspect.signature(call).parameters.values()
+    names = sorted(each.name for each in parameters if each.kind is not each.VAR_KEYWORD)
     for name in given:
         if name not in names:
             near = get_close_matches(name, names, 1)

@@ -47,7 +47,7 @@ def predict_files(
     """
     for group in _groups(inputs):
         task, pixels = inputs[group[0]].task, [inputs[index].read() for index in group]
-        stacks = {name: [p[name] for p in pixels] for name in pixels[0]}
+        stacks: dict[str, Any] = {name: [p[name] for p in pixels] for name in pixels[0]}
         result = predictor(
             **stacks,
             task=task.name,
