@@ -14,8 +14,9 @@ import numpy as np
 
 from lookharder.data.example import collate
 from lookharder.data.source import open_spec
-from lookharder.evaluate.evaluation import SCORES, protocol
+from lookharder.evaluate.evaluation import protocol, truth_of
 from lookharder.files import write_json
+from lookharder.metrics.scores import SCORES
 from lookharder.metrics.statistics import bootstrap_mean
 from lookharder.predict.predictor import Options, Predictor
 
@@ -55,7 +56,8 @@ def run(
                     for example, prediction in zip(part, answer.prediction, strict=True):
                         prediction = np.moveaxis(prediction, -1, 0)
                         maps.append(prediction)
-                        score = SCORES[task](prediction, example, rules)[ERRORS[task]]
+                        truth = truth_of(example, SCORES[task])
+                        score = SCORES[task].evaluate(prediction, truth, rules)[ERRORS[task]]
                         errors.append(1 - score if task == "amodal" else score)
                 if k == 1:
                     plain = {"maps": maps, "errors": errors, "macs": macs}

@@ -22,8 +22,9 @@ import torch
 from lookharder.chain import find
 from lookharder.data.example import Example, collate
 from lookharder.data.procedural import ProceduralWorld
-from lookharder.evaluate.evaluation import SCORES, protocol
+from lookharder.evaluate.evaluation import protocol, truth_of
 from lookharder.files import atomic, write_json
+from lookharder.metrics.scores import SCORES
 from lookharder.metrics.statistics import bootstrap_mean, paired_bootstrap
 from lookharder.predict.effort import Effort
 from lookharder.predict.inputs import resize
@@ -39,7 +40,8 @@ LABELS = {"depth": "AbsRel", "flow": "end-point error, pixels", "amodal": "1 - I
 
 
 def error(task: str, prediction: np.ndarray, example, rules) -> float:
-    value = SCORES[task](prediction, example, rules)[METRIC[task]]
+    truth = truth_of(example, SCORES[task])
+    value = SCORES[task].evaluate(prediction, truth, rules)[METRIC[task]]
     return 1 - value if task == "amodal" else value
 
 
