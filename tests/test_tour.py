@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+import lookharder
 from lookharder.chain import Chain
 from lookharder.cli import main
 from lookharder.data.formats import read_npy
@@ -74,3 +75,26 @@ def test_the_road_from_a_dense_checkpoint_to_an_upcycled_generalist(
     assert mixed.config.model.embeddings == 4 and mixed.config.model.label_rows == 24
     assert Path("routing/routing.png").stat().st_size > 0
     assert np.isfinite(read_npy(Path("out/photo_depth.npy"))).all()
+
+
+def test_the_tree_of_the_tour_is_the_tree():
+    """Every room and module of the first two levels is named, in its room, and none that is not there."""
+    tree = re.search(r"```\nsrc/lookharder/\n(.*?)```", TOUR.read_text(), re.DOTALL)
+    assert tree is not None
+    told, room = set(), Path()
+    for line in tree[1].splitlines():
+        names = re.match(r"( +)((?:[\w.]+(?:\.py|/)(?: |$))+)", line)
+        assert names is not None, line
+        inside = names[2].split()
+        room = room if len(names[1]) == 4 else Path()
+        told |= {str(room / name.rstrip("/")) for name in inside}
+        if len(names[1]) == 2 and inside[0].endswith("/"):
+            room = Path(inside[0])
+    package = Path(lookharder.__file__).parent
+    found = {
+        str(path.relative_to(package))
+        for path in [*package.glob("*"), *package.glob("*/*")]
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+        if not path.name.startswith("__") and path.parent.name != "cli"
+    }
+    assert told == found
