@@ -51,7 +51,7 @@ TOLERANCE = 1e-5  # of what surgery must not change, relative to the largest out
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class ConversionReport:
     """What was made of what, and what was found when it was checked.
 
     Attributes:
@@ -76,7 +76,7 @@ def convert(
     layout: str | None = None,
     autoencoder: str | None = None,
     num_heads: int | None = None,
-) -> Report:
+) -> ConversionReport:
     """Turn a published file into a model folder.
 
     Args:
@@ -109,7 +109,7 @@ def convert(
         checks["generation changed by, relative"] = f"{_checked(found.network, network):.2g}"
     config = _with_autoencoder(config, autoencoder)
     stages = {"file": found.network, "folder": network}
-    report = Report(
+    report = ConversionReport(
         source=str(path),
         layout=LAYOUTS[found.layout],
         keys=_keys(found),
@@ -124,7 +124,7 @@ def convert(
 
 def upcycle_folder(
     source: Path, out: Path, *, experts: int, active: int, renormalise: bool = True, seed: int = 0
-) -> Report:
+) -> ConversionReport:
     """Turn a dense model folder into one with experts, all of them copies of the dense MLP.
 
     Args:
@@ -148,7 +148,7 @@ def upcycle_folder(
         generator=torch_generator(seed, "upcycle"),
     )
     change = (_checked if renormalise else deviation)(chain.network, network)
-    report = Report(
+    report = ConversionReport(
         source=str(source),
         layout="lookharder",
         keys=tuple((k, str(list(v.shape)), "") for k, v in network.state_dict().items()),

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from lookharder.conversion import Report
     from lookharder.visualize.html import Table
 
 

@@ -20,7 +20,7 @@ from lookharder.metrics.protocol import Protocol, Truth, depth_mask, flow_mask
 
 MAP_SIDE = 64  # side of the mean map among the depth baselines
 
-Values = Mapping[str, float | None]
+MetricValues = Mapping[str, float | None]
 Answer = Callable[[Truth], np.ndarray]  # a trivial answer to one picture, (C, H, W)
 
 
@@ -43,7 +43,7 @@ class Score:
     """
 
     needs: tuple[str, ...]
-    evaluate: Callable[[np.ndarray, Truth, Protocol], Values]
+    evaluate: Callable[[np.ndarray, Truth, Protocol], MetricValues]
     trivial: Callable[[Sequence[Truth], Protocol], Mapping[str, Answer]]
     main: tuple[str, ...]
     studied: tuple[str, ...]
@@ -62,7 +62,7 @@ class Score:
         return f"{metric}_error" if metric in self.higher else metric
 
 
-def _depth(prediction: np.ndarray, truth: Truth, rules: Protocol) -> Values:
+def _depth(prediction: np.ndarray, truth: Truth, rules: Protocol) -> MetricValues:
     target, mask = truth["depth"], depth_mask(truth, rules)
     if rules.depth_space == "log":
         known = np.where(mask, target, 1.0)
@@ -72,11 +72,11 @@ def _depth(prediction: np.ndarray, truth: Truth, rules: Protocol) -> Values:
     return depth_metrics.evaluate(np.clip(aligned, rules.min_depth, rules.max_depth), target, mask)
 
 
-def _flow(prediction: np.ndarray, truth: Truth, rules: Protocol) -> Values:
+def _flow(prediction: np.ndarray, truth: Truth, rules: Protocol) -> MetricValues:
     return flow_metrics.evaluate(prediction, truth["flow"], flow_mask(truth, rules))
 
 
-def _amodal(prediction: np.ndarray, truth: Truth, rules: Protocol) -> Values:
+def _amodal(prediction: np.ndarray, truth: Truth, rules: Protocol) -> MetricValues:
     return segmentation.evaluate(prediction[0], truth["amodal"], truth["visible"])
 
 

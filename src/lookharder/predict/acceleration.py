@@ -11,21 +11,19 @@
 They can be combined. The chain that is given stays as it is, and shares its weights wherever their type is kept.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor
 
 from lookharder.chain import Chain
 from lookharder.diffusion.denoiser import Denoiser
 from lookharder.errors import InputError
 from lookharder.models.cache import Cached
+from lookharder.models.compile import compile_block
 from lookharder.models.dit import DiT, DiTBlock
 
 Precision = Literal["fp32", "bf16"]
-Forward = Callable[..., Tensor]
 
 
 def accelerate(chain: Chain, *, precision: str = "fp32", compiled: bool = False) -> Chain:
@@ -50,14 +48,9 @@ def accelerate(chain: Chain, *, precision: str = "fp32", compiled: bool = False)
     }
     network.load_state_dict(weights, assign=True)
     if compiled:
-        untraced: Callable[[Forward], Forward] = torch.compiler.disable
         for block in network.blocks:
             assert isinstance(block, DiTBlock)
-            if block.moe is not None:
-                # of grouped products, torch traces those in bfloat16 only, so the graph is cut around them
-                experts = block.moe.experts
-                experts.forward = untraced(experts.forward)  # type: ignore[method-assign]
-            block.compile(fullgraph=block.moe is None)
+            block.forward = compile_block(block)  # type: ignore[method-assign]
     return Chain(chain.config, network.eval(), chain.autoencoder)
 
 

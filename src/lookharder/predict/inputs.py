@@ -13,7 +13,7 @@ from lookharder.errors import InputError
 from lookharder.tasks.base import Task, resize_map
 
 MAX_PIXELS = 8192 * 8192
-Picture = Any  # PIL image, or uint8 array or tensor (3, H, W) or (H, W, 3)
+ImageInput = Any  # PIL image, or uint8 array or tensor (3, H, W) or (H, W, 3)
 
 
 def batch_of(task: Task, image: Any, given: Mapping[str, Any]) -> Batch:

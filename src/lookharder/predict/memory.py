@@ -24,7 +24,6 @@ import copy
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,6 +32,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from lookharder.chain import Chain
+from lookharder.hardware import free_memory
 from lookharder.models.config import DiTConfig
 from lookharder.models.moe import MoEConfig
 from lookharder.tasks.base import SOURCES
@@ -93,15 +93,10 @@ def peak_memory(chain: Chain, size: tuple[int, int], steps: int) -> PeakMemory:
 def chunk_within(chain: Chain, size: tuple[int, int], steps: int, most: int) -> int:
     """Network inputs at a time that fit in half of the memory that is free; 1 at least, `most` at the most."""
     device = next(chain.network.parameters()).device
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-    else:
-        try:
-            lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-            free = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-            free *= 1024
-        except (OSError, StopIteration):  # not Linux: the caller's number stands
-            return most
+    on_gpu = device.type == "cuda"
+    free = torch.cuda.mem_get_info(device)[0] if on_gpu else free_memory()
+    if free is None:  # not Linux: the caller's number stands
+        return most
     return max(1, min(most, free // 2 // _denoising(chain, *size, steps)))
 
 

@@ -24,7 +24,7 @@ from lookharder.diffusion.steps import SamplerName
 from lookharder.errors import InputError
 from lookharder.predict.acceleration import Precision, accelerate
 from lookharder.predict.effort import Budget, StopRule
-from lookharder.predict.inputs import Picture, batch_of, require, resize
+from lookharder.predict.inputs import ImageInput, batch_of, require, resize
 from lookharder.predict.options import By, Options, OutputType, Unknown, refuse_unknown
 from lookharder.predict.planning import SamplingPlanner, rounds_of
 from lookharder.predict.result import Prediction, present
@@ -138,11 +138,11 @@ class Predictor:
 
     def __call__(
         self,
-        image: Picture | Sequence[Picture],
+        image: ImageInput | Sequence[ImageInput],
         task: str = "depth",
         *,
-        second: Picture | Sequence[Picture] | None = None,
-        mask: Picture | Sequence[Picture] | None = None,
+        second: ImageInput | Sequence[ImageInput] | None = None,
+        mask: ImageInput | Sequence[ImageInput] | None = None,
         num_inference_steps: int | None = None,
         ensemble_size: int | None = None,
         processing_resolution: int | None = None,
@@ -242,13 +242,13 @@ class Predictor:
 
     def stream(
         self,
-        image: Picture | Sequence[Picture],
+        image: ImageInput | Sequence[ImageInput],
         task: str = "depth",
         *,
         by: By = "member",
         every: int | None = 1,
-        second: Picture | Sequence[Picture] | None = None,
-        mask: Picture | Sequence[Picture] | None = None,
+        second: ImageInput | Sequence[ImageInput] | None = None,
+        mask: ImageInput | Sequence[ImageInput] | None = None,
         num_inference_steps: int | None = None,
         ensemble_size: int | None = None,
         processing_resolution: int | None = None,

@@ -12,11 +12,13 @@ from lookharder.visualize.colours import amodal_overlay, depth_to_rgb, flow_to_r
 PREVIEW = 900  # longest side of the copies of inputs on the page, pixels
 
 Paths = Mapping[str, Path]  # of each role
-Given = Mapping[str, np.ndarray]  # what the task was given, by name; "image" is (3, H, W) uint8
+GivenArrays = Mapping[
+    str, np.ndarray
+]  # what the task was given, by name; "image" is (3, H, W) uint8
 
 
 def write_depth(
-    paths: Paths, depth: np.ndarray, painting: np.ndarray, given: Given
+    paths: Paths, depth: np.ndarray, painting: np.ndarray, given: GivenArrays
 ) -> dict[str, int | float]:
     """Depth (H, W) in [0, 1] as a 16-bit PNG and in colours."""
     write_depth_png(paths["png16"], depth, scale=65535.0)
@@ -25,7 +27,7 @@ def write_depth(
 
 
 def write_flow(
-    paths: Paths, flow: np.ndarray, painting: np.ndarray, given: Given
+    paths: Paths, flow: np.ndarray, painting: np.ndarray, given: GivenArrays
 ) -> dict[str, int | float]:
     """Flow (2, H, W) as .flo and as a colour wheel; the second frame; mean and longest motion, pixels."""
     write_flo(paths["flo"], flow)
@@ -36,7 +38,7 @@ def write_flow(
 
 
 def write_amodal(
-    paths: Paths, whole: np.ndarray, painting: np.ndarray, given: Given
+    paths: Paths, whole: np.ndarray, painting: np.ndarray, given: GivenArrays
 ) -> dict[str, int | float]:
     """A mask (H, W) bool as a PNG, over the picture, and the object as painted; pixels given and found."""
     visible = given["mask"]

@@ -12,12 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw
-from torch import Tensor
 
 from lookharder.errors import InputError
+from lookharder.metrics import ArrayLike
 
-ArrayLike = np.ndarray | Tensor
-Picture = UInt8[np.ndarray, "H W 3"]
+RgbImage = UInt8[np.ndarray, "H W 3"]
 
 # fmt: off
 SPECTRAL = (
@@ -39,7 +38,7 @@ def depth_to_rgb(
     vmin: float | None = None,
     vmax: float | None = None,
     valid: ArrayLike | None = None,
-) -> Picture:
+) -> RgbImage:
     """Colour a depth map: near is red, far is blue.
 
     Args:
@@ -53,12 +52,12 @@ def depth_to_rgb(
 
 def uncertainty_to_rgb(
     uncertainty: ArrayLike, vmax: float | None = None, valid: ArrayLike | None = None
-) -> Picture:
+) -> RgbImage:
     """Colour an uncertainty map (H, W) from 0, pale, to `vmax`, dark red (None: the largest)."""
     return _ramp(YLORRD, "uncertainty", uncertainty, 0.0, vmax, valid)
 
 
-def flow_to_rgb(flow: ArrayLike, max_flow: float | None = None) -> Picture:
+def flow_to_rgb(flow: ArrayLike, max_flow: float | None = None) -> RgbImage:
     """Colour a flow field by the Middlebury wheel.
 
     Args:
@@ -89,11 +88,11 @@ def flow_to_rgb(flow: ArrayLike, max_flow: float | None = None) -> Picture:
 
 
 def mask_overlay(
-    image: Picture,
+    image: RgbImage,
     mask: ArrayLike,
     color: tuple[int, int, int] = (255, 64, 64),
     opacity: float = 0.5,
-) -> Picture:
+) -> RgbImage:
     """Tint the pixels of `mask` (H, W) bool in an image."""
     if not 0 <= opacity <= 1:
         raise InputError("opacity", opacity, "a share in [0, 1]")
@@ -112,7 +111,7 @@ def amodal_overlay(image: np.ndarray, visible: np.ndarray, whole: np.ndarray) ->
 
 def montage(
     rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str] | None = None, gap: int = 4
-) -> Picture:
+) -> RgbImage:
     """Lay pictures (H, W, 3) uint8 out on white, in rows of equal cells, each at its top left.
 
     Args:
@@ -149,7 +148,7 @@ def _ramp(
     vmin: float | None,
     vmax: float | None,
     valid: ArrayLike | None,
-) -> Picture:
+) -> RgbImage:
     """Colours of (H, W) values, linear between equally spaced anchors from vmin to vmax."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 2:

@@ -13,9 +13,9 @@ import numpy as np
 
 from lookharder.data.example import Example
 from lookharder.visualize import answer_files, panels
+from lookharder.visualize.answer_files import GivenArrays
 from lookharder.visualize.panels import Cells
 
-Arrays = Mapping[str, np.ndarray]
 Figures = dict[str, int | float]
 
 
@@ -42,7 +42,7 @@ class View:
     overview: Mapping[int, str]
     array: Callable[[np.ndarray], np.ndarray]
     files: Mapping[str, str]
-    write: Callable[[Mapping[str, Path], np.ndarray, np.ndarray, Arrays], Figures]
+    write: Callable[[Mapping[str, Path], np.ndarray, np.ndarray, GivenArrays], Figures]
     captions: Callable[[Mapping[str, Any]], Mapping[str, str]]
     meaning: Mapping[str, str]
     facts: Callable[[Mapping[str, Any]], Mapping[str, str]] = field(default=lambda record: {})

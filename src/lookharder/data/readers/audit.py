@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from lookharder.data.readers.folder import list_rows
-from lookharder.data.readers.records import Problem, Record
+from lookharder.data.readers.records import Problem, RawRecord
 from lookharder.data.readers.rows import FIELDS, Arrays, ManifestRow, read_field
 from lookharder.errors import InputError
 
 PLAUSIBLE_DEPTH = (0.1, 200.0)  # metres, of the median
 
 
-def check_data(spec: str | Path, defaults: Record | None = None) -> list[Problem]:
+def check_data(spec: str | Path, defaults: RawRecord | None = None) -> list[Problem]:
     """Everything that is wrong with a folder or manifest, by row; empty if all is well.
 
     Args:

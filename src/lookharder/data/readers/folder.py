@@ -22,7 +22,7 @@ from lookharder.data.formats.guard import opened
 from lookharder.data.readers.records import (
     SUFFIXES,
     Problem,
-    Record,
+    RawRecord,
     from_csv,
     from_jsonl,
     from_names,
@@ -33,10 +33,10 @@ from lookharder.errors import InputError
 UNITS = {"m": 1.0, "cm": 100.0, "mm": 1000.0}
 COLUMNS = (*FIELDS, "label", "depth_unit", "depth_scale", "depth_min", "depth_max")
 MANIFESTS = ("manifest.jsonl", "manifest.csv")
-Report = Callable[[str, object, str], None]  # field, got, allowed
+Complain = Callable[[str, object, str], None]  # field, got, allowed
 
 
-def _complete(record: Record, defaults: Record) -> Record:
+def _complete(record: RawRecord, defaults: RawRecord) -> RawRecord:
     """The cells that say something, and defaults for the rest; a row's own unit replaces ours."""
     record = {key: value for key, value in record.items() if value not in (None, "")}
     units = {"depth_unit", "depth_scale"}
@@ -44,7 +44,7 @@ def _complete(record: Record, defaults: Record) -> Record:
     return {key: defaults[key] for key in kept} | record
 
 
-def _paths(record: Record, base: Path, bad: Report) -> dict[str, Any]:
+def _paths(record: RawRecord, base: Path, bad: Complain) -> dict[str, Any]:
     paths = {}
     for field in (field for field in FIELDS if field in record):
         path = record[field]
@@ -61,7 +61,7 @@ def _paths(record: Record, base: Path, bad: Report) -> dict[str, Any]:
     return paths
 
 
-def _numbers(record: Record, bad: Report) -> dict[str, Any]:
+def _numbers(record: RawRecord, bad: Complain) -> dict[str, Any]:
     numbers: dict[str, Any] = {}
     for field in ("depth_scale", "depth_min", "depth_max"):
         if field in record:
@@ -83,7 +83,7 @@ def _numbers(record: Record, bad: Report) -> dict[str, Any]:
     return numbers
 
 
-def _unit(record: Record, bad: Report) -> dict[str, float]:
+def _unit(record: RawRecord, bad: Complain) -> dict[str, float]:
     """The scale that depth_unit names."""
     unit = record.get("depth_unit")
     if unit is None:
@@ -97,7 +97,7 @@ def _unit(record: Record, bad: Report) -> dict[str, float]:
     return {}
 
 
-def _parse(record: Record, base: Path, number: int) -> tuple[ManifestRow | None, list[Problem]]:
+def _parse(record: RawRecord, base: Path, number: int) -> tuple[ManifestRow | None, list[Problem]]:
     """The row that a record describes, as far as it can be understood, and what cannot."""
     problems: list[Problem] = []
 
@@ -121,7 +121,7 @@ def _parse(record: Record, base: Path, number: int) -> tuple[ManifestRow | None,
 
 
 def list_rows(
-    path: str | Path, defaults: Record | None = None
+    path: str | Path, defaults: RawRecord | None = None
 ) -> tuple[list[tuple[int, ManifestRow]], list[Problem]]:
     """The rows of a folder or manifest that can be understood, with numbers, and all problems.
 
@@ -162,7 +162,7 @@ def list_rows(
     return rows, problems
 
 
-def open_folder(path: str | Path, defaults: Record | None = None) -> Rows:
+def open_folder(path: str | Path, defaults: RawRecord | None = None) -> Rows:
     """The data set of a folder or manifest.
 
     Args:

@@ -21,7 +21,7 @@ from lookharder.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Calibration:
+class StereoCalibration:
     """A rectified pair: focal length and offset in pixels as stored, baseline in metres."""
 
     focal: float
@@ -30,7 +30,7 @@ class Calibration:
 
 
 CALIBRATIONS = {
-    "motorcycle": Calibration(focal=994.978, baseline=0.193001, offset=31.086),
+    "motorcycle": StereoCalibration(focal=994.978, baseline=0.193001, offset=31.086),
 }
 
 

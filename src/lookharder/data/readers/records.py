@@ -39,8 +39,8 @@ class Problem:
         return f"row {self.row}, {self.field}: {self.message}"
 
 
-Record = dict[str, Any]
-Numbered = Iterator[tuple[int, Record | Problem]]
+RawRecord = dict[str, Any]
+Numbered = Iterator[tuple[int, RawRecord | Problem]]
 
 
 def from_jsonl(text: str) -> Numbered:

@@ -14,7 +14,7 @@ from lookharder.data.world.meshes import (
     Box,
     Chart,
     Mesh,
-    Point,
+    Point2D,
     assemble,
     boxes,
     lathe,
@@ -23,7 +23,7 @@ from lookharder.data.world.meshes import (
 )
 
 # profiles (radius, height) from top to bottom, and how many sides
-PROFILES: dict[str, tuple[int, list[Point]]] = {
+PROFILES: dict[str, tuple[int, list[Point2D]]] = {
     "cylinder": (32, [(0, 0.5), (0.5, 0.5), (0.5, -0.5), (0, -0.5)]),
     "cone": (32, [(0, 0.5), (0.5, -0.5), (0, -0.5)]),
     "octahedron": (4, [(0, 0.5), (0.5, 0), (0, -0.5)]),
@@ -82,7 +82,7 @@ CONVEX = (
 )  # fmt: skip
 
 
-def circle(radius: float, centre: Point, points: int) -> list[Point]:
+def circle(radius: float, centre: Point2D, points: int) -> list[Point2D]:
     """A profile round a circle, from the top clockwise and closed."""
     angle = np.pi / 2 - 2 * np.pi * np.arange(points + 1) / points
     x, y = centre[0] + radius * np.cos(angle), centre[1] + radius * np.sin(angle)
@@ -122,7 +122,7 @@ def dunes(x: np.ndarray, z: np.ndarray) -> np.ndarray:
     return height
 
 
-def star(points: int, inner: float) -> list[Point]:
+def star(points: int, inner: float) -> list[Point2D]:
     """A star polygon, counter-clockwise."""
     angle = np.pi * np.arange(2 * points) / points + np.pi / 2
     radius = np.where(np.arange(2 * points) % 2, inner, 0.5)

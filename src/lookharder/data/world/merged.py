@@ -16,7 +16,7 @@ from lookharder.data.world.scene import Body, Finder, Scene
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Merged:
+class MergedTriangles:
     """The triangles: planes normal . X = offset, and which triangle of which body each one is."""
 
     caster: Caster
@@ -26,13 +26,13 @@ class Merged:
     triangle: np.ndarray
 
 
-def merge(scene: Scene, frame: int, backend: Finder) -> Merged:
+def merge(scene: Scene, frame: int, backend: Finder) -> MergedTriangles:
     """The tree of a scene at an instant; views of the same bodies share it. Do not write to it."""
     return _merge(scene.bodies, frame, backend)
 
 
 @lru_cache(maxsize=4)
-def _merge(bodies: tuple[Body, ...], frame: int, backend: Finder) -> Merged:
+def _merge(bodies: tuple[Body, ...], frame: int, backend: Finder) -> MergedTriangles:
     meshes = [library().meshes[body.mesh] for body in bodies]
     corners = np.concatenate(
         [
@@ -42,7 +42,7 @@ def _merge(bodies: tuple[Body, ...], frame: int, backend: Finder) -> Merged:
     )
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     counts = [len(mesh.corners) for mesh in meshes]
-    return Merged(
+    return MergedTriangles(
         caster=caster_of(corners, backend),
         normals=normals,
         offsets=np.einsum("ij,ij->i", normals, corners[:, 0]),

@@ -20,7 +20,7 @@ CREASE = 0.8  # faces whose normals have a smaller cosine keep their edge (37 de
 Corners = Float[np.ndarray, "F 3 3"]
 Chart = tuple[Corners, Float[np.ndarray, "F 3 2"]]
 Real = float | int
-Point = tuple[Real, Real]
+Point2D = tuple[Real, Real]
 Box = tuple[Real, Real, Real, Real, Real, Real]
 
 
@@ -62,7 +62,7 @@ def smooth_normals(corners: Corners) -> Float[np.ndarray, "F 3 3"]:
     return result.reshape(-1, 3, 3)
 
 
-def lathe(profile: Sequence[Point], sides: int = 32, turn: Real = 0.0) -> Chart:
+def lathe(profile: Sequence[Point2D], sides: int = 32, turn: Real = 0.0) -> Chart:
     """Turn a profile of (radius, height) about the y axis; top to bottom keeps normals outward."""
     radius, height = np.asarray(profile, np.float64).T
     angle = 2 * np.pi * (np.arange(sides + 1) % sides / sides) + turn
@@ -101,7 +101,7 @@ def project(corners: Corners) -> Chart:
     return corners, np.take_along_axis(corners, axes[:, None, :], 2)
 
 
-def prism(polygon: Sequence[Point]) -> Chart:
+def prism(polygon: Sequence[Point2D]) -> Chart:
     """Extrude an (x, y) polygon, star-shaped about its centre, along z."""
     front = np.array([(x, y, -0.5) for x, y in polygon])
     deep = np.array([0.0, 0.0, 1.0])

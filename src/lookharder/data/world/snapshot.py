@@ -11,7 +11,7 @@ from itertools import count
 import numpy as np
 
 from lookharder.data.world.families.photographed import PHOTOGRAPHED
-from lookharder.data.world.families.props import Stage
+from lookharder.data.world.families.props import PropDraft
 from lookharder.data.world.scene import Camera, FrameSize, Hits, Photograph, Scene
 from lookharder.data.world.staging import Act, animate, draw_sky, look_at
 from lookharder.data.world.tracing import trace
@@ -50,7 +50,7 @@ def build_snapshot(
 def take(family: int, rng: np.random.Generator, probe: FrameSize, photos: int) -> Act | None:
     """Build a stage and look for a view; None where there is none."""
     _, layout, view, middle, crevice = PHOTOGRAPHED[family]
-    stage = Stage(rng, photos)
+    stage = PropDraft(rng, photos)
     light = layout(stage)
     photograph = Photograph(
         lamps=tuple(stage.lamps),

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lookharder.errors import InputError
+from lookharder.models.compile import compile_block
 from lookharder.models.dit import DiT, DiTBlock
 from lookharder.models.moe import MoEConfig, Routing
 from lookharder.training.distributed.runtime import RuntimeConfig, pick_device
@@ -216,13 +217,7 @@ def routing_loss(tape: Sequence[Routing], moe: MoEConfig | None, team: Team) -> 
 
 def _wrap_block(block: DiTBlock, config: RuntimeConfig) -> None:
     """Apply torch.compile and activation checkpointing to a block as configured, keeping parameter names."""
-    forward = block.forward
-    if config.compiled:
-        if block.moe is not None:
-            # of grouped products, torch traces those in bfloat16 only, so the graph is cut around them
-            experts = block.moe.experts
-            experts.forward = torch.compiler.disable(experts.forward)  # type: ignore[method-assign]
-        forward = torch.compile(forward, fullgraph=block.moe is None)
+    forward = compile_block(block) if config.compiled else block.forward
     if config.recompute:
         forward = partial(checkpoint, forward, use_reentrant=False, preserve_rng_state=False)
     block.forward = forward  # type: ignore[method-assign]

@@ -5,13 +5,13 @@ from math import radians
 import numpy as np
 
 from lookharder.data.world.families.lived_in import ALONG
-from lookharder.data.world.families.props import Stage
-from lookharder.data.world.families.shots import View, bulb, close_view, set_out
+from lookharder.data.world.families.props import PropDraft
+from lookharder.data.world.families.shots import CameraView, bulb, close_view, set_out
 from lookharder.data.world.furniture import natural
 from lookharder.data.world.scene import Light
 
 
-def set_table(stage: Stage) -> Light:
+def set_table(stage: PropDraft) -> Light:
     """Things on a table close by, a room behind."""
     width, depth = stage.uniform(0.9, 2.2), stage.uniform(0.6, 1.4)
     floor = -stage.uniform(0.4, 0.95)
@@ -84,7 +84,7 @@ def set_table(stage: Stage) -> Light:
     )
 
 
-def view_table(stage: Stage) -> View:
+def view_table(stage: PropDraft) -> CameraView:
     """From a seat, or from above."""
     eye, toward, fov = close_view(
         stage, (0.45, 1.6), (radians(5), radians(70)), radians(stage.uniform(40, 72))

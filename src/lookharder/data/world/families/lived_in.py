@@ -4,8 +4,8 @@ from math import cos, pi, radians, sin
 
 import numpy as np
 
-from lookharder.data.world.families.props import Stage
-from lookharder.data.world.families.shots import View, bulb, close_view, heading, set_out
+from lookharder.data.world.families.props import PropDraft
+from lookharder.data.world.families.shots import CameraView, bulb, close_view, heading, set_out
 from lookharder.data.world.families.walls import hang, shell, wall_place
 from lookharder.data.world.furniture import natural
 from lookharder.data.world.scene import Light
@@ -48,7 +48,7 @@ FREE = (
 )
 
 
-def furnish(stage: Stage) -> None:
+def furnish(stage: PropDraft) -> None:
     """Furniture along the walls and in the middle, chairs at tables, things on tops."""
     width, depth, height = stage.bounds
     kitchen = stage.chance(0.2)
@@ -104,7 +104,7 @@ def furnish(stage: Stage) -> None:
             stage.put("person", x, z, stage.uniform(-pi, pi))
 
 
-def settle(stage: Stage, name: str, x: float, z: float, turn: float, size: np.ndarray) -> None:
+def settle(stage: PropDraft, name: str, x: float, z: float, turn: float, size: np.ndarray) -> None:
     """What belongs to a piece of furniture: its top, chairs round it, a screen, cushions."""
     half_x, half_z, top = 0.42 * size[0], 0.42 * size[2], float(size[1])
     if name == "round table":
@@ -139,7 +139,7 @@ def settle(stage: Stage, name: str, x: float, z: float, turn: float, size: np.nd
             stage.put("cushion", px, pz, stage.uniform(-pi, pi), 0.53 * top)
 
 
-def furnished_room(stage: Stage) -> Light:
+def furnished_room(stage: PropDraft) -> Light:
     """A room that somebody lives or works in."""
     stage.bounds = width, depth, height = (
         stage.uniform(2.6, 7),
@@ -199,7 +199,7 @@ def furnished_room(stage: Stage) -> Light:
     )
 
 
-def view_room(stage: Stage) -> View:
+def view_room(stage: PropDraft) -> CameraView:
     """From somewhere in the room at the height of a person across it, or close to something."""
     width, depth, height = stage.bounds
     fov = radians(stage.uniform(45, 88))

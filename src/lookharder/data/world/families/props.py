@@ -24,7 +24,7 @@ Top = tuple[float, float, float, float, float, float]  # x, z, turn, half width,
 Rectangle = tuple[float, float, float, float]  # x0, x1, z0, z1
 
 
-class Stage(Draft):
+class PropDraft(Draft):
     """A draft of a photograph.
 
     Attributes:

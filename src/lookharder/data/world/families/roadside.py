@@ -4,12 +4,12 @@ from math import pi, radians
 
 import numpy as np
 
-from lookharder.data.world.families.props import Stage
-from lookharder.data.world.families.shots import View, heading
+from lookharder.data.world.families.props import PropDraft
+from lookharder.data.world.families.shots import CameraView, heading
 from lookharder.data.world.scene import Light
 
 
-def boulevard(stage: Stage) -> Light:
+def boulevard(stage: PropDraft) -> Light:
     """A road between fronts, with cars, trees, people, down to 80 metres."""
     half, road = stage.uniform(4, 12), 0.0
     road = stage.uniform(2.5, min(half, 7))
@@ -72,7 +72,7 @@ def boulevard(stage: Stage) -> Light:
     return stage.sun()
 
 
-def line_up(stage: Stage, road: float, half: float) -> None:
+def line_up(stage: PropDraft, road: float, half: float) -> None:
     """What stands and drives in a street."""
     rng = stage.rng
     for _ in range(int(rng.integers(1, 12))):
@@ -106,7 +106,7 @@ def line_up(stage: Stage, road: float, half: float) -> None:
             )
 
 
-def view_street(stage: Stage) -> View:
+def view_street(stage: PropDraft) -> CameraView:
     """Along the road or the pavement, at the height of eyes or a car's window."""
     road = stage.spots[0][0]
     eye = np.array(

@@ -5,12 +5,14 @@ from math import cos, pi, sin
 import numpy as np
 
 from lookharder.data.world.families.draft import TABLEWARE
-from lookharder.data.world.families.props import Stage, Top
+from lookharder.data.world.families.props import PropDraft, Top
 from lookharder.data.world.furniture import natural
 from lookharder.data.world.meshes import Real
 from lookharder.data.world.scene import Light
 
-View = tuple[np.ndarray, np.ndarray, float]  # eye, direction, horizontal field of view in radians
+CameraView = tuple[
+    np.ndarray, np.ndarray, float
+]  # eye, direction, horizontal field of view in radians
 SMALL = (
     "mug",
     "bowl",
@@ -28,7 +30,7 @@ SMALL = (
 
 
 def bulb(
-    stage: Stage,
+    stage: PropDraft,
     place: np.ndarray,
     power: Real,
     reach: Real,
@@ -47,7 +49,7 @@ def bulb(
     )
 
 
-def set_out(stage: Stage, tops: list[Top], most: int) -> None:
+def set_out(stage: PropDraft, tops: list[Top], most: int) -> None:
     """Things on tops, beside each other."""
     for x, z, turn, half_x, half_z, height in tops:
         placed: list[tuple[float, float, float]] = []
@@ -73,8 +75,8 @@ def heading(yaw: float, pitch: float) -> np.ndarray:
 
 
 def close_view(
-    stage: Stage, reach: tuple[float, float], rise: tuple[float, float], fov: float
-) -> View:
+    stage: PropDraft, reach: tuple[float, float], rise: tuple[float, float], fov: float
+) -> CameraView:
     """Towards one of the spots from nearby."""
     spot = np.array(stage.pick(stage.spots)) + stage.rng.normal(0, 0.08, 3)
     angle, up, r = stage.uniform(-pi, pi), stage.uniform(*rise), stage.uniform(*reach)

@@ -4,12 +4,14 @@ from math import pi
 
 import numpy as np
 
-from lookharder.data.world.families.props import Stage
+from lookharder.data.world.families.props import PropDraft
 from lookharder.data.world.families.shots import bulb
 from lookharder.data.world.scene import Material
 
 
-def wall_place(stage: Stage, wall: int, along: float, inward: float) -> tuple[float, float, float]:
+def wall_place(
+    stage: PropDraft, wall: int, along: float, inward: float
+) -> tuple[float, float, float]:
     """x, z and turn of something whose back is to a wall."""
     width, depth, _ = stage.bounds
     return (
@@ -17,7 +19,7 @@ def wall_place(stage: Stage, wall: int, along: float, inward: float) -> tuple[fl
     )[wall]  # fmt: skip
 
 
-def shell(stage: Stage) -> None:
+def shell(stage: PropDraft) -> None:
     """Floor, walls, ceiling and skirting of the room; most walls are painted plain and alike."""
     width, depth, height = stage.bounds
     floor = (
@@ -60,7 +62,7 @@ def shell(stage: Stage) -> None:
             stage.panel(x, y, z, cover)
 
 
-def hang(stage: Stage, open_to_day: bool) -> None:
+def hang(stage: PropDraft, open_to_day: bool) -> None:
     """Doors, windows with curtains and radiators, pictures, each on its stretch of wall."""
     width, depth, height = stage.bounds
     for wall in range(4):
@@ -101,7 +103,7 @@ def hang(stage: Stage, open_to_day: bool) -> None:
             at += size[0] + stage.uniform(0.2, 1.0)
 
 
-def dress(stage: Stage, wall: int, at: float, low: float, size: np.ndarray) -> None:
+def dress(stage: PropDraft, wall: int, at: float, low: float, size: np.ndarray) -> None:
     """The light of a window, and curtains and a radiator about it."""
     x, z, _ = wall_place(stage, wall, at + size[0] / 2, 0.35)
     if len(stage.lamps) < 2:
