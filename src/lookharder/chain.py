@@ -257,4 +257,5 @@ def _encode(
         return images.new_zeros(
             batch, 0, codec.channels, height // codec.factor, width // codec.factor
         )
-    return codec.encode(images.flatten(0, 1)).unflatten(0, (batch, count))
+    latents: Tensor = codec.encode(images.flatten(0, 1)).unflatten(0, (batch, count))
+    return latents

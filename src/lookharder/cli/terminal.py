@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from lookharder.conversion import ConversionReport
     from lookharder.visualize.html import Table
 
 
@@ -26,7 +27,7 @@ def show(title: str, table: "Table", note: str = "") -> None:
         console.print(note + "\n", markup=False)
 
 
-def show_conversion(report: "Report") -> None:
+def show_conversion(report: "ConversionReport") -> None:
     """Print what became of a model: its cost at every stage, and what was checked."""
     print(f"{report.source}: {report.layout}")
     for stage, (params, active, macs) in report.costs.items():

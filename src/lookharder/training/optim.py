@@ -91,7 +91,7 @@ def learning_rate(config: OptimConfig, iteration: int, horizon: int) -> float:
     progress = min(1.0, (iteration - config.warmup) / max(1, horizon - config.warmup))
     ratio = config.final_lr_ratio
     if config.lr_schedule == "exponential":
-        return config.lr * ratio**progress
+        return float(config.lr * ratio**progress)
     if config.lr_schedule == "cosine":
         return config.lr * (ratio + (1 - ratio) * (1 + math.cos(math.pi * progress)) / 2)
     return config.lr

@@ -97,7 +97,7 @@ def arriving(
 ) -> Float[np.ndarray, "k"]:
     """Share of a lamp's light that falls on each point."""
     distance = np.sqrt(dot(toward, toward))
-    share = np.maximum(dot(normal, toward) / distance, 0)
+    share: np.ndarray = np.maximum(dot(normal, toward) / distance, 0)
     lit = (share > 0).nonzero()[0]
     tree = merge(scene, frame, backend).caster
     dark: Bool[np.ndarray, "_"] = tree.blocked(raised.take(lit, 0), toward.take(lit, 1).T, 0.98)

@@ -10,7 +10,7 @@ the loop that trains never mix their messages.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch.distributed as dist
 
@@ -47,7 +47,7 @@ class Ranks:
             mine = work(), None
         except Exception as failure:
             mine = None, failure
-        everyone: list = [None] * self.size
+        everyone: list[Any] = [None] * self.size
         dist.all_gather_object(everyone, mine, group=self.group)
         if mine[1] is not None:
             raise mine[1]

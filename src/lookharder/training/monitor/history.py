@@ -152,7 +152,7 @@ def wall_seconds(history: History) -> float:
     """Time from the first start to the last row."""
     first, last = history.rows[0], history.rows[-1]
     began = first.get("started", first["time"] - busy_seconds(history)[0])
-    return last["time"] - began
+    return float(last["time"] - began)
 
 
 def running_median(
