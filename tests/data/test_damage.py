@@ -177,9 +177,9 @@ def png(width: int, height: int, bits: int, colour: int, pixels: bytes) -> bytes
         ("depth.png", png(60_000, 60_000, 16, 0, b""), "60000 x 60000"),
         ("depth.png", png(4, 4, 8, 0, bytes(20)), "8 bits"),
         ("depth.png", png(4, 4, 16, 2, bytes(100)), "colour type 2"),
-        ("depth.png", png(4, 4, 16, 0, bytes(20)), "decoded"),
+        ("depth.png", png(4, 4, 16, 0, bytes(20)), "pixels of 20 bytes"),
         ("kitti.png", png(4, 4, 8, 2, bytes(52)), "8 bits"),
-        ("kitti.png", png(4, 4, 16, 2, bytes(50)), "decoded"),
+        ("kitti.png", png(4, 4, 16, 2, bytes(50)), "pixels of 50 bytes"),
     ],
 )
 def test_hostile_headers(tmp_path: Path, name: str, data: bytes, message: str):

@@ -260,7 +260,7 @@ def test_a_model_folder_must_be_whole(predictor, tmp_path):
         ({"task": "flow", "second": np.zeros((3, 32, 40), np.uint8)}, "second"),
         ({"task": "amodal", "mask": np.zeros((32, 32), bool)}, "mask: got an empty mask"),
         ({"task": "amodal", "mask": np.ones((8, 8), bool)}, "mask"),
-        ({"image": np.zeros((3, 32, 32), np.float32)}, "image"),
+        ({"image": np.full((3, 32, 32), 2, np.float32)}, "image: .* 2 to 2"),
         ({"image": []}, "image"),
     ],
 )

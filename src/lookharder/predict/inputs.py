@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from lookharder.data.example import Batch, to_float
+from lookharder.data.formats import Picture, to_mask, to_picture
 from lookharder.errors import InputError
 from lookharder.tasks.base import Task, resize_map
 
-MAX_PIXELS = 8192 * 8192
-ImageInput = Any  # PIL image, or uint8 array or tensor (3, H, W) or (H, W, 3)
+ImageInput = Picture
 
 
 def batch_of(task: Task, image: Any, given: Mapping[str, Any]) -> Batch:
@@ -52,41 +52,22 @@ def _pictures(argument: str, value: Any) -> Tensor:
     """One picture or several -> (B, 3, H, W) uint8."""
     several = value if isinstance(value, list | tuple) else [value]
     require(len(several) > 0, argument, "an empty list", "at least one picture")
-    tensors = []
-    for picture in several:
-        if hasattr(picture, "convert"):  # PIL, without importing it
-            picture = picture.convert("RGB")
-        tensor = picture if isinstance(picture, Tensor) else torch.from_numpy(np.array(picture))
-        if tensor.ndim == 3 and tensor.shape[0] != 3 and tensor.shape[-1] == 3:
-            tensor = tensor.permute(2, 0, 1)
-        good = tensor.dtype == torch.uint8 and tensor.ndim == 3 and tensor.shape[0] == 3
-        require(
-            good,
-            argument,
-            f"{tensor.dtype} of shape {tuple(tensor.shape)}",
-            "uint8 (3, H, W) or (H, W, 3), or PIL",
-        )
-        require(
-            tensor.shape[1] * tensor.shape[2] <= MAX_PIXELS,
-            argument,
-            f"{tuple(tensor.shape)}",
-            f"{MAX_PIXELS} pixels",
-        )
-        tensors.append(tensor)
-    sizes = sorted({tuple(t.shape[-2:]) for t in tensors})
-    require(len(sizes) == 1, argument, f"sizes {sizes}", "pictures of one size in one call")
-    return torch.stack(tensors)
+    return _stack(argument, [to_picture(picture, argument) for picture in several])
 
 
 def _masks(argument: str, value: Any) -> Tensor:
     """One mask or several -> (B, H, W) bool."""
     several = value if isinstance(value, list | tuple) else [value]
-    tensors = [torch.from_numpy(np.array(mask)) for mask in several]
-    for tensor in tensors:
-        good = tensor.dtype == torch.bool and tensor.ndim == 2
-        require(good, argument, f"{tensor.dtype} of shape {tuple(tensor.shape)}", "bool (H, W)")
-        require(bool(tensor.any()), argument, "an empty mask", "at least one visible pixel")
-    return torch.stack(tensors)
+    masks = [to_mask(mask, argument) for mask in several]
+    for mask in masks:
+        require(bool(mask.any()), argument, "an empty mask", "at least one visible pixel")
+    return _stack(argument, masks)
+
+
+def _stack(argument: str, arrays: list[np.ndarray]) -> Tensor:
+    sizes = sorted({array.shape[-2:] for array in arrays})
+    require(len(sizes) == 1, argument, f"sizes {sizes}", "pictures of one size in one call")
+    return torch.from_numpy(np.stack(arrays))
 
 
 def resize(batch: Batch, height: int, width: int) -> Batch:

@@ -164,10 +164,10 @@ class Predictor:
         """Predict for one image or several of one size; arguments follow diffusers' Marigold pipelines.
 
         Args:
-            image: PIL image, (3, H, W) or (H, W, 3) uint8 array or tensor, or a list of them.
+            image: path, PIL image, array or tensor (`data.formats.to_picture` says which), or a list of them.
             task: "depth", "flow" or "amodal".
             second: the next frame, for flow; an image or a list of them, as `image`.
-            mask: visible mask of the object that is meant, (H, W) bool, for amodal; likewise.
+            mask: visible mask of the object that is meant, for amodal: path, PIL image or (H, W) bool; likewise.
             num_inference_steps: denoising steps; None = the model's default.
             ensemble_size: members; None = the model's default, or with `until` 20 at the most.
             processing_resolution: longest edge at which the network works; None = the model's, 0 = the image's own.

@@ -7,6 +7,7 @@
                  read_vkitti_flow                        the same in Virtual KITTI 2's units
     .npy .npz    read_npy, write_npy, read_npz           numbers only, never objects
     pictures     read_image, write_image, read_mask, write_mask
+    in memory    to_picture, to_mask                     the same of paths, PIL images, arrays, tensors
 
 The invariant: a reader returns exactly what was written, or raises one InputError that names the
 file. The size that a header promises is compared with limits and with the size of the file before
@@ -18,8 +19,11 @@ from lookharder.data.formats.arrays import read_npy, read_npz, write_npy
 from lookharder.data.formats.guard import MAX_PIXELS, MAX_SIDE
 from lookharder.data.formats.pictures import (
     PICTURE_SUFFIXES,
+    Picture,
     read_image,
     read_mask,
+    to_mask,
+    to_picture,
     write_image,
     write_mask,
 )
@@ -36,6 +40,7 @@ __all__ = [
     "MAX_PIXELS",
     "MAX_SIDE",
     "PICTURE_SUFFIXES",
+    "Picture",
     "known_flow",
     "read_depth_png",
     "read_flo",
@@ -46,6 +51,8 @@ __all__ = [
     "read_npz",
     "read_pfm",
     "read_vkitti_flow",
+    "to_mask",
+    "to_picture",
     "write_depth_png",
     "write_flo",
     "write_image",

@@ -1,17 +1,31 @@
 """What a reader asks of a file before it believes it: that it opens, and that its size is right."""
 
+import errno
+import logging
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 from typing import IO
 
 from lookharder.errors import InputError
 
+log = logging.getLogger(__name__)
+
 MAX_SIDE = 16_384  # pixels
 MAX_PIXELS = 64 * 2**20  # 8192 x 8192: 192 MiB as RGB, 512 MiB as flow
+MACHINE = {  # what goes wrong with a machine, not with a file's bytes
+    errno.EIO,
+    errno.ENOMEM,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.ENODEV,
+}
 Stream = IO[bytes] | BufferedIOBase  # zipfile's is typed as the one and is the other
 
 
@@ -64,12 +78,23 @@ def decoding(path: str | Path, allowed: str) -> Iterator[None]:
     """Around a foreign decoder: what it raises on a file's bytes is the file's fault: InputError.
 
     Pillow, zipfile and OpenCV raise some twenty kinds of exception on damaged files, and the list
-    grows with each release; the cause stays attached.
+    grows with each release; the cause stays attached. What the machine refuses (memory, a disk that
+    fails) is not the file's fault and passes through.
     """
     try:
         yield
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in MACHINE:
+            raise
         reason = " ".join(str(error).split())
+        if "nsufficient memory" in reason:  # OpenCV's, which is no MemoryError
+            raise MemoryError(f"{path}: {reason}") from error
         raise InputError(str(path), f"a file that cannot be decoded ({reason})", allowed) from error
+
+
+@lru_cache(maxsize=4096)
+def say_once(path: str, message: str) -> None:
+    """Tell on standard error what was taken for granted about a file, once in a process."""
+    log.warning("%s: %s", path, message)

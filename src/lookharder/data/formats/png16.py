@@ -5,12 +5,10 @@
     Virtual KITTI 2's flow:  R, G = (1 + (u / (W - 1), v / (H - 1))) (2^16 - 1) / 2, B = known
 
 Pillow reads 16-bit RGB as 8-bit and says nothing, so flow goes through OpenCV; both decoders
-forgive damage, so the chunks of the file are checked first, with their checksums, to the last byte.
+forgive damage, so the file is checked first, to the last byte (see `png`).
 """
 
 import io
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,52 +16,39 @@ from jaxtyping import Bool, Float32
 from PIL import Image
 
 from lookharder.data.formats.guard import check_extent, decoding, file_size, opened
+from lookharder.data.formats.png import critical, read_header, whole_png
 from lookharder.errors import InputError
 from lookharder.files import atomic
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# signature, IHDR: width, height, bits, colour type; skipped: its length, and at the end three methods and a checksum
-HEADER = struct.Struct(">8s4x4sIIBB7x")
 GREY, RGB = 0, 2
 NAMES = {GREY: "a whole 16-bit grey PNG", RGB: "a whole 16-bit RGB PNG"}
 FLOW_ZERO, FLOW_UNIT = 2**15, 64
 
 
-def _whole_png(path: str | Path, colour: int) -> bytes:
-    """The bytes of a 16-bit PNG that is complete, undamaged and of the colour type asked for."""
-    allowed = NAMES[colour]
+def _whole_png(path: str | Path, colour: int) -> tuple[bytes, tuple[int, int]]:
+    """A 16-bit PNG that is complete, undamaged and of the colour type asked for: its bytes, and (H, W)."""
     with opened(path) as handle:
-        head = handle.read(HEADER.size)
-        if len(head) < HEADER.size or not head.startswith(SIGNATURE) or head[12:16] != b"IHDR":
-            raise InputError(str(path), "no PNG header", allowed)
-        _, _, width, height, bits, found = HEADER.unpack(head)
-        check_extent(path, width, height)
-        if (bits, found) != (16, colour):
-            raise InputError(str(path), f"{bits} bits, colour type {found}", allowed)
-        channels = 1 if colour == GREY else 3
-        limit = 4 * channels * width * height + 2**20  # twice the raw size, and room for text
+        head = handle.read(33)
+        header = read_header(path, head)
+        if (header.bits, header.colour) != (16, colour):
+            got = f"{header.bits} bits, colour type {header.colour}"
+            raise InputError(str(path), got, NAMES[colour])
+        limit = 2 * header.raw_bytes + 2**20  # twice the raw size, and room for text
         if file_size(handle) > limit:
             raise InputError(str(path), f"{file_size(handle)} bytes", f"at most {limit} bytes")
         data = head + handle.read(limit)
-    _check_chunks(path, data)
-    return data
+    chunks = whole_png(path, data)
+    return critical(data, chunks), (header.height, header.width)
 
 
-def _check_chunks(path: str | Path, data: bytes) -> None:
-    """Walk a PNG chunk by chunk to its end: each is complete, its checksum holds, nothing follows."""
-    position, kind = len(SIGNATURE), b""
-    while kind != b"IEND":
-        # a chunk is its length, kind and data, and a checksum of the last two; all but the data take 12 bytes
-        kind = data[position + 4 : position + 8]
-        end = position + 12 + int.from_bytes(data[position : position + 4], "big")
-        if end > len(data):
-            raise InputError(str(path), f"{len(data)} bytes", f"{end} or more: cut short")
-        checksum = zlib.crc32(memoryview(data)[position + 4 : end - 4])
-        if checksum.to_bytes(4, "big") != data[end - 4 : end]:
-            raise InputError(str(path), f"a damaged chunk {kind!r}", "a PNG whose checksums hold")
-        position = end
-    if position != len(data):
-        raise InputError(str(path), f"{len(data)} bytes", f"{position} bytes, where the PNG ends")
+def _check_decoded(
+    path: str | Path, stored: np.ndarray | None, shape: tuple[int, ...], colour: int
+) -> np.ndarray:
+    """What a decoder made of a file, refused if it is not what the header promised."""
+    if stored is None or stored.shape != shape or stored.dtype.kind not in "iu":
+        got = "nothing" if stored is None else f"{stored.dtype} of shape {stored.shape}"
+        raise InputError(str(path), f"{got}, decoded", f"{NAMES[colour]} of shape {shape}")
+    return stored
 
 
 def _check_scale(scale: float) -> None:
@@ -82,9 +67,9 @@ def read_depth_png(path: str | Path, scale: float = 1000.0) -> Float32[np.ndarra
         InputError: not a whole 16-bit grey PNG, or a scale that is not positive.
     """
     _check_scale(scale)
-    data = _whole_png(path, GREY)
+    data, size = _whole_png(path, GREY)
     with decoding(path, NAMES[GREY]), Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-        stored = np.asarray(image)
+        stored = _check_decoded(path, np.asarray(image), size, GREY)
     return stored.astype(np.float32) / np.float32(scale)
 
 
@@ -110,11 +95,10 @@ def _stored_flow(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """R and G of a flow PNG as floats (2, H, W), exact, and where B says that they are known."""
     import cv2
 
-    data = _whole_png(path, RGB)
+    data, size = _whole_png(path, RGB)
     with decoding(path, NAMES[RGB]):
-        stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if stored is None or stored.dtype != np.uint16 or stored.ndim != 3 or stored.shape[2] != 3:
-        raise InputError(str(path), "a file that cannot be decoded", NAMES[RGB])
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    stored = _check_decoded(path, decoded, (*size, 3), RGB)
     known, v, u = stored.transpose(2, 0, 1)  # OpenCV's order is B, G, R
     return np.stack([u, v]).astype(np.float32), known > 0
 
