@@ -1,4 +1,4 @@
-"""The trials of `faults.py`: kill, stop, fail the disk, damage files, kill a rank. Each returns its figures."""
+"""The trials of `__main__.py`: kill, stop, fail the disk, damage files, kill a rank. Each returns its figures."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fault_lab import STOPPED, Child, lost, small, spawn, state_of, team
+from lab import STOPPED, Child, lost, small, spawn, state_of, team
 
 import lookharder.chain
 from lookharder.errors import InputError

@@ -1,8 +1,8 @@
 """Everything that may happen to a run, made to happen: what is lost must be nothing.
 
-    python benchmarks/faults.py --out docs/results               the whole: 200 kills and all the rest
-    python benchmarks/faults.py --out docs/results sites stops   these again, beside what the folder has of the others
-    python benchmarks/faults.py --short --out FOLDER             a few of each
+    python tests/training/faults --out docs/results               the whole: 200 kills and all the rest
+    python tests/training/faults --out docs/results sites stops   these again, beside what the folder has of the others
+    python tests/training/faults --short --out FOLDER             a few of each
 
     kills        kill -9 at random moments, many of them inside a save
     stops        SIGTERM and SIGUSR1: seconds until the run has saved and ended
@@ -27,8 +27,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from fault_lab import share_data, spawn
-from fault_trials import Figures, damage, full_disk, kills, ranks, sites, stops, whole
+from lab import share_data, spawn
+from trials import Figures, damage, full_disk, kills, ranks, sites, stops, whole
 
 from lookharder.files import atomic, write_json
 from lookharder.recipes import smoke
@@ -74,9 +74,9 @@ WHOLE: dict[str, Trial] = {
     "ranks-4-fsdp": lambda base: ranks(base, 4, shard=4, count=6, flips=100),
 }
 SHORT: dict[str, Trial] = {
-    "kills": lambda base: kills(base, 6, inside=2),
+    "kills": lambda base: kills(base, 4, inside=2),
     "stops": lambda base: stops(base, 2),
-    "sites": lambda base: sites(base, step=21),
+    "sites": lambda base: sites(base, step=43),
     "damage": lambda base: damage(whole(base), cuts=4, flips=12),
     "ranks-2-ddp": lambda base: ranks(base, 2, shard=1, count=1, flips=4),
 }
@@ -114,7 +114,7 @@ def report(figures: dict[str, Figures]) -> str:
         [
             "# Reliability: what happens to a run, and what it loses",
             "",
-            "    python benchmarks/faults.py --out docs/results",
+            "    python tests/training/faults --out docs/results",
             "",
             "| trial | times | lost | | seconds |",
             "| --- | ---: | ---: | --- | ---: |",

@@ -1,4 +1,4 @@
-"""What the fault trials of `faults.py` share: a small run, children that live it, and the judgement of what they leave.
+"""What the trials share: a small run, children that live it, and the judgement of what they leave.
 
 The parent imports everything once and trains nothing, so a child is a fork of it and starts in milliseconds. A child
 tells through a pipe when it has finished an iteration (`i`), and when a save begins (`b`) and has ended (`e`).
