@@ -8,7 +8,7 @@ Training and prediction use the same three translations, so they cannot disagree
 rows 0..classes-1 are classes of pictures, then one row per field of each task in the configuration's order, then null.
 """
 
-import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,21 +17,22 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from lookharder import autoencoder
-from lookharder.config import from_json, to_json
+from lookharder.config import read_as, to_json
 from lookharder.data.example import Batch
 from lookharder.diffusion.denoiser import Denoiser, PredictionType
 from lookharder.diffusion.schedule import NoiseSchedule
 from lookharder.errors import InputError
 from lookharder.files import atomic, write_json
 from lookharder.models.dit import DiT, DiTConfig
+from lookharder.models.flops import count
 from lookharder.shapes import Latents
 from lookharder.tasks.base import SOURCES, Task
 from lookharder.tasks.registry import AnyTask
+from lookharder.tensors import Shapes, read_tensors, shapes_of
 
 WEIGHTS = Path(__file__).parent / "weights"  # models shipped with the package
 
@@ -173,27 +174,9 @@ class Chain:
                     f"{folder} without {name}",
                     "a folder with config.json and model.safetensors",
                 )
-        try:
-            config = from_json(
-                ChainConfig,
-                json.loads((folder / "config.json").read_text(encoding="utf-8")),
-                "config.json",
-            )
-            weights = load_file(folder / "model.safetensors")
-        except (json.JSONDecodeError, SafetensorError, UnicodeDecodeError) as error:
-            raise InputError("model", f"{folder}: {error}", "a whole model folder") from error
-        with torch.device("meta"):
-            network = DiT(config.model)
-        expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-        found = {name: tuple(value.shape) for name, value in weights.items()}
-        if wrong := sorted(
-            name for name in expected | found if expected.get(name) != found.get(name)
-        ):
-            raise InputError(
-                "model",
-                f"{folder}: missing, unexpected or misshapen {wrong}",
-                "the weights of config.json",
-            )
+        config, path = read_as(ChainConfig, folder / "config.json"), folder / "model.safetensors"
+        network = _network_of(config.model, shapes_of(path), path)
+        weights, _ = read_tensors(path)
         # copied out of the file's memory: unaligned weights take other kernels, with other last bits
         state = {name: value.to(torch.float32, copy=True) for name, value in weights.items()}
         network.load_state_dict(state, assign=True)
@@ -246,6 +229,25 @@ class Chain:
             row += other.label_rows
         rows = torch.arange(row, row + task.label_rows, device=batch.image.device)
         return rows.expand(batch.image.shape[0], -1)
+
+
+def _network_of(config: DiTConfig, found: Shapes, path: Path) -> DiT:
+    """The network of a configuration, without weights, if a file has these and no others.
+
+    They are counted first: a configuration that asks for more than the file holds is never built.
+    """
+    patch = config.patch_size
+    wanted, held = count(config, patch, patch).params, sum(map(math.prod, found.values()))
+    if wanted != held:
+        got = f"{held:,} parameters, where config.json has {wanted:,}"
+        raise InputError(str(path), got, "the weights of config.json")
+    with torch.device("meta"):
+        network = DiT(config)
+    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    if wrong := sorted(k for k in expected | dict(found) if expected.get(k) != found.get(k)):
+        got = f"missing, unexpected or misshapen {wrong}"
+        raise InputError(str(path), got, "the weights of config.json")
+    return network
 
 
 def _encode(

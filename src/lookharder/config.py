@@ -8,15 +8,17 @@ A union of dataclasses is told apart by its `name` field, a Literal in each; so 
 """
 
 import dataclasses
-import json
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union
 
 from lookharder.errors import InputError
+from lookharder.jsons import parse_json, read_json
 
 C = TypeVar("C")
+MAX_FLOAT = 10**300  # integers beyond have no float
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,6 +53,15 @@ def from_json(cls: type[C], value: Any, path: str = "config") -> C:
     return made
 
 
+def read_as(cls: type[C], path: str | Path) -> C:
+    """The configuration of type `cls` in a file.
+
+    Raises:
+        InputError: naming the file, and what in it is unknown, missing or of the wrong type.
+    """
+    return from_json(cls, read_json(path), str(path))
+
+
 def override(config: C, assignments: Sequence[str]) -> C:
     """A copy of `config` with `a.b.0.c=value` applied in order; values are JSON, or a bare word for a string."""
     data = to_json(config)
@@ -59,8 +70,8 @@ def override(config: C, assignments: Sequence[str]) -> C:
         if not separator:
             raise InputError("--set", repr(assignment), "KEY=VALUE, e.g. optim.lr=1e-4")
         try:
-            value = json.loads(text)
-        except json.JSONDecodeError:
+            value = parse_json(text, "--set")
+        except InputError:  # a bare word
             value = text
         _assign(data, dotted, value)
     return from_json(type(config), data, "--set")
@@ -92,7 +103,7 @@ def _convert(kind: Any, value: Any, path: str) -> Any:
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return _dataclass(kind, value, path)
     if origin is Literal:
-        if value not in args:
+        if not any(value == arg and type(value) is type(arg) for arg in args):
             raise InputError(path, repr(value), f"one of {list(args)}")
         return value
     if origin in (Union, types.UnionType):
@@ -107,6 +118,8 @@ def _convert(kind: Any, value: Any, path: str) -> Any:
     if origin in (dict, Mapping) and isinstance(value, Mapping):
         return {key: _convert(args[1], item, f"{path}.{key}") for key, item in value.items()}
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > MAX_FLOAT:
+            raise InputError(path, f"a number of {value.bit_length()} bits", "a smaller one")
         return float(value)
     # bool is an int to Python, never to a reader of a configuration
     if (
@@ -151,7 +164,7 @@ def _union(args: tuple[Any, ...], value: Any, path: str) -> Any:
     if value is None and type(None) in args:
         return None
     kinds = [kind for kind in args if kind is not type(None)]
-    if isinstance(value, Mapping) and "name" in value:
+    if isinstance(value, Mapping) and all(map(dataclasses.is_dataclass, kinds)) and len(kinds) > 1:
         named = {typing.get_args(typing.get_type_hints(kind)["name"])[0]: kind for kind in kinds}
         return _named(named, value, path)
     for kind in kinds:

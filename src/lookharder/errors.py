@@ -1,5 +1,22 @@
 """The one error that a user's bad input may cause: `lookharder` prints its line and exits with code 2."""
 
+import unicodedata
+
+
+def printable(text: object) -> str:
+    """Text from a file, a name or a caller as one line that a terminal only shows: no control, no half of a pair.
+
+    Control characters (ESC, newlines), marks that turn the direction of text, and what UTF-8 cannot hold are written as
+    their escapes.
+    """
+    return "".join(
+        c if unicodedata.category(c) not in HIDDEN else c.encode("unicode_escape").decode()
+        for c in str(text)
+    )
+
+
+HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # categories of Unicode
+
 
 class InputError(ValueError):
     """Bad input from a user: the message names the argument, what came and what is allowed."""
@@ -15,4 +32,4 @@ class InputError(ValueError):
         return str(self.args[0])
 
     def __str__(self) -> str:
-        return "{}: got {}, allowed: {}".format(*self.args)
+        return printable("{}: got {}, allowed: {}".format(*self.args))

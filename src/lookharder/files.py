@@ -1,12 +1,57 @@
-"""Files are written whole or not at all: write aside, fsync, rename, fsync the folder."""
+"""Files are written whole or not at all: write aside, fsync, rename, fsync the folder. Only regular files are read."""
 
 import json
 import os
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
+
+from lookharder.errors import InputError
+
+MAX_TEXT = 2**28  # bytes of a file of text
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[BufferedReader]:
+    """The file, open for reading; InputError if missing, forbidden, a folder, pipe or device."""
+    try:
+        mode = Path(path).stat().st_mode
+    except FileNotFoundError:
+        raise InputError(str(path), "no such file", "an existing file") from None
+    except (OSError, ValueError) as error:  # a name too long, a NUL in it, a file as a folder
+        raise InputError(repr(str(path))[:200], error, "a file name") from error
+    if not stat.S_ISREG(mode):
+        found = "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
+        raise InputError(str(path), found, "a regular file")
+    if not os.access(path, os.R_OK):
+        raise InputError(str(path), "a file that may not be read", "a readable file")
+    with Path(path).open("rb") as handle:
+        yield handle
+
+
+def file_size(handle: BufferedReader) -> int:
+    """Bytes of an open file."""
+    return os.fstat(handle.fileno()).st_size
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a file in UTF-8, with or without a byte order mark; line ends as they are.
+
+    Raises:
+        InputError: no such file, more than `MAX_TEXT` bytes, or no UTF-8.
+    """
+    with opened(path) as handle:
+        data = handle.read(MAX_TEXT + 1)
+    if len(data) > MAX_TEXT:
+        raise InputError(str(path), f"more than {MAX_TEXT:,} bytes", "a smaller file")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(str(path), error, "UTF-8 text") from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -27,6 +27,28 @@ def test_a_store_is_read_not_written_again(tmp_path):
     assert next(tmp_path.glob("*/image.npy")).stat().st_mtime_ns == stamp
 
 
+def test_a_damaged_store_is_made_anew(tmp_path):
+    config = DataConfig(spec="procedural:2:1", size=32, store=str(tmp_path), workers=1)
+    expected = open_data(config)[1].image
+    for name in ("image.npy", "facts.json"):
+        path = next(tmp_path.glob(f"*/{name}"))
+        data = path.read_bytes()
+        for wrong in (data[:-9] + bytes((data[-9] ^ 4,)) + data[-8:], data[:-30], b"[" * 9999):
+            path.write_bytes(wrong)
+            np.testing.assert_array_equal(open_data(config)[1].image, expected)
+            assert path.read_bytes() == data
+
+
+def test_a_full_disk_is_an_error_and_kills_no_worker(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(OSError, match="No space"):
+        store(ProceduralWorld(32, 5, count=2), tmp_path, "key", workers=1)
+    assert list(tmp_path.iterdir()) == []
+
+
 class Failing:
     def __len__(self):
         return 3

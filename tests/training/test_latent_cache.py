@@ -205,6 +205,17 @@ def test_every_flipped_bit_and_cut_is_named(tmp_path: Path, whole: Path):
         assert damage.file == out / name and "no" in damage.actual.lower()
 
 
+def test_a_flipped_bit_is_not_trained_on(tmp_path: Path, whole: Path):
+    out = tmp_path / "flipped"
+    shutil.copytree(whole, out)
+    path = sorted(out.glob("shard-*.npy"))[0]
+    data = bytearray(path.read_bytes())
+    data[-40] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="SHA-256"):
+        LatentSet(out).item(0, False)
+
+
 def test_a_cut_shard_is_refused_when_it_is_opened(tmp_path: Path, whole: Path):
     out = tmp_path / "cache"
     shutil.copytree(whole, out)
@@ -215,14 +226,8 @@ def test_a_cut_shard_is_refused_when_it_is_opened(tmp_path: Path, whole: Path):
         with pytest.raises(InputError, match=rf"shard-00002.npy: got {len(changed)} bytes"):
             LatentSet(out)
     path.write_bytes(b"\x93NUMPX" + data[6:])
-    with pytest.raises(InputError, match=r"shard-00002.npy: got no shard"):
+    with pytest.raises(InputError, match=r"shard-00002.npy: got .*SHA-256"):
         LatentSet(out).item(6, False)
-    shutil.copyfile(out / "shard-00000.npy", out / "shard-00001.npy")
-    (out / "shard-00001.npy").write_bytes(
-        (out / "shard-00000.npy").read_bytes().replace(b"(3,)", b"(2,)")
-    )
-    with pytest.raises(InputError, match=r"shard-00001.npy: got .*shape \(2,\)"):
-        LatentSet(out).item(4, False)
 
 
 @pytest.mark.slow  # processes that import torch
@@ -265,7 +270,7 @@ def test_latents_serve_their_own_task_and_autoencoder(whole: Path):
     assert isinstance(opened, LatentSet) and len(opened) == COUNT
     with pytest.raises(InputError, match="latents without pictures"):
         open_spec(f"latents:{whole}", 32)[0]
-    with pytest.raises(InputError, match=r"manifest.json: got No such file"):
+    with pytest.raises(InputError, match=r"manifest.json: got no such file"):
         open_data(DataConfig(spec=f"latents:{whole}/nowhere"))
 
 

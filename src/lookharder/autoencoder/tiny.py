@@ -12,15 +12,13 @@ Invariant: `config()` carries a fingerprint of the weights, and other weights ar
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -28,7 +26,9 @@ from lookharder.autoencoder.base import check_sides
 from lookharder.config import from_json, to_json
 from lookharder.errors import InputError
 from lookharder.files import atomic, write_json
+from lookharder.jsons import read_json
 from lookharder.shapes import Images, Latents
+from lookharder.tensors import read_tensors
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "autoencoder" / "tiny"
 
@@ -163,11 +163,9 @@ class Tiny(nn.Module):
             InputError: no such autoencoder there, or two files that do not belong together.
         """
         folder = Path(folder)
-        try:
-            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            allowed = "a folder that Tiny.save wrote"
-            raise InputError("autoencoder", f"{folder} ({error})", allowed) from error
+        config = read_json(folder / "config.json")
+        if not isinstance(config, dict):
+            raise InputError("autoencoder", folder, "a folder that Tiny.save wrote")
         return cls._read(config, folder / "model.safetensors")
 
     @classmethod
@@ -182,11 +180,7 @@ class Tiny(nn.Module):
         """Strictly: the tensors of the config, no other, and with its fingerprint."""
         rest = {k: value for k, value in config.items() if k not in ("kind", "fingerprint")}
         tiny = cls(from_json(TinyConfig, rest, "autoencoder"), torch.Generator())
-        try:
-            state = load_file(path)
-        except (OSError, SafetensorError) as error:
-            allowed = "a whole safetensors file"
-            raise InputError("autoencoder weights", f"{path} ({error})", allowed) from error
+        state, _ = read_tensors(path, f"autoencoder weights {path}")
         wanted = {name: (tuple(t.shape), t.dtype) for name, t in tiny.state_dict().items()}
         found = {name: (tuple(t.shape), t.dtype) for name, t in state.items()}
         wrong = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))

@@ -5,37 +5,63 @@ the folder's name is a key of what was stored, which the caller makes so that a 
 """
 
 import fcntl
-import json
+import hashlib
+import logging
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
+from lookharder.config import read_as
 from lookharder.data.example import Dataset, Example
+from lookharder.data.formats.guard import decoding
+from lookharder.errors import InputError
 from lookharder.files import sync_folder, write_json
 
+log = logging.getLogger(__name__)
+
+WRITTEN = "what `store` has written"
 ARRAYS = tuple(field.name for field in fields(Example) if field.name not in ("name", "label"))
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Facts:
+    """What `facts.json` says: the SHA-256 of each array's file; name and label of each example."""
+
+    arrays: dict[str, str]
+    names: tuple[str, ...]
+    labels: tuple[int | None, ...]
+
+
 class Stored:
-    """A data set written by `store`; examples are copies, so they may be changed."""
+    """A data set written by `store`; examples are copies, so they may be changed.
+
+    Raises:
+        InputError: it is not what was written, to the last bit.
+    """
 
     def __init__(self, folder: Path) -> None:
-        facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
-        self.names: list[str] = facts["names"]
-        self.labels: list[int | None] = facts["labels"]
-        self.arrays = {
-            name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            for name in facts["arrays"]
-        }
+        facts = read_as(_Facts, folder / "facts.json")
+        self.names, self.labels = facts.names, facts.labels
+        if set(facts.arrays) - set(ARRAYS) or len(self.names) != len(self.labels):
+            raise InputError(str(folder), f"arrays {sorted(facts.arrays)}", WRITTEN)
+        self.arrays: dict[str, np.ndarray] = {}
+        for name, wanted in facts.arrays.items():
+            path = folder / f"{name}.npy"
+            if not path.is_file() or _digest(path) != wanted:
+                raise InputError(str(path), "another SHA-256, or no file", WRITTEN)
+            with decoding(path, WRITTEN):
+                self.arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
+            if len(self.arrays[name]) != len(self.names):
+                raise InputError(str(path), f"{len(self.arrays[name])} examples", WRITTEN)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -50,8 +76,13 @@ def store(dataset: Dataset, root: Path, key: str, workers: int = 1) -> Stored:
     folder = root / key
     root.mkdir(parents=True, exist_ok=True)
     with _alone(root):  # of two runs that need it one makes it, and the other waits
-        if not folder.exists():
-            _make(dataset, root, key, workers)
+        if folder.exists():
+            try:
+                return Stored(folder)
+            except InputError as damage:
+                log.warning("a store is made anew: %s", damage)
+                shutil.rmtree(folder)
+        _make(dataset, root, key, workers)
     return Stored(folder)
 
 
@@ -83,10 +114,12 @@ def _write(dataset: Dataset, folder: Path, workers: int) -> None:
     count, first = len(dataset), dataset[0]
     names = [name for name in ARRAYS if getattr(first, name) is not None]
     for name in names:
-        array = getattr(first, name)
-        np.lib.format.open_memmap(
-            folder / f"{name}.npy", "w+", array.dtype, (count, *array.shape)
-        ).flush()
+        array, path = getattr(first, name), folder / f"{name}.npy"
+        np.lib.format.open_memmap(path, "w+", array.dtype, (count, *array.shape)).flush()
+        with path.open(
+            "rb+"
+        ) as handle:  # a full disk shows here, and not as a signal that kills a worker
+            os.posix_fallocate(handle.fileno(), 0, path.stat().st_size)
     bounds = np.linspace(0, count, min(count, workers * 8) + 1).astype(int).tolist()
     spans = list(pairwise(bounds))
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -99,11 +132,16 @@ def _write(dataset: Dataset, folder: Path, workers: int) -> None:
     write_json(
         folder / "facts.json",
         {
-            "arrays": names,
+            "arrays": {name: _digest(folder / f"{name}.npy") for name in names},
             "names": [name for name, _ in facts],
             "labels": [label for _, label in facts],
         },
     )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _write_span(

@@ -27,6 +27,7 @@ from lookharder.predict.effort import Effort
 from lookharder.predict.options import By
 from lookharder.shapes import FieldDraws, Latents
 from lookharder.tasks.base import Task
+from lookharder.tensors import is_finite
 
 FieldId = tuple[int, int, int]  # image, member, field
 
@@ -83,9 +84,17 @@ class BatchSampler:
             yield latents.view(shape)
 
     def decode(self, latents: Float[Tensor, "N A F c h w"]) -> FieldDraws:
-        """Latents as images (N, A, F, 3, H, W)."""
+        """Latents as images (N, A, F, 3, H, W).
+
+        Raises:
+            FloatingPointError: they are not finite; an answer made of them would look like one.
+        """
         parts = torch.split(latents.flatten(0, 2), self.chunk)
         images = torch.cat([self.chain.autoencoder.decode(part) for part in parts])
+        if not is_finite(images):
+            raise FloatingPointError(
+                "the network's answer is not finite; try fp32, or other weights"
+            )
         return images.reshape(*latents.shape[:3], *images.shape[1:])
 
     def _clean(self, ids: Sequence[FieldId]) -> Latents:

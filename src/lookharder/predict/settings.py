@@ -7,12 +7,11 @@ A budget is a limit, not a wish to spend: where a dearer setting gains nothing, 
 travels with the model as `frontier.json`; `benchmarks/frontier.py` measures it for any model.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lookharder.config import from_json, to_json
+from lookharder.config import read_as, to_json
 from lookharder.errors import InputError
 from lookharder.files import write_json
 from lookharder.predict.effort import Budget, Effort
@@ -66,10 +65,7 @@ class SettingsTable:
         path = folder / NAME
         if not path.is_file():
             return None
-        try:
-            return from_json(cls, json.loads(path.read_text(encoding="utf-8")), NAME)
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise InputError("model", f"{path}: {error}", "a table of measured settings") from error
+        return read_as(cls, path)
 
     def write(self, folder: Path) -> None:
         """Write the table into a model folder."""

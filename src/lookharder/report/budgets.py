@@ -1,13 +1,13 @@
 """What a training budget buys: the law of size and images over compute, size by size, and the planner's families."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from lookharder.config import from_json
+from lookharder.config import from_json, read_as
 from lookharder.errors import InputError
 from lookharder.scaling.law import Law, growth
 from lookharder.scaling.laws import Family
@@ -82,6 +82,14 @@ class TrainedPlan:
     off: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Plans:
+    """What the file says: the hash of the records of its laws; plans, those not yet trained among them."""
+
+    laws: str
+    plans: tuple[dict[str, Any], ...]
+
+
 def read_trained_plans(path: Path, records: str) -> list[TrainedPlan]:
     """Plans that were trained by the laws of these records; none of other laws, or without a file.
 
@@ -94,12 +102,9 @@ def read_trained_plans(path: Path, records: str) -> list[TrainedPlan]:
     """
     if not path.is_file():
         return []
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        rows = found["plans"] if found["laws"] == records else []
-        trained = [row for row in rows if "measured" in row]  # others wait for their trainings
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(str(path), repr(error), "what benchmarks/planner.py wrote") from error
+    found = read_as(_Plans, path)
+    rows = found.plans if found.laws == records else ()
+    trained = [row for row in rows if "measured" in row]  # others wait for their trainings
     return [from_json(TrainedPlan, row, f"{path}: plan") for row in trained]
 
 

@@ -9,7 +9,6 @@ A record alone cannot be looked at, a model can; models are large and go, so wha
 
 import base64
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,8 @@ from PIL import Image
 from lookharder.config import from_json, to_json
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import HELD_OUT_SEED
-from lookharder.errors import InputError
 from lookharder.files import write_json
+from lookharder.jsons import read_json
 from lookharder.predict.predictor import Predictor
 from lookharder.report.parts import METRICS, Part, at, main_metric, place_words
 from lookharder.scaling.record import Record
@@ -136,11 +135,7 @@ def _kept(path: Path) -> dict[str, Strip]:
     """Read the strips of a file, by study; none where there is no file."""
     if not path.is_file():
         return {}
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError("pictures", f"{path}: {error}", "what a report wrote") from error
-    return from_json(_Kept, {"by_study": value}, str(path)).by_study
+    return from_json(_Kept, {"by_study": read_json(path)}, str(path)).by_study
 
 
 def _chosen(
@@ -170,7 +165,7 @@ def _model(record: Record, root: Path) -> tuple[dict[str, Any], Path] | None:
     path = root / "runs" / record.run / "job.json"
     if not path.is_file():
         return None
-    job = json.loads(path.read_text(encoding="utf-8"))
+    job = read_json(path)
     if "data" in job["config"] or not job["needs"]:  # files of the user's: scenes are ours to show
         return None
     model = root / "runs" / job["needs"][0] / "model"

@@ -11,14 +11,13 @@ it was fitted to by their hash, so that laws and records can be told to belong t
 """
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lookharder.config import from_json, to_json
+from lookharder.config import read_as, to_json
 from lookharder.errors import InputError
 from lookharder.files import write_json
 from lookharder.scaling.law import Law
@@ -174,9 +173,7 @@ class Laws:
         if not path.is_file():
             raise InputError("laws", f"{path}, which is no file", "a laws.json")
         try:
-            found = from_json(cls, json.loads(path.read_text(encoding="utf-8")), str(path))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise InputError("laws", f"{path}: {error}", "a laws.json") from error
+            found = read_as(cls, path)
         except InputError as error:  # of a value, which does not know what file it is in
             name, got, allowed = error.args
             said = name if str(path) in name else f"{path}: {name}"

@@ -28,6 +28,7 @@ from pathlib import Path
 from lookharder.config import from_json, to_json
 from lookharder.errors import InputError
 from lookharder.files import sync_folder
+from lookharder.jsons import parse_json
 
 log = logging.getLogger(__name__)
 
@@ -248,7 +249,7 @@ def _parse(data: bytes, path: Path, start: int) -> tuple[list[Record], int]:
     for line in data.splitlines(keepends=True):
         try:
             if line.strip():
-                found.append(from_json(Record, json.loads(line), "record"))
+                found.append(from_json(Record, parse_json(line, "record"), "record"))
         except ValueError as error:
             if not line.endswith(b"\n") and _begins_record(line):
                 break

@@ -10,7 +10,6 @@ interval over images. A stage that is stopped can be called again: a training go
 """
 
 import fcntl
-import json
 import os
 import platform
 import shutil
@@ -30,6 +29,7 @@ from lookharder.data.example import Dataset
 from lookharder.data.source import HELD_OUT_SEED, DataConfig, open_data
 from lookharder.evaluate.evaluation import evaluate as score
 from lookharder.evaluate.evaluation import protocol
+from lookharder.jsons import read_json, read_lines
 from lookharder.metrics.scores import SCORES
 from lookharder.metrics.statistics import bootstrap_mean
 from lookharder.models.flops import breakdown
@@ -181,13 +181,13 @@ def _forget_another(made: RunConfig, out: Path) -> None:
     """Remove an unfinished run that the code, as it now is, would begin otherwise."""
     path = out / "config.json"
     if path.exists():
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
         if found != to_json(made):
             shutil.rmtree(out)
 
 
 def _result(folder: Path) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads((folder / "done.json").read_text(encoding="utf-8"))["result"]
+    value: dict[str, Any] = read_json(folder / "done.json")["result"]
     return value
 
 
@@ -247,7 +247,7 @@ def _opened(data: DataConfig) -> Dataset:
 
 def _last_losses(path: Path) -> float:
     """The mean training loss over the last tenth of a run."""
-    rows = [json.loads(line)["loss"] for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = [row["loss"] for _, row in read_lines(path)]
     last = rows[-max(1, len(rows) // 10) :]
     return float(np.mean(last))
 

@@ -5,7 +5,6 @@ but not what is learnt, may change when the run is resumed: its `essence` stays.
 """
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lookharder.chain import ChainConfig
-from lookharder.config import from_json, to_json
+from lookharder.config import read_as, to_json
 from lookharder.data.source import DataConfig
 from lookharder.errors import InputError
 from lookharder.files import write_json
@@ -86,10 +85,7 @@ def compare(config: RunConfig, out: Path) -> RunConfig | None:
                 "--out", f"{out}, which holds something else", "a new or empty folder, or a run"
             )
         return None
-    try:
-        former = from_json(RunConfig, json.loads(path.read_text(encoding="utf-8")), str(path))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(str(path), str(error), "what a run has written") from error
+    former = read_as(RunConfig, path)
     found, wanted = to_json(essence(former)), to_json(essence(config))
     if found != wanted:
         changed = sorted(key for key in wanted if found[key] != wanted[key])

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lookharder.data.formats.guard import Stream, decoding, file_size, opened, read_exactly
+from lookharder.data.formats.guard import Stream, decoding, read_exactly
 from lookharder.errors import InputError
-from lookharder.files import atomic
+from lookharder.files import atomic, file_size, opened
 
 MAX_BYTES = 2**30
 MAX_MEMBERS = 64

@@ -1,13 +1,11 @@
-"""What a reader asks of a file before it believes it: that it opens, and that its size is right."""
+"""What a reader asks of a file before it believes it: that its size is right, and what a decoder may raise."""
 
 import errno
 import logging
-import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from io import BufferedIOBase, BufferedReader
+from io import BufferedIOBase
 from pathlib import Path
 from typing import IO
 
@@ -27,29 +25,6 @@ MACHINE = {  # what goes wrong with a machine, not with a file's bytes
     errno.ENODEV,
 }
 Stream = IO[bytes] | BufferedIOBase  # zipfile's is typed as the one and is the other
-
-
-@contextmanager
-def opened(path: str | Path) -> Iterator[BufferedReader]:
-    """The file, open for reading; InputError if missing, forbidden, a folder, pipe or device."""
-    try:
-        mode = Path(path).stat().st_mode
-    except FileNotFoundError:
-        raise InputError(str(path), "no such file", "an existing file") from None
-    except (OSError, ValueError) as error:  # a name too long, a NUL in it, a file as a folder
-        raise InputError(repr(str(path))[:200], error, "a file name") from error
-    if not stat.S_ISREG(mode):
-        found = "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
-        raise InputError(str(path), found, "a regular file")
-    if not os.access(path, os.R_OK):
-        raise InputError(str(path), "a file that may not be read", "a readable file")
-    with Path(path).open("rb") as handle:
-        yield handle
-
-
-def file_size(handle: BufferedReader) -> int:
-    """Bytes of an open file."""
-    return os.fstat(handle.fileno()).st_size
 
 
 def check_extent(path: str | Path, width: int, height: int, min_side: int = 1) -> None:

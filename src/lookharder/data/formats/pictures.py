@@ -16,12 +16,12 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from lookharder.data.formats.guard import check_extent, decoding, opened, say_once
+from lookharder.data.formats.guard import check_extent, decoding, say_once
 from lookharder.data.formats.levels import inside
 from lookharder.data.formats.metadata import MAX_SCANS, scans, without_metadata
 from lookharder.data.formats.png import SIGNATURE, chunks_of, whole_png
 from lookharder.errors import InputError
-from lookharder.files import atomic
+from lookharder.files import atomic, opened
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".ppm")

@@ -15,10 +15,10 @@ import numpy as np
 from jaxtyping import Bool, Float32
 from PIL import Image
 
-from lookharder.data.formats.guard import check_extent, decoding, file_size, opened
+from lookharder.data.formats.guard import check_extent, decoding
 from lookharder.data.formats.png import critical, read_header, whole_png
 from lookharder.errors import InputError
-from lookharder.files import atomic
+from lookharder.files import atomic, file_size, opened
 
 GREY, RGB = 0, 2
 NAMES = {GREY: "a whole 16-bit grey PNG", RGB: "a whole 16-bit RGB PNG"}

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from lookharder.data.formats.guard import check_extent, file_size, opened, read_exactly
+from lookharder.data.formats.guard import check_extent, read_exactly
 from lookharder.errors import InputError
-from lookharder.files import atomic
+from lookharder.files import atomic, file_size, opened
 
 FLO_MAGIC = struct.pack("<f", 202021.25)  # the bytes "PIEH"
 FLO_UNKNOWN = 1e9

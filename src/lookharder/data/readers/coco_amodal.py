@@ -19,9 +19,10 @@ from PIL import Image, ImageDraw
 
 from lookharder.data.example import Example
 from lookharder.data.formats import read_image
-from lookharder.data.formats.guard import decoding, opened
+from lookharder.data.formats.guard import decoding
 from lookharder.data.readers.rows import list_files
 from lookharder.errors import InputError
+from lookharder.files import opened
 
 
 def decode_runs(counts: str, height: int, width: int) -> Bool[np.ndarray, "H W"]:

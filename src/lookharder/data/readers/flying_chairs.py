@@ -9,9 +9,9 @@ Source: Dosovitskiy et al., FlowNet (ICCV 2015).
 from pathlib import Path
 from typing import Literal
 
-from lookharder.data.formats.guard import opened
 from lookharder.data.readers.rows import ManifestRow, Rows, list_files
 from lookharder.errors import InputError
+from lookharder.files import opened
 
 SPLIT_FILE = "FlyingChairs_train_val.txt"
 SPLITS = {"train": ("1",), "val": ("2",), "all": ("1", "2")}

@@ -18,7 +18,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lookharder.data.formats.guard import opened
 from lookharder.data.readers.records import (
     SUFFIXES,
     Problem,
@@ -29,6 +28,7 @@ from lookharder.data.readers.records import (
 )
 from lookharder.data.readers.rows import FIELDS, ManifestRow, Rows
 from lookharder.errors import InputError
+from lookharder.files import opened
 
 UNITS = {"m": 1.0, "cm": 100.0, "mm": 1000.0}
 COLUMNS = (*FIELDS, "label", "depth_unit", "depth_scale", "depth_min", "depth_max")

@@ -23,10 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lookharder.data.formats import read_depth_png, read_image
-from lookharder.data.formats.guard import opened
 from lookharder.data.readers.records import Problem
 from lookharder.data.readers.rows import ManifestRow, Rows
 from lookharder.errors import InputError
+from lookharder.files import opened
 
 MIN_DEPTH_RANGE = 0.5  # metres
 MIN_RGB_RANGE = 10.0  # of 255

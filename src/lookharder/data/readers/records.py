@@ -5,7 +5,6 @@ Each comes with its number, or is a Problem; the cells are as written.
 
 import csv
 import io
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any
 
 from lookharder.data.formats import PICTURE_SUFFIXES
 from lookharder.data.readers.rows import FIELDS
+from lookharder.errors import InputError
+from lookharder.jsons import parse_json
 
 SUFFIXES = dict.fromkeys(FIELDS, PICTURE_SUFFIXES) | {
     "depth": (".png", ".npy", ".npz", ".pfm"),
@@ -49,9 +50,11 @@ def from_jsonl(text: str) -> Numbered:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            yield number, Problem(row=number, field="row", message=f"not JSON: {error}")
+            record = parse_json(line, "row")
+        except InputError as error:
+            _, got, allowed = error.args
+            message = f"got {got}, allowed: {allowed}"
+            yield number, Problem(row=number, field="row", message=message)
             continue
         if isinstance(record, dict):
             yield number, record

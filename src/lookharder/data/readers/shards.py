@@ -25,10 +25,10 @@ import numpy as np
 
 from lookharder.data.formats import PICTURE_SUFFIXES
 from lookharder.data.formats.arrays import read_npz
-from lookharder.data.formats.guard import decoding, file_size, opened
+from lookharder.data.formats.guard import decoding
 from lookharder.data.readers.rows import list_files
 from lookharder.errors import InputError
-from lookharder.files import atomic
+from lookharder.files import atomic, file_size, opened
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,6 @@
 The weights of a file may lie under a prefix; it is removed. Then every key left is a weight.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -14,10 +13,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from lookharder.errors import InputError
+from lookharder.jsons import parse_json
+from lookharder.tensors import read_tensors
 
 Weights = dict[str, Tensor]
 
@@ -58,14 +58,8 @@ def read(path: Path) -> tuple[Weights, dict[str, Any]]:
 
 
 def _read_safetensors(file: Path, named: Path) -> tuple[Weights, dict[str, Any]]:
-    try:
-        with safe_open(file, "pt") as opened:
-            header = json.loads((opened.metadata() or {}).get("config", "{}"))
-            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise InputError(str(named), str(error), "a whole safetensors file") from error
-    except json.JSONDecodeError as error:
-        raise InputError(str(named), f"config metadata: {error}", "JSON") from error
+    tensors, metadata = read_tensors(file, str(named))
+    header = parse_json(metadata.get("config", "{}"), f"{named}: config metadata")
     if not isinstance(header, dict):
         raise InputError(str(named), f"config metadata {header!r}", "a JSON object")
     return tensors, header

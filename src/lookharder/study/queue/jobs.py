@@ -15,6 +15,7 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from lookharder.config import from_json
 from lookharder.errors import InputError
 
 
@@ -54,21 +55,17 @@ class Job:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Job":
-        """What `to_json` gave.
+    def from_json(cls, value: Mapping[str, Any], name: str = "job") -> "Job":
+        """What `to_json` gave; `name` is what an error calls it.
 
         Raises:
-            InputError: the hash that it bears is not that of what it says.
+            InputError: a key is missing or of the wrong type, or the hash that it bears is not its own.
         """
-        job = cls(
-            kind=value["kind"],
-            config=value["config"],
-            needs=tuple(value["needs"]),
-            cost=float(value["cost"]),
-            title=value["title"],
-        )
-        if job.hash != value["hash"]:
-            raise InputError("job", f"{value['hash']}, which says what hashes to {job.hash}", "it")
+        said = {key: item for key, item in value.items() if key != "hash"}
+        job = from_json(cls, said, name)
+        if job.hash != value.get("hash"):
+            got = f"{value.get('hash')}, which says what hashes to {job.hash}"
+            raise InputError(name, got, "the job of its hash")
         return job
 
 

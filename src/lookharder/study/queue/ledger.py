@@ -21,8 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from lookharder.config import read_as, to_json
 from lookharder.errors import InputError
 from lookharder.files import sync_folder, write_json
+from lookharder.jsons import as_object, read_json
 from lookharder.study.queue.jobs import Job
 
 JobState = Literal["planned", "running", "done", "failed"]
@@ -42,6 +44,26 @@ class Lease:
     job: str
     owner: str
     lock: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Done:
+    """What `done.json` says."""
+
+    owner: str
+    published: float
+    result: dict[str, Any]
+    state: Literal["done"] = "done"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Failed:
+    """What `failed.json` says of the latest of so many attempts."""
+
+    owner: str
+    error: str
+    attempts: int
+    state: Literal["failed"] = "failed"
 
 
 class Ledger:
@@ -73,7 +95,7 @@ class Ledger:
         path = self.folder(name) / "job.json"
         if not path.exists():
             raise InputError("job", name, f"one that is planned in {self.root}")
-        return Job.from_json(_read(path))
+        return Job.from_json(_read(path), str(path))
 
     def state(self, name: str) -> JobState:
         """What has become of a job; one that failed is "running" while it is tried again."""
@@ -160,21 +182,20 @@ class Ledger:
         path = self.folder(name) / "done.json"
         if not path.exists():
             raise InputError("job", f"{name}, which is {self.state(name)}", "one that is done")
-        return _read(path)
+        return as_object(to_json(read_as(_Done, path)), str(path))
 
     def error(self, name: str) -> str | None:
         """Why a job failed last, if it did."""
         path = self.folder(name) / "failed.json"
-        return str(_read(path)["error"]) if path.exists() else None
+        return read_as(_Failed, path).error if path.exists() else None
 
     def _failures(self, name: str) -> int:
         path = self.folder(name) / "failed.json"
-        return int(_read(path)["attempts"]) if path.exists() else 0
+        return read_as(_Failed, path).attempts if path.exists() else 0
 
 
 def _read(path: Path) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return value
+    return as_object(read_json(path), str(path))
 
 
 def _lock(descriptor: int, how: int, path: Path) -> bool:

@@ -7,7 +7,6 @@ them may be started, killed and started again, on one host or many.
 """
 
 import importlib
-import json
 import os
 import signal
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from lookharder.config import read_as
 from lookharder.files import write_json
 from lookharder.study.queue.ledger import Lease, Ledger
 
@@ -65,8 +65,7 @@ class WorkerSpec:
     @classmethod
     def read(cls, path: Path) -> "WorkerSpec":
         """What `write` wrote."""
-        value = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**{**value, "jobs": tuple(value["jobs"])})
+        return read_as(cls, path)
 
 
 def drain(

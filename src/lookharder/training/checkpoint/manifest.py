@@ -8,16 +8,38 @@ the sha256 that it names.
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import torch
 
+from lookharder.config import from_json
 from lookharder.errors import InputError
+from lookharder.jsons import as_object, parse_json
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    """What a manifest says of a file."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Contents:
+    """What a manifest says."""
+
+    format: int
+    iteration: int
+    meta: dict[str, Any]
+    versions: dict[str, str]
+    files: dict[str, _File]
 
 
 class DamagedError(Exception):
@@ -55,18 +77,23 @@ def verify(path: Path) -> dict[str, Any]:
     """
     text = (path / MANIFEST).read_bytes()
     try:
-        manifest: dict[str, Any] = json.loads(text)
-        del manifest["seal"]
-        sealed = _render(manifest) == text
-    except (ValueError, TypeError, KeyError):  # no JSON, no object, no seal
-        sealed = False
-    if not sealed:
+        manifest = as_object(parse_json(text, MANIFEST), MANIFEST)
+    except InputError as error:
+        raise DamagedError(str(error)) from error
+    if manifest.pop("seal", None) is None or _render(manifest) != text:
         raise DamagedError(f"{MANIFEST} is not as it was written")
-    if manifest["format"] != FORMAT:
-        raise InputError(f"checkpoint {path}", f"format {manifest['format']}", f"format {FORMAT}")
+    if manifest.get("format") != FORMAT:
+        got = f"format {manifest.get('format')}"
+        raise InputError(f"checkpoint {path}", got, f"format {FORMAT}")
+    try:
+        from_json(_Contents, manifest, MANIFEST)
+    except InputError as error:
+        raise DamagedError(str(error)) from error
     if manifest["iteration"] != int(path.name):
         raise DamagedError(f"{MANIFEST} is that of iteration {manifest['iteration']}")
     for name, expected in manifest["files"].items():
+        if Path(name).name != name:
+            raise DamagedError(f"{name!r} is no file of the checkpoint's folder")
         size = (path / name).stat().st_size
         if size != expected["bytes"]:
             raise DamagedError(f"{name} has {size} bytes instead of {expected['bytes']}")

@@ -9,10 +9,9 @@ A row of metrics sums over the iterations since the row before it, where it has 
 older row, the one iteration that it describes stands for them all. Processes are told apart by `started`.
 """
 
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from lookharder.config import from_json
 from lookharder.errors import InputError
+from lookharder.jsons import as_object, parse_json, read_json
 from lookharder.visualize.html import Table
 
 Row = dict[str, Any]
@@ -43,6 +44,34 @@ NOTE = (
 )
 WINDOW = 1 / 20  # of a run: over so much of its rows a running median goes
 Numbers = Float[np.ndarray, "n"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Span:
+    """Iterations that were passed over."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """What is asked of a row, of any kind; null is a number that was not finite."""
+
+    iteration: int = 0
+    losses: dict[str, float | None] = field(default_factory=dict)
+    passed_over: _Span | None = None
+    seconds: float = 0.0
+    time: float = 0.0
+    started: float | None = None
+    busy_seconds: float = 0.0
+    images_per_second: float | None = None
+    macs_per_second: float | None = None
+    mfu: float | None = None
+    data_wait: float | None = None
+    data_seconds: float | None = None
+    save_seconds: float = 0.0
+    validation_seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -101,10 +130,7 @@ def read_history(folder: Path) -> History:
     for name in ("config.json", "metrics.jsonl"):
         if not (folder / name).is_file():
             raise InputError("RUN", f"{folder}, without {name}", "folders of `lookharder train`")
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError("RUN", f"{folder / 'config.json'}: {error}", "a whole file") from error
+    config = as_object(read_json(folder / "config.json"), "config.json")
     rows = _lines(folder / "metrics.jsonl", ("iteration", "losses", "seconds", "time"))
     if not rows:
         raise InputError("RUN", f"{folder}, with no row of metrics yet", "a run that has begun")
@@ -127,13 +153,18 @@ def _lines(path: Path, keys: Sequence[str]) -> list[Row]:
     rows: list[Row] = []
     lines = path.read_bytes().splitlines()
     for number, line in enumerate(lines, start=1):
+        name = f"{path}, line {number}"
         try:
-            row = json.loads(line)
-            rows.append(row | {key: row[key] for key in keys})
-        except (ValueError, TypeError, KeyError) as error:
+            row = as_object(parse_json(line, name), name)
+        except InputError:
             if number < len(lines):
-                got = f"{path}, line {number}: {error or 'no row'}"
-                raise InputError("RUN", got, f"a row with {list(keys)}") from error
+                raise
+            break  # torn
+        if missing := [key for key in keys if key not in row]:
+            raise InputError(name, f"no {missing}", f"a row with {list(keys)}")
+        known = {field.name for field in fields(_Known)} & row.keys()
+        from_json(_Known, {key: row[key] for key in known}, name)
+        rows.append(row)
     return rows
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from lookharder.files import atomic
+from lookharder.jsons import parse_json
 from lookharder.training.loop import TrainStep
 
 
@@ -59,6 +60,6 @@ def _finite(value: object) -> object:
 def _until(line: bytes, iteration: int) -> bool:
     """Whether a line is whole and of an iteration no later than that."""
     try:
-        return line.endswith(b"\n") and json.loads(line)["iteration"] <= iteration
+        return line.endswith(b"\n") and parse_json(line, "line")["iteration"] <= iteration
     except (ValueError, KeyError, TypeError):  # what a power loss may leave: zeros, half a line
         return False

@@ -25,6 +25,7 @@ from lookharder.data.example import Example
 from lookharder.data.source import open_spec
 from lookharder.errors import InputError
 from lookharder.files import atomic
+from lookharder.jsons import read_lines
 from lookharder.metrics.scores import SCORES
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
     path = folder / "validation.jsonl"
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [row for _, row in read_lines(path)]
 
 
 def cut_back(folder: Path, iteration: int) -> None:
