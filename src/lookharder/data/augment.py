@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from lookharder.data.example import Example
+from lookharder.data.photometric import Photometric, photometric
 from lookharder.errors import InputError
 
 COLOURS = ("image", "second", "whole")
@@ -57,10 +58,14 @@ def recolour(example: Example, generator: np.random.Generator) -> Example:
     return replace(example, **changes)
 
 
-def augment(example: Example, generator: np.random.Generator) -> Example:
-    """The augmentation of training: mirrored half of the time, recoloured three times in four."""
+def augment(
+    example: Example, generator: np.random.Generator, camera: Photometric | None = None
+) -> Example:
+    """The augmentation of training: mirrored half of the time, recoloured three times in four, or seen by a camera."""
     if mirrored(generator):
         example = mirror(example)
+    if camera is not None:
+        return photometric(example, generator, camera)
     if generator.random() < 0.75:
         example = recolour(example, generator)
     return example

@@ -2,9 +2,11 @@
 
     procedural:9000:1?world=photo&size=96x128  scenes like photographs, 96 rows and 128 columns; frames=1: depth alone
     folder:photos?depth_unit=mm&crop=64        photos of any size, as random crops of 64 x 64
+    procedural:500?only=depth&crop=48x64       crops of 48 rows and 64 columns, with what depth needs and nothing else
 
-`crop=SIDE`, and `views=N` beside it, are options of every set of pictures: each example becomes N random crops (64),
-each a function of (example, view), so that an epoch sees every example in N windows.
+Options of every set of pictures: `crop=SIDE` or `crop=ROWSxCOLUMNS`, and `views=N` beside it, make of each example N
+random crops (64), each a function of (example, view), so that an epoch sees every example in N windows; `only=TASK`
+leaves out what the task does not use, which saves the work of cropping it.
 """
 
 import hashlib
@@ -26,6 +28,11 @@ from lookharder.errors import InputError
 from lookharder.seeding import keyed_seed, numpy_generator
 
 HELD_OUT_SEED = 1_000_003  # the evaluation scenes; no recipe trains on this seed
+ONLY = {  # what a task reads of an example
+    "depth": ("image", "depth", "depth_valid"),
+    "flow": ("image", "second", "flow", "flow_valid"),
+    "amodal": ("image", "visible", "amodal", "whole"),
+}
 VIEWS = 64  # crops of each example, unless `views` says otherwise
 MEMORY = 4 * 2**30  # bytes of examples that a data set without a store keeps
 
@@ -59,10 +66,10 @@ def open_spec(spec: str, size: int, textures: str | None = None) -> Dataset:
     return crops(_open(plain, size, textures))
 
 
-def side_of(config: DataConfig) -> int:
-    """The side of the pictures of a recipe's data set, as far as its configuration says: of its crops, if any."""
-    found = re.search(r"[?&]crop=(\d+)", config.spec)
-    return int(found[1]) if found else config.size
+def sides_of(config: DataConfig) -> tuple[int, int]:
+    """Height and width of the pictures of a recipe's data set, as far as its configuration says: of its crops, if any."""
+    found = re.search(r"[?&]crop=([\dx]+)", config.spec)
+    return _sides(found[1]) if found else (config.size, config.size)
 
 
 def open_data(config: DataConfig) -> Dataset:
@@ -133,8 +140,8 @@ class Remembered:
 class Crops:
     """Random crops at one size of examples of any: item i is view i // n of example i % n, of n examples."""
 
-    def __init__(self, dataset: Dataset, side: int, views: int) -> None:
-        self.dataset, self.side, self.views = dataset, side, views
+    def __init__(self, dataset: Dataset, sides: tuple[int, int], views: int) -> None:
+        self.dataset, self.sides, self.views = dataset, sides, views
 
     def __len__(self) -> int:
         return self.views * len(self.dataset)
@@ -142,7 +149,22 @@ class Crops:
     def __getitem__(self, index: int) -> Example:
         view, item = divmod(range(len(self))[index], len(self.dataset))
         generator = numpy_generator("crop", item, view)
-        return crop_resize(self.dataset[item], generator, (self.side, self.side))
+        return crop_resize(self.dataset[item], generator, self.sides)
+
+
+class Only:
+    """Examples with some of their fields."""
+
+    def __init__(self, dataset: Dataset, fields: tuple[str, ...]) -> None:
+        self.dataset, self.fields = dataset, fields
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Example:
+        example = self.dataset[index]
+        kept = {name: getattr(example, name) for name in self.fields}
+        return Example(name=example.name, **kept)
 
 
 def _open(spec: str, size: int, textures: str | None) -> Dataset:
@@ -155,20 +177,38 @@ def _open(spec: str, size: int, textures: str | None) -> Dataset:
 
 
 def _crops(spec: str) -> tuple[str, Callable[[Dataset], Dataset]]:
-    """A spec without `crop` and `views`, and what these make of its data set."""
+    """A spec without `crop`, `views` and `only`, and what these make of its data set."""
     path, mark, text = spec.rpartition("?")
     parts = [part.partition("=") for part in text.split("&")] if mark and "=" in text else []
-    ours = {name: value for name, _, value in parts if name in ("crop", "views")}
+    ours = {name: value for name, _, value in parts if name in ("crop", "views", "only")}
     if not ours:
         return spec, lambda dataset: dataset
-    least = {"crop": 8, "views": 1}
-    for name, value in ours.items():
-        if not value.isdecimal() or int(value) < least[name] or "crop" not in ours:
-            allowed = "crop=SIDE[&views=N], whole numbers, SIDE 8 or more"
-            raise InputError("--data", f"{name}={value}", allowed)
+    if (task := ours.get("only")) not in (None, *ONLY):
+        raise InputError("--data", f"only={task}", f"one of {sorted(ONLY)}")
+    sides = _sides(ours["crop"]) if "crop" in ours else None
+    if (
+        not (views := ours.get("views", str(VIEWS))).isdecimal()
+        or int(views) < 1
+        or ("views" in ours and sides is None)
+    ):
+        raise InputError("--data", f"views={views}", "crop=SIDE[&views=N], N a whole number from 1")
+
+    def change(dataset: Dataset) -> Dataset:
+        if task is not None:
+            dataset = Only(dataset, ONLY[task])
+        return dataset if sides is None else Crops(dataset, sides, int(views))
+
     others = "&".join("".join(part) for part in parts if part[0] not in ours)
-    side, views = int(ours["crop"]), int(ours.get("views", VIEWS))
-    return path + ("?" + others if others else ""), lambda dataset: Crops(dataset, side, views)
+    return path + ("?" + others if others else ""), change
+
+
+def _sides(text: str) -> tuple[int, int]:
+    """Height and width from `SIDE` or `ROWSxCOLUMNS`."""
+    found = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+    sides = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if min(sides) < 8:
+        raise InputError("--data", f"crop={text}", "crop=SIDE or crop=ROWSxCOLUMNS, 8 or more")
+    return sides
 
 
 def _world(spec: str, rest: str, size: int, textures: str | None) -> ProceduralWorld:

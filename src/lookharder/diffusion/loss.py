@@ -1,6 +1,7 @@
 """What the network is trained to reduce: the simple loss, and the bound that teaches it variances.
 
     simple   (prediction - target)^2                                    Ho et al. 2020, eq. 14
+    edges    |x0_hat - x0| + 0.3 sum over k = 1, 2, 4 of |d_k (x0_hat - x0)|    Li & Snavely 2018, eq. 2 to 5
     bound    KL( q(x_s | x_t, x0) || p(x_s | x_t) ),  s = t - 1         Nichol & Dhariwal 2021
 
 With SNR = alpha^2 / sigma^2 and e = log (variance of p / variance of q), the divergence is
@@ -11,6 +12,9 @@ for every number and every schedule; at e = 0 it is the discrete-time loss of Ki
 The network gives e as a fraction of log sigma_t^2 / sigma_s^2. The bound trains that fraction and
 nothing else: x0_hat is detached.
 
+The simple loss asks for the mean of all answers that fit; "edges" for their median and for the steps in it, d_k being
+the difference between cells k apart. It makes the better single answer, and the poorer set of draws.
+
 Invariant: losses are means over the numbers of one example, whatever else is in its batch.
 """
 
@@ -18,6 +22,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -29,20 +34,23 @@ from lookharder.diffusion.schedule import NoiseSchedule
 from lookharder.errors import InputError
 from lookharder.shapes import Labels, Latents, Times
 
+LossForm = Literal["mse", "edges"]
+EDGES, SCALES = 0.3, (1, 2, 4)  # weight of the steps, and over how many cells
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LossTerms:
     """Losses of the examples of a batch.
 
     Attributes:
-        loss: what to minimise, mse + vlb.
-        mse: the simple loss.
+        loss: what to minimise, simple + vlb.
+        simple: the loss of the prediction, of whichever form.
         vlb: the bound in bits per number, times T / 1000 as in DiT; None where no variance is
             learned.
     """
 
     loss: Float[Tensor, "B"]
-    mse: Float[Tensor, "B"]
+    simple: Float[Tensor, "B"]
     vlb: Float[Tensor, "B"] | None
 
 
@@ -60,6 +68,7 @@ def training_loss(
     condition: Float[Tensor, "B k h w"],
     labels: Labels,
     weight: Float[Tensor, "B 1 h w"] | None = None,
+    form: LossForm = "mse",
 ) -> LossTerms:
     """Losses of each example, with gradients to the network.
 
@@ -72,19 +81,44 @@ def training_loss(
         labels: task or class of each.
         weight: weight of each cell, e.g. 1 where the annotation is known; None = all alike. An
             example whose weights are all 0 has loss 0.
+        form: of the simple loss.
     """
     schedule, kind = denoiser.schedule, denoiser.prediction
     x_t = q_sample(schedule, x0, noise, t)
     at = schedule.at(t, x0)
     output, fraction = denoiser.predict(x_t, t, condition, labels)
-    mse = weighted_mean((output - target_of(kind, x0, noise, at)).square(), weight)
+    if form == "edges":
+        simple = edge_loss(to_x0(kind, output, x_t, at) - x0, weight)
+    else:
+        simple = weighted_mean((output - target_of(kind, x0, noise, at)).square(), weight)
     if fraction is None:
-        return LossTerms(loss=mse, mse=mse, vlb=None)
+        return LossTerms(loss=simple, simple=simple, vlb=None)
     # detached: the bound teaches the variance only, the simple loss the mean
     x0_hat = to_x0(kind, output.detach(), x_t, at)
     bits = variational_bound(schedule, x0, x0_hat, fraction, t)
     vlb = weighted_mean(bits, weight) * (schedule.steps / 1000)
-    return LossTerms(loss=mse + vlb, mse=mse, vlb=vlb)
+    return LossTerms(loss=simple + vlb, simple=simple, vlb=vlb)
+
+
+def edge_loss(error: Latents, weight: Float[Tensor, "B 1 h w"] | None = None) -> Float[Tensor, "B"]:
+    """Mean of |error|, and of its steps at several scales; a step counts as far as both of its ends do."""
+    total = weighted_mean(error.abs(), weight)
+    for k in SCALES:
+        coarse = error[..., ::k, ::k]
+        known = None if weight is None else weight[..., ::k, ::k]
+        for axis in (2, 3):
+            if coarse.shape[axis] > 1:
+                ends = None if known is None else _ends(known, axis)
+                steps = coarse.diff(dim=axis).abs()
+                both = None if ends is None else ends[0] * ends[1]
+                total = total + EDGES * weighted_mean(steps, both)
+    return total
+
+
+def _ends(values: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """All but the last, and all but the first."""
+    count = values.shape[axis] - 1
+    return values.narrow(axis, 0, count), values.narrow(axis, 1, count)
 
 
 def weighted_mean(

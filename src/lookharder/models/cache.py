@@ -49,7 +49,7 @@ class Cached:
         y: Int[Tensor, "#B"],
     ) -> Float[Tensor, "B out h w"]:
         """The prediction at the trajectory's next call; arguments as of `DiT.forward`."""
-        tokens, c = self.network.embed(x, t, y)  # (B, L, D), (#B, D)
+        tokens, c, levels = self.network.embed(x, t, y)  # (B, L, D), (#B, D)
         blocks = list(self.network.blocks)
         for block in blocks[: self.first]:
             tokens, _ = block(tokens, c)
@@ -62,7 +62,7 @@ class Cached:
             assert self.offset.shape == tokens.shape, "a cache serves one trajectory"
             tokens = tokens + self.offset
         self.calls += 1
-        return self.network.emit(tokens, c, *x.shape[2:])
+        return self.network.emit(tokens, c, levels, *x.shape[2:])
 
 
 def macs(

@@ -12,10 +12,12 @@ The null row is kept last, where DiT has it. A configuration that exists is vali
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from lookharder.errors import InputError
 from lookharder.models.moe import MoEConfig
+
+NORM_GROUPS = 8  # groups of channels in the norms of the convolutions
 
 
 class Size(NamedTuple):
@@ -68,7 +70,7 @@ class DiTConfig:
 
     Attributes:
         input_size: side of the square latent at which positions are native, in latent cells.
-        patch_size: side of a patch, in latent cells.
+        patch_size: side of what becomes a token, in latent cells.
         in_channels: condition channels + noisy channels.
         hidden_size: width D of a token.
         depth: blocks.
@@ -81,6 +83,9 @@ class DiTConfig:
             ...; classes and the null label use embedding 0.
         qk_norm: RMSNorm on queries and keys.
         moe: a mixture of experts in place of every MLP; None = dense.
+        stem: where tokens come from and go to: "patch", linear maps of patches of the latent (DiT's); "conv", a
+            convolutional stem and a head with skips (`models.stem`), patches being cut from its coarsest level.
+        stem_widths: channels of the stem's levels, at 1/2, 1/4, ... of the latent; unused by "patch".
     """
 
     input_size: int
@@ -96,6 +101,8 @@ class DiTConfig:
     routes: tuple[int, ...] = ()
     qk_norm: bool = False
     moe: MoEConfig | None = None
+    stem: Literal["patch", "conv"] = "patch"
+    stem_widths: tuple[int, ...] = (24, 48, 96)
 
     def __post_init__(self) -> None:
         used = {0, *self.routes}
@@ -110,6 +117,17 @@ class DiTConfig:
             ("num_heads", _multiple(self.hidden_size, self.num_heads), "divisors of hidden_size"),
             ("input_size", _multiple(self.input_size, self.patch_size), "multiples of patch_size"),
             ("mlp_ratio", self.mlp_hidden >= 1, "at least 1 / hidden_size"),
+            ("stem", self.stem in ("patch", "conv"), "'patch' or 'conv'"),
+            (
+                "stem_widths",
+                bool(self.stem_widths) and all(_multiple(w, NORM_GROUPS) for w in self.stem_widths),
+                f"one or more multiples of {NORM_GROUPS}",
+            ),
+            (
+                "patch_size",
+                self.stem == "patch" or self.patch_size % 2 ** len(self.stem_widths) == 0,
+                f"multiples of 2^{len(self.stem_widths)}, by which the stem shrinks",
+            ),
             ("routes", used == set(range(len(used))), "indices 0 to K - 1, none skipped"),
         ]
         for name, ok, allowed in checks:
@@ -130,6 +148,18 @@ class DiTConfig:
     def embeddings(self) -> int:
         """Patch embeddings K."""
         return 1 + max(self.routes, default=0)
+
+    @property
+    def cut(self) -> int:
+        """Side of the patches that are cut, in cells of what they are cut from: the latent, or the stem's last level."""
+        return self.patch_size // (1 if self.stem == "patch" else 2 ** len(self.stem_widths))
+
+    @property
+    def cut_channels(self) -> tuple[int, int]:
+        """Channels of what patches are cut from, and of what the last layer puts together."""
+        if self.stem == "patch":
+            return self.in_channels, self.emitted
+        return self.stem_widths[-1], self.stem_widths[-1]
 
     @property
     def mlp_hidden(self) -> int:

@@ -38,9 +38,12 @@ from lookharder.models.layers import (
     sincos_positions,
 )
 from lookharder.models.moe import MoE, Routing
+from lookharder.models.stem import Head, Stem
 from lookharder.seeding import torch_generator
 
 __all__ = ["SIZES", "DiT", "DiTBlock", "DiTConfig", "FinalLayer", "Size", "sized"]
+
+LAST = ("final_layer", "head.out")  # they start at zero
 
 
 class DiTBlock(nn.Module):
@@ -78,7 +81,7 @@ class FinalLayer(nn.Module):
         super().__init__()
         width = config.hidden_size
         self.norm_final = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
-        self.linear = nn.Linear(width, config.patch_size**2 * config.emitted)
+        self.linear = nn.Linear(width, config.cut**2 * config.cut_channels[1])
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 2 * width))
 
     def forward(
@@ -104,13 +107,15 @@ class DiT(nn.Module):
         super().__init__()
         self.config = config
         width = config.hidden_size
+        self.stem = Stem(config) if config.stem == "conv" else None
         self.x_embedder = PatchEmbedder(
-            config.patch_size, config.in_channels, width, config.embeddings
+            config.cut, config.cut_channels[0], width, config.embeddings
         )
         self.t_embedder = TimestepEmbedder(width)
         self.y_embedder = LabelEmbedder(config.label_rows, width)
         self.blocks = nn.ModuleList(DiTBlock(config) for _ in range(config.depth))
         self.final_layer = FinalLayer(config)
+        self.head = Head(config) if config.stem == "conv" else None
         if not self.final_layer.linear.weight.is_meta:
             self.initialise(generator or torch_generator("DiT", 0))
 
@@ -138,20 +143,23 @@ class DiT(nn.Module):
         Raises:
             InputError: x has other channels, or the patch does not divide its height and width.
         """
-        tokens, c = self.embed(x, t, y)  # (B, L, D), (#B, D)
+        tokens, c, levels = self.embed(x, t, y)  # (B, L, D), (#B, D)
         for block in self.blocks:
             tokens, routing = block(tokens, c)  # (B, L, D)
             if tape is not None and routing is not None:
                 tape.append(routing)
-        return self.emit(tokens, c, *x.shape[2:])  # (B, out, h, w)
+        return self.emit(tokens, c, levels, *x.shape[2:])  # (B, out, h, w)
 
     def embed(
         self,
         x: Float[Tensor, "B C h w"],
         t: Int[Tensor, "#B"] | Float[Tensor, "#B"],
         y: Int[Tensor, "#B"],
-    ) -> tuple[Float[Tensor, "B L D"], Float[Tensor, "#B D"]]:
-        """What enters the first block: tokens, in the type of the weights, and the condition c. As in `forward`."""
+    ) -> tuple[Float[Tensor, "B L D"], Float[Tensor, "#B D"], list[Tensor]]:
+        """What enters the first block: tokens, in the type of the weights, the condition c, and what the head will need.
+
+        Arguments as in `forward`; what the head needs are the levels of the stem, where there is one.
+        """
         config, p = self.config, self.config.patch_size
         _, channels, height, width = x.shape
         if channels != config.in_channels or height % p or width % p:
@@ -163,20 +171,29 @@ class DiT(nn.Module):
         for task, embedding in enumerate(config.routes):
             route = route + embedding * (y == config.num_classes + task)
 
-        tokens = self.x_embedder(x.to(self.x_embedder.proj.weight.dtype), route)  # (B, L, D)
+        c = self.t_embedder(t) + self.y_embedder(y)  # (#B, D)
+        x = x.to(self.x_embedder.proj.weight.dtype)
+        levels = [] if self.stem is None else self.stem(x, c)
+        tokens = self.x_embedder(levels[-1] if levels else x, route)  # (B, L, D)
         positions = sincos_positions(grid, native, config.hidden_size, x.device)
         tokens = tokens + positions.to(tokens.dtype)  # (B, L, D)
-        return tokens, self.t_embedder(t) + self.y_embedder(y)
+        return tokens, c, levels
 
     def emit(
-        self, tokens: Float[Tensor, "B L D"], c: Float[Tensor, "#B D"], height: int, width: int
+        self,
+        tokens: Float[Tensor, "B L D"],
+        c: Float[Tensor, "#B D"],
+        levels: list[Tensor],
+        height: int,
+        width: int,
     ) -> Float[Tensor, "B out h w"]:
-        """What leaves the last block, as an image of height x width cells."""
-        p = self.config.patch_size
-        patches: Tensor = self.final_layer(tokens, c)  # (B, L, p*p*out)
-        patches = patches.unflatten(2, (p, p, -1)).unflatten(1, (height // p, width // p))
-        image = patches.permute(0, 5, 1, 3, 2, 4)  # (B, out, rows, p, columns, p)
-        return image.flatten(4).flatten(2, 3)  # (B, out, h, w)
+        """What leaves the last block, as an image of height x width cells; `levels` as `embed` gave them."""
+        p, k = self.config.patch_size, self.config.cut
+        patches: Tensor = self.final_layer(tokens, c)  # (B, L, k*k*out)
+        patches = patches.unflatten(2, (k, k, -1)).unflatten(1, (height // p, width // p))
+        image = patches.permute(0, 5, 1, 3, 2, 4)  # (B, out, rows, k, columns, k)
+        image = image.flatten(4).flatten(2, 3)  # (B, out, rows*k, columns*k)
+        return image if self.head is None else self.head(image, levels, c)
 
     def forward_with_cfg(
         self,
@@ -213,14 +230,14 @@ class DiT(nn.Module):
     def initialise(self, generator: torch.Generator) -> None:
         """Draw the initial weights on the CPU, so that they are a function of the generator alone.
 
-        biases, adaLN modulations, final layer     0
+        biases, adaLN modulations, last layers     0
         timestep and label embedders, routers      normal, standard deviation 0.02
-        scales of the q and k norms                1
+        scales of norms                            1
         every other matrix, each patch embedding   uniform, Glorot & Bengio 2010 (eq. 16)
         """
         for name, parameter in self.named_parameters():
             fresh = torch.empty(parameter.shape, device="cpu")
-            if name.endswith("bias") or "adaLN" in name or name.startswith("final_layer"):
+            if name.endswith("bias") or "adaLN" in name or name.startswith(LAST):
                 fresh.zero_()
             elif name.startswith(("t_embedder", "y_embedder")) or "router" in name:
                 fresh.normal_(std=0.02, generator=generator)
@@ -235,5 +252,7 @@ class DiT(nn.Module):
         """Numbers in and out of one matrix, where a parameter holds several one below the other."""
         if name.startswith("x_embedder"):
             return parameter[0].numel(), len(parameter) // self.config.embeddings
+        if parameter.ndim == 4:
+            return parameter[0].numel(), parameter[:, 0].numel()
         rows, columns = parameter.shape[-2:]
         return columns, rows // 2 if "glu" in name else rows

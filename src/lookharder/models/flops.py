@@ -9,6 +9,9 @@ A block with experts has, in place of the MLP's 2 L D M and with m = 3 matrices 
 
     L D E + K m L D M + 3 shared L D^2              router, K active experts, shared expert of width shared * D
 
+A convolutional stem shrinks n times by 2. Patches are then cut from its last level, of k = p / 2^n cells a side and its
+w channels, so that P = O = w k^2; a 3x3 convolution from i to o channels costs 9 i o at each cell of its output.
+
 A MAC is one multiply and one add of a matrix product; FLOPs = 2 MACs; a training image costs 3
 forwards. What is not a matrix product (norms, softmax, GELU, look-ups, biases) is not counted. The
 "Gflops" of DiT are these MACs: 118.6 G for XL/2 on 32 x 32 x 4. The scaling figures of arXiv
@@ -67,7 +70,7 @@ def breakdown(config: DiTConfig, height: int, width: int) -> dict[str, Cost]:
     Returns:
         patch embedding, timestep, labels, attention projections (qkv, output, q and k norms),
         attention (the two products between tokens), mlp, modulation (the blocks' adaLN), final
-        layer; the group "mlp" holds the experts, where there are any.
+        layer; the group "mlp" holds the experts, where there are any; with a convolutional stem also stem and head.
 
     Raises:
         InputError: the patch does not divide the height or width.
@@ -78,10 +81,11 @@ def breakdown(config: DiTConfig, height: int, width: int) -> dict[str, Cost]:
             raise InputError(name, side, f"positive multiples of patch_size = {p}")
     tokens = (height // p) * (width // p)
 
-    embedding = _linear(config.in_channels * p**2, d, rows=tokens)
+    (seen, made), patch = config.cut_channels, config.cut**2
+    embedding = _linear(seen * patch, d, rows=tokens)
     rows = config.label_rows * d
     norms = config.depth * 2 * (d // config.num_heads) if config.qk_norm else 0
-    return {
+    groups = {
         "patch embedding": Cost(
             params=config.embeddings * embedding.params,
             active_params=embedding.params,
@@ -95,8 +99,33 @@ def breakdown(config: DiTConfig, height: int, width: int) -> dict[str, Cost]:
         "attention": Cost(params=0, active_params=0, macs=config.depth * 2 * tokens**2 * d),
         "mlp": _mlp(config, tokens),
         "modulation": _linear(d, 6 * d, rows=1, count=config.depth),
-        "final layer": _linear(d, 2 * d, rows=1) + _linear(d, p**2 * config.emitted, rows=tokens),
+        "final layer": _linear(d, 2 * d, rows=1) + _linear(d, patch * made, rows=tokens),
     }
+    return groups if config.stem == "patch" else groups | _convolutions(config, height * width)
+
+
+def _convolutions(config: DiTConfig, cells: int) -> dict[str, Cost]:
+    """Stem and head: level k, of width w, has 1 / 4^k of the cells."""
+    widths, d = config.stem_widths, config.hidden_size
+    sizes = [cells // 4**level for level in range(1, len(widths) + 1)]
+    finer, coarser = (widths[0], *widths), (*widths[1:], widths[-1])
+    stem = _linear(9 * config.in_channels, widths[0], rows=sizes[0])
+    head = _linear(9 * widths[0], 4 * config.emitted, rows=sizes[0])
+    for own, above, below, size in zip(widths, finer, coarser, sizes, strict=False):
+        stem += _conv_block(above, own, d, size)
+        head += _conv_block(below + own, own, d, size)
+    return {"stem": stem, "head": head}
+
+
+def _conv_block(inputs: int, outputs: int, width: int, cells: int) -> Cost:
+    """Two 3x3 convolutions, the modulation between them, and a 1x1 one past them where the channels change."""
+    norm = Cost(params=2 * inputs, active_params=2 * inputs, macs=0)
+    past = _linear(inputs, outputs, rows=cells, count=int(inputs != outputs))
+    modulation = _linear(width, 2 * outputs, rows=1)
+    convolutions = _linear(9 * inputs, outputs, rows=cells) + _linear(
+        9 * outputs, outputs, rows=cells
+    )
+    return norm + past + modulation + convolutions
 
 
 def _mlp(config: DiTConfig, tokens: int) -> Cost:

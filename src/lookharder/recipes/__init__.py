@@ -14,6 +14,7 @@ from typing import Any
 from lookharder.recipes.embedded import finetune, pixel_chain, smoke, tiny
 from lookharder.recipes.finetuning import FINALS, paper_all, paper_depth, paper_final
 from lookharder.recipes.pretraining import paper_pretrain
+from lookharder.recipes.sight import sight, sight_chain
 from lookharder.recipes.variants import differences, improved, shrink
 from lookharder.training.run import RunConfig
 
@@ -28,6 +29,8 @@ __all__ = [
     "paper_pretrain",
     "pixel_chain",
     "shrink",
+    "sight",
+    "sight_chain",
     "smoke",
     "tiny",
 ]
@@ -84,4 +87,10 @@ def _word(text: str) -> str:
     return text.lower().replace("-", "_")
 
 
-RECIPES: dict[str, Recipe] = {"smoke": smoke, "tiny": tiny, "finetune": finetune, **_paper()}
+RECIPES: dict[str, Recipe] = {
+    "smoke": smoke,
+    "tiny": tiny,
+    "sight": sight,
+    "finetune": finetune,
+    **_paper(),
+}

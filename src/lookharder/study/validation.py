@@ -60,6 +60,6 @@ def validation_loss(
                 labels,
                 weight=known.repeat_interleave(fields, 0).float(),
             )
-            columns.append(terms.mse.double().unflatten(0, (-1, fields)).mean(1))  # (B,)
+            columns.append(terms.simple.double().unflatten(0, (-1, fields)).mean(1))  # (B,)
         rows.append(torch.stack(columns, 1))
     return torch.cat(rows)

@@ -1,9 +1,11 @@
 """Affine-invariant depth: the 2 % and 98 % quantiles of an image's valid depth become -1 and 1 (Marigold, 2312.02145).
 
     image = clip(2 (d - q02) / (q98 - q02) - 1, -1, 1)      d = depth, or log depth
+    image = clip(log(d / median) / spread, -1, 1)           "relative": log depth, up to a shift alone
 
 Scale and shift of a scene are lost by design: a prediction is a map in [0, 1], larger = farther, to be aligned to
-metres by two numbers. The second source image ("prompt") is all ones. The paper feeds the ground-truth validity mask
+metres by two numbers. Log depth relative to the median keeps ratios of depths, which quantiles stretch differently in
+every picture; its answer is turned to depth and only then put between 0 and 1. The second source image ("prompt") is all ones. The paper feeds the ground-truth validity mask
 there, which leaks: a user's photo has none. `prompt="validity"` does as the paper did, for comparison only.
 """
 
@@ -28,21 +30,25 @@ class Depth(Task):
     """Depth along the optical axis, up to scale and shift.
 
     Attributes:
-        space: "linear", or "log" for affine-invariant log depth.
-        low: quantile that becomes -1.
-        high: quantile that becomes 1.
+        space: "linear"; "log" for affine-invariant log depth; "relative" for log depth less its median.
+        low: quantile that becomes -1; of an answer in "relative" the one that becomes 0.
+        high: quantile that becomes 1, of either.
+        spread: log ratio to the median depth that becomes 1; used by "relative" alone.
         prompt: second source image: "ones", or "validity" (the paper's; leaks ground truth).
     """
 
     name: Literal["depth"] = "depth"
-    space: Literal["linear", "log"] = "linear"
+    space: Literal["linear", "log", "relative"] = "linear"
     low: float = 0.02
     high: float = 0.98
+    spread: float = 2.0
     prompt: Literal["ones", "validity"] = "ones"
 
     def __post_init__(self) -> None:
         if not 0 <= self.low < self.high <= 1:
             raise InputError("depth.low, depth.high", (self.low, self.high), "0 <= low < high <= 1")
+        if self.spread <= 0:
+            raise InputError("depth.spread", self.spread, "a positive number")
 
     @property
     def scoring(self) -> dict[str, str]:
@@ -64,15 +70,25 @@ class Depth(Task):
                 raise InputError(
                     f"data ({name})", "no valid depth", "at least one pixel of known depth"
                 )
-        values = depth.log() if self.space == "log" else depth
-        near, far = self._ends(values.masked_fill(~valid, torch.nan))
-        scaled = 2 * (values - near) / (far - near).clamp_min(1e-6) - 1
+        values = depth if self.space == "linear" else depth.log()
+        known = values.masked_fill(~valid, torch.nan)
+        if self.space == "relative":
+            scaled = (values - _quantiles(known, (0.5,))[0]) / self.spread
+        else:
+            near, far = _quantiles(known, (self.low, self.high))
+            scaled = 2 * (values - near) / (far - near).clamp_min(1e-6) - 1
         images = torch.where(valid, scaled.clamp(-1, 1), 1.0)
         return TargetImage(images=grey_to_rgb(images)[:, None], known=valid)
 
     def from_image(self, images: FieldDraws) -> Float[Tensor, "N B H W"]:
         """Grey value in [0, 1]: 0 = the near quantile, 1 = the far one."""
-        return (images[:, :, 0].mean(2).clamp(-1, 1) + 1) / 2
+        grey = images[:, :, 0].mean(2).clamp(-1, 1)
+        if self.space != "relative":
+            return (grey + 1) / 2
+        depth = (grey * self.spread).exp().flatten(0, 1)
+        near, far = _quantiles(depth, (self.low, self.high))
+        scaled = ((depth - near) / (far - near).clamp_min(1e-6)).clamp(0, 1)
+        return scaled.unflatten(0, grey.shape[:2])
 
     def merge(self, draws: Float[Tensor, "N B H W"]) -> tuple[DepthMap, DepthMap]:
         """Draws are aligned to each other (each has its own scale and shift), then their median; one is the answer."""
@@ -85,11 +101,12 @@ class Depth(Task):
         """Bilinear: an affine-invariant map has no units to change."""
         return resize_map(prediction[:, None], height, width)[:, 0]
 
-    def _ends(self, values: Float[Tensor, "B H W"]) -> tuple[Tensor, Tensor]:
-        """The near and the far quantile of each picture, (B, 1, 1), of what is not NaN."""
-        quantiles = torch.tensor([self.low, self.high], dtype=values.dtype, device=values.device)
-        flat = values.flatten(1)
-        parts = flat.split(max(1, QUANTILE // flat.shape[1]))
-        found = torch.cat([torch.nanquantile(part, quantiles, dim=1) for part in parts], 1)
-        near, far = found[..., None, None]
-        return near, far
+
+def _quantiles(
+    values: Float[Tensor, "B H W"], shares: tuple[float, ...]
+) -> Float[Tensor, "Q B 1 1"]:
+    """Quantiles of each picture, of what is not NaN."""
+    wanted = torch.tensor(shares, dtype=values.dtype, device=values.device)
+    flat = values.flatten(1)
+    parts = flat.split(max(1, QUANTILE // flat.shape[1]))
+    return torch.cat([torch.nanquantile(part, wanted, dim=1) for part in parts], 1)[..., None, None]

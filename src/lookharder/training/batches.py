@@ -29,8 +29,7 @@ from lookharder.data.example import Batch, Dataset, collate, order
 from lookharder.data.latents import LatentSet
 from lookharder.diffusion.loss import multi_resolution_noise
 from lookharder.seeding import keyed_seed, numpy_generator, torch_generator
-from lookharder.tasks.base import Task
-from lookharder.training.config import TrainConfig
+from lookharder.training.config import TrainConfig, task_of
 
 T = TypeVar("T")
 AHEAD = 2  # iterations that are read before they are needed
@@ -124,11 +123,12 @@ def read(
         else:
             examples = [dataset[index] for index in indices]
             if config.augment:
-                examples = [augment(e, g) for e, g in zip(examples, generators, strict=True)]
+                pairs = zip(examples, generators, strict=True)
+                examples = [augment(e, g, config.camera) for e, g in pairs]
             batch = collate(examples)
         factor = chain.autoencoder.factor if latents is None else 1
         size = batch.image.shape[-2] // factor, batch.image.shape[-1] // factor
-        t, noise, dropped = _draw(config, chain, chain.task(name), size, positions)
+        t, noise, dropped = _draw(config, chain, name, size, positions)
         found[name] = Examples(batch=batch, t=t, noise=noise, dropped=dropped, latents=latents)
     return found
 
@@ -140,7 +140,7 @@ def size_of(chain: Chain, name: str, dataset: Dataset) -> tuple[int, int]:
         InputError: the latents of a data set are of another task or autoencoder than the system's.
     """
     if isinstance(dataset, LatentSet):
-        dataset.require(to_json(chain.task(name)), chain.autoencoder.config())
+        dataset.require(to_json(chain.task(task_of(name))), chain.autoencoder.config())
         return dataset.facts.target[-2], dataset.facts.target[-1]
     height, width = dataset[0].image.shape[-2:]
     return height // chain.autoencoder.factor, width // chain.autoencoder.factor
@@ -149,15 +149,15 @@ def size_of(chain: Chain, name: str, dataset: Dataset) -> tuple[int, int]:
 def _draw(
     config: TrainConfig,
     chain: Chain,
-    task: Task,
+    name: str,
     size: tuple[int, int],
     positions: Sequence[int],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Time, noise and whether the label is dropped, for each example; drawn on the CPU, in this order."""
-    steps = chain.config.schedule.steps
+    task, steps = chain.task(task_of(name)), chain.config.schedule.steps
     times, noises, dropped = [], [], []
     for position in positions:
-        generator = torch_generator(config.seed, "noise", task.name, position)
+        generator = torch_generator(config.seed, "noise", name, position)
         u = torch.rand((), generator=generator, dtype=torch.float64)
         u = config.time_shift * u / (1 + (config.time_shift - 1) * u)
         t = min(int(u * steps), steps - 1)
@@ -172,8 +172,8 @@ def _draw(
 
 
 def encode(chain: Chain, name: str, examples: Examples) -> Items:
-    """The items of the examples of one task, on the device of the network."""
-    task, device = chain.task(name), next(chain.network.parameters()).device
+    """The items of the examples of one source, on the device of the network."""
+    task, device = chain.task(task_of(name)), next(chain.network.parameters()).device
     batch = examples.batch.to(device)
     if examples.latents is not None:
         target, known, condition = (part.to(device) for part in examples.latents)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lookharder.data.photometric import Photometric
+from lookharder.diffusion.loss import LossForm
 from lookharder.errors import InputError
 from lookharder.training.optim import OptimConfig
 
@@ -14,12 +16,15 @@ class TrainConfig:
     Attributes:
         iterations: length of training, and the horizon of the learning-rate schedule.
         batch_size: examples an iteration, over all tasks.
-        mix: share of the batch for each task; shares are made whole by largest remainder.
-        weights: factor on the loss of a task, 1 where none is given; flow images have little contrast.
+        mix: share of the batch for each source; shares are made whole by largest remainder. A source is a task, or
+            TASK/NAME where a task has several.
+        weights: factor on the loss of a source, 1 where none is given; flow images have little contrast.
         seed: key of all randomness.
         time_shift: s > 1 trains more at high noise: u -> s u / (1 + (s - 1) u) for uniform u (2403.03206, eq. 23).
         multi_resolution_noise: strength of Marigold's multi-resolution noise, 0 for plain Gaussian noise.
         augment: mirror and recolour the examples.
+        camera: in place of recolouring, pictures as other cameras see them; None = recolour.
+        loss: "mse", or "edges" for what its answer in one step is to look like; see `diffusion.loss`.
     """
 
     iterations: int
@@ -30,6 +35,8 @@ class TrainConfig:
     time_shift: float = 1.0
     multi_resolution_noise: float = 0.0
     augment: bool = True
+    camera: Photometric | None = None
+    loss: LossForm = "mse"
     optim: OptimConfig = field(default_factory=OptimConfig)
 
     def __post_init__(self) -> None:
@@ -38,8 +45,15 @@ class TrainConfig:
                 "iterations, batch_size", (self.iterations, self.batch_size), "1 or more"
             )
         if not self.mix or min(self.mix.values()) < 0 or sum(self.mix.values()) <= 0:
-            raise InputError("mix", dict(self.mix), "a share of 0 or more for each task, not all 0")
+            raise InputError(
+                "mix", dict(self.mix), "a share of 0 or more for each source, not all 0"
+            )
         if unknown := sorted(set(self.weights) - set(self.mix)):
-            raise InputError("weights", unknown, f"tasks of the mix: {sorted(self.mix)}")
+            raise InputError("weights", unknown, f"sources of the mix: {sorted(self.mix)}")
         if self.time_shift <= 0:
             raise InputError("time_shift", self.time_shift, "a positive number")
+
+
+def task_of(source: str) -> str:
+    """The task of a source, TASK or TASK/NAME."""
+    return source.partition("/")[0]

@@ -18,13 +18,13 @@ from torch import nn
 
 from lookharder import autoencoder
 from lookharder.chain import ChainConfig
-from lookharder.data.source import DataConfig, side_of
+from lookharder.data.source import DataConfig, sides_of
 from lookharder.errors import InputError
 from lookharder.hardware import ACCELERATORS, MFU
 from lookharder.models.flops import breakdown
 from lookharder.tasks.base import Task
 from lookharder.training.batches import apportion
-from lookharder.training.config import TrainConfig
+from lookharder.training.config import TrainConfig, task_of
 from lookharder.training.distributed.runtime import RuntimeConfig
 
 DEVICES = {name.upper(): ACCELERATORS[name].half for name in ("a100", "h100", "h200")}  # FLOP/s
@@ -74,9 +74,9 @@ class Codec(NamedTuple):
     pairs: float
     live: float
 
-    def encode_macs(self, side: int) -> int:
-        """Multiply-adds to encode one square image."""
-        return round(self.per_pixel * side**2 + self.pairs * side**4)
+    def encode_macs(self, pixels: int) -> int:
+        """Multiply-adds to encode one image."""
+        return round(self.per_pixel * pixels + self.pairs * pixels**2)
 
 
 # AutoencoderKL of Stable Diffusion 1 and 2, counted and followed on the meta device (`tests/training/test_cost.py`)
@@ -138,19 +138,19 @@ class TrainingCost:
 
 
 def cost(config: Job) -> TrainingCost:
-    """The cost of a run, by its configuration alone: pictures are squares of `side_of` pixels."""
+    """The cost of a run, by its configuration alone: pictures are of `sides_of` pixels."""
     chain, train, model = config.chain, config.train, config.chain.model
     codec = codec_of(chain)
     tasks: dict[str, Task] = {task.name: task for task in chain.tasks}
     items = macs = linear = encode = 0
     for name, count in apportion(train.mix, train.batch_size).items():
-        side, task = side_of(config.data[name]), tasks[name]
-        groups = breakdown(model, side // codec.factor, side // codec.factor)
+        (rows, columns), task = sides_of(config.data[name]), tasks[task_of(name)]
+        groups = breakdown(model, rows // codec.factor, columns // codec.factor)
         every = sum(group.macs for group in groups.values())
         items += count * task.fields
         macs += count * task.fields * every
         linear += count * task.fields * (every - groups["attention"].macs)
-        encode += count * (task.fields + task.sources) * codec.encode_macs(side)
+        encode += count * (task.fields + task.sources) * codec.encode_macs(rows * columns)
     flops = 6.0 * macs * train.iterations
     return TrainingCost(
         params=sum(group.params for group in groups.values()),

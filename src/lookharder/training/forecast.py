@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from lookharder.data.source import side_of
+from lookharder.data.source import sides_of
 from lookharder.errors import InputError
 from lookharder.hardware import free_memory
 from lookharder.models.config import DiTConfig
@@ -32,6 +32,7 @@ from lookharder.models.dit import DiT
 from lookharder.models.moe import MoEConfig
 from lookharder.tasks.base import SOURCES, Task
 from lookharder.training.batches import AHEAD, apportion, deal
+from lookharder.training.config import task_of
 from lookharder.training.cost import Job, codec_of
 from lookharder.training.distributed.runtime import pick_device
 from lookharder.training.optim import OptimConfig, parameter_groups
@@ -129,14 +130,15 @@ def forecast(config: Job, ranks: int = 1, device: str | None = None) -> Memory:
 
     items = tokens = latents = pictures = examples = 0
     for name, positions in hand.items():
-        task, side, count = tasks[name], side_of(config.data[name]), len(positions)
-        cells = (side // codec.factor) ** 2
+        task, count = tasks[task_of(name)], len(positions)
+        rows, columns = sides_of(config.data[name])
+        cells = (rows // codec.factor) * (columns // codec.factor)
         items += count * task.fields
         tokens += count * task.fields * cells // model.patch_size**2
         latents += count * task.fields * cells * codec.channels
         if not config.data[name].spec.startswith("latents:"):  # those are encoded already
-            pictures = max(pictures, count * max(task.fields, task.sources) * side**2)
-        examples += count * side**2 * _example(config.data[name].spec, name)
+            pictures = max(pictures, count * max(task.fields, task.sources) * rows * columns)
+        examples += count * rows * columns * _example(config.data[name].spec, name)
 
     with torch.device("meta"):
         network = DiT(model)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from lookharder.chain import Chain
 from lookharder.data.example import Dataset
-from lookharder.diffusion.loss import training_loss
+from lookharder.diffusion.loss import LossForm, training_loss
 from lookharder.models.dit import DiT
 from lookharder.models.moe import Routing
 from lookharder.training.batches import (
@@ -36,7 +36,7 @@ from lookharder.training.batches import (
     encode,
     read,
 )
-from lookharder.training.config import TrainConfig
+from lookharder.training.config import TrainConfig, task_of
 from lookharder.training.dealing import check_deal
 from lookharder.training.distributed.parallel import Team, routing_loss
 from lookharder.training.optim import Ema, build_optimizer, clip, learning_rate
@@ -184,14 +184,16 @@ def update(
         micro_batches: this rank's shares, as many as the team accumulates.
     """
     team, counts = state.team, apportion(config.mix, config.batch_size)
-    totals = {name: count * chain.task(name).fields for name, count in counts.items()}  # items
+    totals = {
+        name: count * chain.task(task_of(name)).fields for name, count in counts.items()
+    }  # items
     sums = torch.zeros(len(totals) + 1, device=team.device)  # of losses by task; routing
     names: list[tuple[str, ...]] = []
     bad: list[Tensor] = []
     for number, groups in enumerate(micro_batches):
         last = number == team.config.accumulate - 1
         with team.micro_batch(state.network, last):
-            losses, tape = _losses(state, chain, groups)  # {task: (items,)}
+            losses, tape = _losses(state, chain, groups, config.loss)  # {task: (items,)}
             routing = routing_loss(tape, chain.config.model.moe, team) / team.config.accumulate
             weighted = [config.weights.get(name, 1.0) * v.sum() for name, v in losses.items()]
             loss = torch.stack(weighted).sum() / sum(totals.values()) + routing
@@ -248,7 +250,7 @@ class _Tape(list[Routing]):
 
 
 def _losses(
-    state: TrainState, chain: Chain, groups: Mapping[str, Items]
+    state: TrainState, chain: Chain, groups: Mapping[str, Items], form: LossForm
 ) -> tuple[dict[str, Tensor], list[Routing]]:
     """Loss of each item by task, and the routers' tape; tasks of one latent size go through the network together."""
     losses: dict[str, Tensor] = {}
@@ -266,6 +268,7 @@ def _losses(
                 torch.cat([g.condition for g in parts]),
                 torch.cat([g.labels for g in parts]),
                 weight=torch.cat([g.known for g in parts]).float(),
+                form=form,
             )
         losses |= zip(names, terms.loss.split([len(g.t) for g in parts]), strict=True)
     return losses, tape

@@ -16,7 +16,7 @@ from lookharder.config import read_as, to_json
 from lookharder.data.source import DataConfig
 from lookharder.errors import InputError
 from lookharder.files import write_json
-from lookharder.training.config import TrainConfig
+from lookharder.training.config import TrainConfig, task_of
 from lookharder.training.distributed.runtime import RuntimeConfig
 from lookharder.training.monitor.validation import ValidationConfig
 
@@ -29,7 +29,7 @@ class RunConfig:
         name: what the recipe is called.
         chain: the system that learns.
         init: model folder or shipped model to start from: its system, weights included, takes the place of `chain`.
-        data: a data set for each task of the mix.
+        data: a data set for each source of the mix.
         train: how it learns.
         checkpoint_every: iterations between checkpoints.
         keep: checkpoints kept.
@@ -59,11 +59,11 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         tasks = {task.name for task in self.chain.tasks}
-        if unknown := sorted(set(self.train.mix) - tasks):
+        if unknown := sorted({*map(task_of, self.train.mix)} - tasks):
             raise InputError("train.mix", unknown, f"tasks of the model: {sorted(tasks)}")
         if missing := sorted(set(self.train.mix) - set(self.data)):
             raise InputError(
-                "data", f"nothing for {missing}", "a data set for each task of the mix"
+                "data", f"nothing for {missing}", "a data set for each source of the mix"
             )
         for name in ("checkpoint_every", "keep", "log_every", "patience"):
             if getattr(self, name) < 1:

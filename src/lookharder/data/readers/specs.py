@@ -20,6 +20,7 @@ from lookharder.data.readers.hypersim import open_hypersim
 from lookharder.data.readers.imagenet import open_imagenet
 from lookharder.data.readers.kitti_flow import open_kitti_flow
 from lookharder.data.readers.middlebury_stereo import MiddleburyStereo
+from lookharder.data.readers.nyuv2 import Nyuv2
 from lookharder.data.readers.paired_depth import open_kitti_depth, open_livingroom, open_tum_rgbd
 from lookharder.data.readers.pix2gestalt import open_pix2gestalt
 from lookharder.data.readers.vkitti2 import open_vkitti2
@@ -41,6 +42,7 @@ READERS: dict[str, Callable[..., Dataset]] = {
     "kitti_flow": open_kitti_flow,
     "livingroom": open_livingroom,
     "middlebury_stereo": MiddleburyStereo,
+    "nyuv2": Nyuv2,
     "pix2gestalt": open_pix2gestalt,
     "tum_rgbd": open_tum_rgbd,
     "vkitti2": open_vkitti2,
@@ -56,6 +58,7 @@ OPTIONS: dict[str, dict[str, Option]] = {
     },
     "hypersim": {"list": ("listing", str), "keep": ("keep", str)},
     "imagenet": {"side": ("side", int)},
+    "nyuv2": {"split": ("split", str)},
     "vkitti2": {
         "labels": ("labels", str),
         "scene": ("scene", str),

@@ -11,6 +11,7 @@ from types import TracebackType
 
 from lookharder.chain import Chain
 from lookharder.data.example import Dataset
+from lookharder.training.config import task_of
 from lookharder.training.distributed.ranks import Ranks
 from lookharder.training.loop import TrainState, TrainStep, averaged
 from lookharder.training.monitor.journal import Journal
@@ -32,7 +33,7 @@ def check(config: RunConfig, chain: Chain) -> None:
         InputError: nothing to validate on, or no TensorBoard.
     """
     if config.validation.every:
-        held_out(chain, config.validation, [*config.train.mix])
+        held_out(chain, config.validation, [*map(task_of, config.train.mix)])
     if config.tensorboard:
         summary_writer()
 
@@ -52,7 +53,7 @@ class Observer:
         """Open the files of the run's folder `out`; `chain` and `state` are those that train."""
         self.config, self.chain, self.state = config, chain, state
         self.out, self.ranks, self.team = out, ranks, state.team
-        self.tasks = [*config.train.mix]
+        self.tasks = [*map(task_of, config.train.mix)]
         peak = peak_flops(self.team.device, config.runtime.precision, self.team.size)
         self.meter = Meter(iteration_macs(chain, config.train, datasets), peak)
         self.waited = 0.0  # seconds of waiting for saves that the journal has

@@ -32,7 +32,7 @@ from lookharder.errors import InputError
 from lookharder.hardware import peak_of
 from lookharder.models import flops
 from lookharder.training.batches import apportion, size_of
-from lookharder.training.config import TrainConfig
+from lookharder.training.config import TrainConfig, task_of
 from lookharder.training.loop import TrainStep
 
 Fields = dict[str, float | None]
@@ -52,7 +52,7 @@ def iteration_macs(chain: Chain, config: TrainConfig, datasets: Mapping[str, Dat
     for name, count in apportion(config.mix, config.batch_size).items():
         height, width = size_of(chain, name, datasets[name])
         forward = flops.count(chain.config.model, height, width).macs
-        total += 3 * count * chain.task(name).fields * forward
+        total += 3 * count * chain.task(task_of(name)).fields * forward
     return total
 
 

@@ -1,0 +1,94 @@
+"""The model that sees photographs: a transformer between convolutions, on rooms that were photographed and worlds that were made.
+
+    lookharder train sight --out runs/sight            lookharder train sight --dry-run
+
+Each source is a line of `SOURCES`: its name, its share of the batch, where its examples come from. Every one is cut to
+4:3, the shape of most photographs, from windows of a quarter to all of a frame, and goes through another camera.
+"""
+
+from lookharder.autoencoder import Pixel
+from lookharder.chain import ChainConfig, routes
+from lookharder.data.photometric import Photometric
+from lookharder.data.source import DataConfig
+from lookharder.diffusion.schedule import NoiseSchedule
+from lookharder.models.config import DiTConfig
+from lookharder.tasks import base
+from lookharder.tasks.amodal import Amodal
+from lookharder.tasks.depth import Depth
+from lookharder.tasks.flow import Flow
+from lookharder.tasks.registry import AnyTask
+from lookharder.training.config import TrainConfig
+from lookharder.training.optim import OptimConfig
+from lookharder.training.run import RunConfig
+
+RESOLUTION = 128
+CROP = "crop=96x128&views=1024"
+WORLD, NYUV2 = "procedural:12000:1", "nyuv2:data/nyuv2/train"
+SOURCES = (  # task/source, share of the batch, spec
+    ("depth/nyuv2", 5, f"{NYUV2}?split=train&{CROP}"),
+    ("depth/world", 5, f"{WORLD}?only=depth&{CROP}"),
+    ("flow/world", 3, f"{WORLD}?only=flow&{CROP}"),
+    ("amodal/world", 3, f"{WORLD}?only=amodal&{CROP}"),
+)
+TASKS: tuple[AnyTask, ...] = (
+    Depth(space="relative", low=0.0, high=1.0),
+    Flow(limit=0.25),
+    Amodal(threshold=200.0),
+)
+
+
+def sight_chain() -> ChainConfig:
+    """A generalist on pixels themselves, which its stem shrinks: tokens of 16 x 16 pixels, 48 of them for 96 x 128."""
+    codec = Pixel(factor=1)
+    model = DiTConfig(
+        input_size=RESOLUTION,
+        patch_size=16,
+        in_channels=(base.SOURCES + 1) * codec.channels,
+        out_channels=codec.channels,
+        hidden_size=192,
+        depth=6,
+        num_heads=6,
+        num_classes=0,
+        learn_sigma=False,
+        routes=routes(TASKS),
+        qk_norm=True,
+        stem="conv",
+        stem_widths=(24, 48, 96),
+    )
+    return ChainConfig(
+        model=model,
+        autoencoder=codec.config(),
+        tasks=TASKS,
+        schedule=NoiseSchedule(name="scaled-linear", zero_terminal_snr=True),
+        prediction="x0",
+        input_scale=0.1,
+        resolution=RESOLUTION,
+        steps=1,
+    )
+
+
+def sight() -> RunConfig:
+    """Depth, flow and hidden objects of photographs, on one CPU core for days: stopped and resumed at will."""
+    shares = {name: float(share) for name, share, _ in SOURCES}
+    return RunConfig(
+        name="sight",
+        chain=sight_chain(),
+        data={
+            name: DataConfig(spec=spec, size=RESOLUTION, store=".cache/lookharder")
+            for name, _, spec in SOURCES
+        },
+        train=TrainConfig(
+            iterations=200_000,
+            batch_size=16,
+            mix=shares,
+            weights={"flow/world": 8.0},
+            time_shift=100.0,
+            camera=Photometric(),
+            loss="edges",
+            optim=OptimConfig(
+                optimizer="muon", lr=2e-3, warmup=200, betas=(0.9, 0.99), ema_decay=0.999
+            ),
+        ),
+        checkpoint_every=250,
+        log_every=20,
+    )
