@@ -1,6 +1,7 @@
 """Short trainings of one design after another at equal CPU time, scored on the validation pictures of NYUv2.
 
     python benchmarks/sight_trials.py NYUV2 runs/sight-trials.jsonl --seconds 200 --trial patch --trial conv
+    python benchmarks/sight_trials.py NYUV2 runs/sight-trials.jsonl --trial muon --set train.optim.lr=1e-3
 
 NYUV2 is the folder of the labelled set's training pictures. Depth alone; a line of JSON a trial: what was changed of
 the recipe `sight`, the pictures seen, and AbsRel and delta1 of the averaged weights.
@@ -24,39 +25,37 @@ from lookharder.seeding import torch_generator
 from lookharder.training.loop import averaged, start, train
 from lookharder.training.run import RunConfig
 
+SMALL = ("chain.resolution=80", "chain.model.input_size=80")
+LARGE = ("crop=96x128", "chain.resolution=128", "chain.model.input_size=128")
+PATCH = (  # of 8 x 8 pixels
+    'chain.autoencoder={"kind":"pixel","factor":4}',
+    "chain.model.stem=patch",
+    "chain.model.input_size=20",
+    "chain.model.patch_size=2",
+    "chain.model.in_channels=144",
+    "chain.model.out_channels=48",
+)
 TRIALS: dict[str, tuple[str, ...]] = {
     "conv": (),
+    "large": LARGE,
+    "patch": PATCH,
+    "trunk at 1/8": ("chain.model.patch_size=8",),
     "mse": ("train.loss=mse",),
-    "adamw": ("train.optim.optimizer=adamw",),
-    "lr1e-3": ("train.optim.lr=1e-3",),
-    "lr4e-3": ("train.optim.lr=4e-3",),
-    "patch8": (
-        'chain.autoencoder={"kind":"pixel","factor":4}',
-        "chain.model.stem=patch",
-        "chain.model.input_size=32",
-        "chain.model.patch_size=2",
-        "chain.model.in_channels=144",
-        "chain.model.out_channels=48",
-    ),
-    "trunk8": ("chain.model.patch_size=8",),
+    "muon": ("train.optim.optimizer=muon",),
+    "lr 1e-3": ("train.optim.lr=1e-3",),
     "wide": ("chain.model.hidden_size=256", "chain.model.num_heads=8"),
     "deep": ("chain.model.depth=12",),
     "shallow": ("chain.model.depth=3",),
-    "thick": ("chain.model.stem_widths=[32,64,128]",),
-    "level4": ("chain.model.stem_widths=[24,48,96,128]",),
-    "log": ("chain.tasks.0.space=log",),
-    "linear": ("chain.tasks.0.space=linear",),
-    "shift20": ("train.time_shift=20",),
-    "uniform": ("train.time_shift=1",),
+    "thick stem": ("chain.model.stem_widths=[32,64,128]",),
+    "four levels": ("chain.model.stem_widths=[24,48,96,128]",),
+    "log depth by quantiles": ("chain.tasks.0.space=log",),
+    "depth by quantiles": ("chain.tasks.0.space=linear",),
+    "time_shift 20": ("train.time_shift=20",),
+    "time uniform": ("train.time_shift=1",),
     "v": ("chain.prediction=v",),
-    "small": ("crop=64x80", "chain.resolution=80", "chain.model.input_size=80"),
-    "adamw32": ("train.optim.optimizer=adamw", "train.batch_size=32"),
-    "adamw1e-3": ("train.optim.optimizer=adamw", "train.optim.lr=1e-3"),
-    "batch8": ("train.batch_size=8",),
-    "batch32": ("train.batch_size=32",),
-    "weight4": ('train.weights={"depth/nyuv2":4}',),
+    "no camera": ("train.camera=null",),
 }
-CROP = "crop=96x128"
+CROP = "crop=64x80"
 
 
 def run(config: RunConfig, seconds: float) -> tuple[Chain, int, int]:
@@ -82,6 +81,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--seconds", type=float, default=200.0)
     parser.add_argument("--trial", action="append", choices=list(TRIALS), required=True)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
     torch.set_num_threads(1)
     sight = RECIPES["sight"]()
@@ -96,7 +96,8 @@ def main() -> None:
     held = open_spec(f"nyuv2:{options.nyuv2}?split=val", 128)
     for name in options.trial:
         changes = [c for c in TRIALS[name] if not c.startswith("crop=")]
-        config = override(replace(sight, data=data, train=train_config), changes)
+        base = replace(sight, data=data, train=train_config)
+        config = override(base, [*SMALL, *changes, *options.set])
         if crop := [c for c in TRIALS[name] if c.startswith("crop=")]:
             other = DataConfig(spec=spec.replace(CROP, crop[0]))
             config = replace(config, data={"depth/nyuv2": other})
@@ -106,7 +107,7 @@ def main() -> None:
         scores = evaluate(predictor, "depth", held, data="nyuv2", rules=rules)
         row = {
             "trial": name,
-            "changes": changes,
+            "changes": [*TRIALS[name], *options.set],
             "seconds": options.seconds,
             "iterations": iterations,
             "images": images,

@@ -25,6 +25,7 @@ SETS = {  # reader: folder below data/, examples, (H, W), fields
     "kitti_flow": ("kitti_flow/training", 1, (375, 1242), {"second", "flow"}),
     "kitti_depth": ("kitti_depth", 1, (375, 1242), {"depth"}),
     "livingroom": ("livingroom", 6, (480, 640), {"depth"}),
+    "nyuv2": ("nyuv2/train", 795, (213, 280), {"depth"}),
     "tum_rgbd": ("tum_rgbd", 1, (480, 640), {"depth"}),
     "middlebury_stereo": ("middlebury_stereo", 1, (500, 741), {"second", "flow", "depth"}),
     "coco_amodal": ("coco_amodal", 32, (480, 640), {"visible", "amodal"}),
@@ -171,3 +172,13 @@ def test_a_missing_folder_is_named(tmp_path: Path, name: str):
 def test_bad_specs_list_the_readers(spec: str):
     with pytest.raises(InputError, match=r"data: got.*hypersim"):
         open_data(spec)
+
+
+def test_the_splits_of_nyuv2(shared: Shared):
+    root = shared("data/nyuv2/train")
+    train, held = (open_data(f"nyuv2:{root}?split={split}") for split in ("train", "val"))
+    assert (len(train), len(held)) == (700, 95)
+    assert train[699].name < "01251" <= held[0].name
+    assert 0 < held[0].depth[held[0].depth_valid].min() < held[0].depth.max() <= 10
+    with pytest.raises(InputError, match="split: got 'test'"):
+        open_data(f"nyuv2:{root}?split=test")

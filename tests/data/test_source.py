@@ -9,7 +9,7 @@ import pytest
 from lookharder.cli import main
 from lookharder.data import formats
 from lookharder.data.example import Example, collate
-from lookharder.data.source import DataConfig, Remembered, examine, open_data, open_spec
+from lookharder.data.source import DataConfig, Remembered, examine, open_data, open_spec, sides_of
 from lookharder.errors import InputError
 
 RNG = np.random.default_rng(2)
@@ -76,7 +76,25 @@ def test_fine_tuning_on_a_folder_is_one_command(photos: Path, tmp_path: Path):
     assert (out / "model" / "config.json").exists()
 
 
-@pytest.mark.parametrize("options", ["crop=7", "crop=big", "crop=16&views=0", "views=3", "crop="])
+def test_a_crop_may_be_of_another_shape_and_of_one_task():
+    data = open_spec("procedural:2:1?only=depth&crop=16x24&views=2", 32)
+    assert len(data) == 4
+    example = data[3]
+    assert example.image.shape == (3, 16, 24) and example.depth.shape == (16, 24)
+    assert example.flow is None and example.whole is None
+    assert sides_of(DataConfig(spec="procedural:2:1?only=depth&crop=16x24")) == (16, 24)
+    assert sides_of(DataConfig(spec="folder:x?crop=16")) == (16, 16)
+    assert sides_of(DataConfig(spec="folder:x", size=48)) == (48, 48)
+    whole = open_spec("procedural:2:1?only=flow", 32)[0]
+    assert whole.flow.shape == (2, 32, 32) and whole.depth is None
+    with pytest.raises(InputError, match="only=pose"):
+        open_spec("procedural:2:1?only=pose", 32)
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["crop=7", "crop=big", "crop=8x7", "crop=8x8x8", "crop=16&views=0", "views=3", "crop="],
+)
 def test_bad_crops(photos: Path, options: str):
     with pytest.raises(InputError, match=r"--data: got (crop|views)=.*crop=SIDE"):
         open_spec(f"folder:{photos}?{options}", 64)

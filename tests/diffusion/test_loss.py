@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from lookharder.diffusion.denoiser import Denoiser, target_of
 from lookharder.diffusion.loss import (
     binned_log_likelihood,
+    edge_loss,
     multi_resolution_noise,
     q_sample,
     training_loss,
@@ -122,6 +123,27 @@ def test_weighted_mean_is_the_mean_over_what_is_known():
     torch.testing.assert_close(weighted_mean(values, known), expected)
     torch.testing.assert_close(weighted_mean(values, 3 * known), expected)
     torch.testing.assert_close(weighted_mean(values), values.mean((1, 2, 3)))
+
+
+def test_edges_counts_values_and_steps():
+    error = torch.zeros(1, 1, 4, 8)
+    error[..., 4:] = 1.0  # half is off by one, with one step across
+    steps = 1 / 7 + 1 / 3 + 1  # of 7, 3 and 1 differences along a row, at 1, 2 and 4 cells
+    torch.testing.assert_close(edge_loss(error), torch.tensor([0.5 + 0.3 * steps]))
+    unknown = torch.ones(1, 1, 4, 8)
+    unknown[..., 4:] = 0
+    torch.testing.assert_close(edge_loss(error, unknown), torch.zeros(1))
+    torch.testing.assert_close(edge_loss(torch.full((1, 2, 5, 3), 2.0)), torch.tensor([2.0]))
+
+
+@pytest.mark.parametrize("kind", ["x0", "v"])
+def test_edges_is_of_the_clean_latent_whatever_is_predicted(kind):
+    schedule = NoiseSchedule(name="scaled-linear", zero_terminal_snr=True)
+    x0, noise, t = latents(1, 3, 2, 8, 8), latents(2, 3, 2, 8, 8), torch.tensor([0, 500, 999])
+    truth = target_of(kind, x0, noise, schedule.at(t, x0))
+    denoiser = Denoiser(network=lambda x, t, y: truth, schedule=schedule, prediction=kind)
+    terms = training_loss(denoiser, x0, t, noise, x0[:, :0], t, form="edges")
+    torch.testing.assert_close(terms.loss, torch.zeros(3), atol=1e-4, rtol=0)
 
 
 def test_loss_of_an_example_does_not_depend_on_its_batch():

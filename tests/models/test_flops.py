@@ -11,6 +11,8 @@ from lookharder.models.flops import Cost, breakdown, count
 from lookharder.models.moe import MoEConfig
 
 GROUPS = {  # the group of a parameter, by a part of its name
+    "stem.": "stem",
+    "head.": "head",
     "x_embedder": "patch embedding",
     "t_embedder": "timestep",
     "y_embedder": "labels",
@@ -48,9 +50,20 @@ FIELDS = st.fixed_dictionaries(
     }
 )
 
+STEMS = FIELDS.flatmap(
+    lambda fields: st.fixed_dictionaries(
+        {
+            "stem": st.just("conv"),
+            "stem_widths": st.sampled_from([(8,), (8, 16), (16, 8)]),
+            "patch_size": st.sampled_from([4, 8]),
+            "input_size": st.just(16),
+        }
+    ).map(lambda stem: fields | stem)
+)
 
-@given(fields=FIELDS, rows=st.integers(1, 5), columns=st.integers(1, 5))
-@settings(deadline=None, max_examples=10)
+
+@given(fields=FIELDS | STEMS, rows=st.integers(1, 5), columns=st.integers(1, 5))
+@settings(deadline=None, max_examples=20)
 def test_macs_are_those_that_torch_counts(fields, rows, columns):
     config = DiTConfig(**fields)
     height, width = rows * config.patch_size, columns * config.patch_size
@@ -64,13 +77,14 @@ def test_macs_are_those_that_torch_counts(fields, rows, columns):
     assert counter.get_total_flops() == 3 * 2 * count(config, height, width).macs
 
 
-@given(fields=FIELDS)
-@settings(deadline=None, max_examples=10)
+@given(fields=FIELDS | STEMS)
+@settings(deadline=None, max_examples=20)
 def test_parameters_are_the_model_s_group_by_group(fields):
     config = DiTConfig(**fields)
     with torch.device("meta"):
         network = DiT(config)
-    held = dict.fromkeys(GROUPS.values(), 0)
+    kinds = [g for g in GROUPS.values() if config.stem == "conv" or g not in ("stem", "head")]
+    held = dict.fromkeys(kinds, 0)
     for name, parameter in network.named_parameters():
         group = next(group for part, group in GROUPS.items() if part in name)
         held[group] += parameter.numel()

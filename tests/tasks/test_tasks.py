@@ -55,6 +55,36 @@ def test_depth_is_affine_in_its_space_between_the_quantiles(space, batch):
         assert slope > 0, "larger is farther"
 
 
+def test_relative_depth_keeps_ratios_and_comes_back_as_depth(batch):
+    task = Depth(space="relative", low=0.0, high=1.0, spread=3.0)
+    images = task.to_image(batch).images
+    for depth, valid, image in zip(batch.depth, batch.depth_valid, images[:, 0, 0], strict=True):
+        ratio = depth[valid] / depth[valid].median()
+        inside = image[valid].abs() < 1
+        torch.testing.assert_close(
+            (3 * image[valid]).exp()[inside], ratio[inside], rtol=0.02, atol=0
+        )
+    for depth, valid, value in zip(
+        batch.depth, batch.depth_valid, there_and_back(task, batch), strict=True
+    ):
+        x, y = value[valid].double(), depth[valid].double()
+        inside = y < y.median() * 18  # e^3 = 20
+        design = torch.stack([x[inside], torch.ones_like(x[inside])], 1)
+        solution = torch.linalg.lstsq(design, y[inside]).solution
+        torch.testing.assert_close(design @ solution, y[inside], atol=1e-3, rtol=1e-3)
+        assert value.min() >= 0 and value.max() <= 1
+
+
+@given(scale=st.floats(0.1, 10))
+def test_relative_depth_forgets_scale(scale):
+    batch = collate([WORLD[0]])
+    other = Batch(
+        name=batch.name, image=batch.image, depth=batch.depth * scale, depth_valid=batch.depth_valid
+    )
+    first, second = (Depth(space="relative").to_image(b).images for b in (batch, other))
+    torch.testing.assert_close(first, second, atol=1e-5, rtol=0)
+
+
 @settings(max_examples=25, deadline=None)
 @given(scale=st.floats(0.1, 10), shift=st.floats(0, 5))
 def test_depth_forgets_scale_and_shift(scale, shift):

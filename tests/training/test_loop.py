@@ -55,6 +55,32 @@ def test_steps_count_finished_iterations():
     assert state.iteration == 6
 
 
+def test_a_task_may_have_several_sources_of_other_sizes():
+    config = override(
+        SMALL,
+        [
+            'train.mix={"depth/near": 1, "depth/far": 2, "flow": 1}',
+            'train.weights={"depth/far": 0.5}',
+            "train.batch_size=4",
+            "train.loss=edges",
+            'train.camera={"noise": 0.1}',
+            'data={"depth/near": {"spec": "procedural:4:1", "size": 32},'
+            ' "depth/far": {"spec": "procedural:4:2?only=depth&crop=16x24", "size": 32},'
+            ' "flow": {"spec": "procedural:4:1", "size": 32}}',
+        ],
+    )
+    data = {name: open_data(config.data[name]) for name in config.train.mix}
+    chain = Chain.build(config.chain, torch_generator(0))
+    steps = list(train(config.train, start(chain, config.train), chain, data))
+    assert set(steps[0].losses) == {"depth/near", "depth/far", "flow"}
+    near, far, flow = (steps[0].losses[name] for name in ("depth/near", "depth/far", "flow"))
+    assert steps[0].loss == pytest.approx((near + 2 * 0.5 * far + flow) / 4, rel=1e-5)
+    with pytest.raises(InputError, match=r"data: got nothing for \['depth/left'\]"):
+        override(config, ['train.mix={"depth/left": 1}', "train.weights={}"])
+    with pytest.raises(InputError, match=r"train.mix: got \['pose/near'\]"):
+        override(config, ['train.mix={"pose/near": 1}', "train.weights={}"])
+
+
 def test_stopping_anywhere_changes_nothing():
     whole, state = fresh()
     losses = [step.loss for step in train(SMALL.train, state, whole, DATA)]

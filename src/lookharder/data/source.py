@@ -67,7 +67,7 @@ def open_spec(spec: str, size: int, textures: str | None = None) -> Dataset:
 
 
 def sides_of(config: DataConfig) -> tuple[int, int]:
-    """Height and width of the pictures of a recipe's data set, as far as its configuration says: of its crops, if any."""
+    """Height and width of a recipe's pictures, as far as its configuration says: of its crops, if any."""
     found = re.search(r"[?&]crop=([\dx]+)", config.spec)
     return _sides(found[1]) if found else (config.size, config.size)
 

@@ -117,7 +117,6 @@ class DiTConfig:
             ("num_heads", _multiple(self.hidden_size, self.num_heads), "divisors of hidden_size"),
             ("input_size", _multiple(self.input_size, self.patch_size), "multiples of patch_size"),
             ("mlp_ratio", self.mlp_hidden >= 1, "at least 1 / hidden_size"),
-            ("stem", self.stem in ("patch", "conv"), "'patch' or 'conv'"),
             (
                 "stem_widths",
                 bool(self.stem_widths) and all(_multiple(w, NORM_GROUPS) for w in self.stem_widths),
@@ -151,7 +150,7 @@ class DiTConfig:
 
     @property
     def cut(self) -> int:
-        """Side of the patches that are cut, in cells of what they are cut from: the latent, or the stem's last level."""
+        """Side of the patches that are cut, in cells of the latent, or of the stem's last level."""
         return self.patch_size // (1 if self.stem == "patch" else 2 ** len(self.stem_widths))
 
     @property

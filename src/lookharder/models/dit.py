@@ -156,7 +156,7 @@ class DiT(nn.Module):
         t: Int[Tensor, "#B"] | Float[Tensor, "#B"],
         y: Int[Tensor, "#B"],
     ) -> tuple[Float[Tensor, "B L D"], Float[Tensor, "#B D"], list[Tensor]]:
-        """What enters the first block: tokens, in the type of the weights, the condition c, and what the head will need.
+        """What enters the first block: tokens, in the type of the weights, and the condition c; what the head needs.
 
         Arguments as in `forward`; what the head needs are the levels of the stem, where there is one.
         """

@@ -111,9 +111,12 @@ def _convolutions(config: DiTConfig, cells: int) -> dict[str, Cost]:
     finer, coarser = (widths[0], *widths), (*widths[1:], widths[-1])
     stem = _linear(9 * config.in_channels, widths[0], rows=sizes[0])
     head = _linear(9 * widths[0], 4 * config.emitted, rows=sizes[0])
-    for own, above, below, size in zip(widths, finer, coarser, sizes, strict=False):
+    last = cells // config.patch_size**2 * config.cut**2  # cells of the image of the tokens
+    for own, above, below, size, seen in zip(
+        widths, finer, coarser, sizes, (*sizes[1:], last), strict=False
+    ):
         stem += _conv_block(above, own, d, size)
-        head += _conv_block(below + own, own, d, size)
+        head += _linear(below, own, rows=seen) + _conv_block(own, own, d, size)
     return {"stem": stem, "head": head}
 
 

@@ -6,8 +6,8 @@
 
 Patches that are cut from the picture itself begin at its edges and end there, so that what is predicted shows them as
 tiles; a small transformer also learns sooner behind convolutions that overlap (Xiao et al., 2106.14881). The stem is
-shared by all tasks; time and label reach every level by shift and scale, as they do the blocks. The head is a U-Net's
-way up (Ronneberger et al., 1505.04597): each level sees the next coarser one, enlarged, beside its own of the stem.
+shared by all tasks; time and label reach every level by shift and scale, as they do the blocks. The head is the way up
+of a feature pyramid (Lin et al., 1612.03144): to each level of the stem the next coarser one is added, enlarged.
 
 Groups of channels are normed within a sample, so a sample's output does not depend on its batch; the last convolution
 starts at zero.
@@ -76,10 +76,10 @@ class Head(nn.Module):
         super().__init__()
         widths = config.stem_widths
         coarser = (*widths[1:], widths[-1])
-        self.levels = nn.ModuleList(
-            ConvBlock(below + own, own, config.hidden_size)
-            for own, below in zip(widths, coarser, strict=True)
+        self.narrow = nn.ModuleList(
+            nn.Conv2d(below, own, 1) for own, below in zip(widths, coarser, strict=True)
         )
+        self.levels = nn.ModuleList(ConvBlock(own, own, config.hidden_size) for own in widths)
         self.out = nn.Conv2d(widths[0], 4 * config.emitted, 3, padding=1)
 
     def forward(
@@ -89,8 +89,10 @@ class Head(nn.Module):
         c: Float[Tensor, "#B D"],
     ) -> Float[Tensor, "B out H W"]:
         """From coarse to fine; each cell of the finest level gives 2 x 2 pixels."""
-        for level, own in zip(reversed(self.levels), reversed(stem), strict=True):
+        steps = zip(reversed(self.narrow), reversed(self.levels), reversed(stem), strict=True)
+        for narrow, level, own in steps:
+            x = narrow(x)
             if x.shape[2:] != own.shape[2:]:
                 x = F.interpolate(x, own.shape[2:], mode="bilinear", align_corners=False)
-            x = level(torch.cat([own, x], 1), c)
+            x = level(own + x, c)
         return F.pixel_shuffle(self.out(x), 2)

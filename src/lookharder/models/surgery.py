@@ -26,6 +26,7 @@ from lookharder.models.moe import MoEConfig
 from lookharder.seeding import torch_generator
 
 PATCHES = "x_embedder.proj.weight"  # (K*D, C, p, p)
+STEM = "stem.first.weight"  # (w, C, 3, 3)
 PATCHES_BIAS = "x_embedder.proj.bias"  # (K*D,)
 LABELS = "y_embedder.embedding_table.weight"  # (rows, D)
 EXPERTS = {  # a layer of the MLP -> that of every expert
@@ -56,6 +57,13 @@ def widen_input(dit: DiT, copies: int, alone: Sequence[int] = ()) -> DiT:
         raise InputError("copies", copies, "1 or more")
     if not set(alone) <= set(range(config.embeddings)):
         raise InputError("alone", tuple(alone), f"patch embeddings 0 to {config.embeddings - 1}")
+    channels = copies * config.in_channels
+    wider = replace(config, in_channels=channels, out_channels=config.predicted)
+    if config.stem == "conv":
+        if alone:
+            raise InputError("alone", tuple(alone), "none: all tasks share the stem")
+        state[STEM] = state[STEM].repeat(1, copies, 1, 1) / copies
+        return _build(dit, wider, state)
 
     weight = state[PATCHES].unflatten(0, (config.embeddings, -1))  # (K, D, C, p, p)
     # each of the equal copies gives its part of the old sum, so that the output stays
@@ -64,8 +72,7 @@ def widen_input(dit: DiT, copies: int, alone: Sequence[int] = ()) -> DiT:
         wide[index] = 0
         wide[index, :, -config.in_channels :] = weight[index]
     state[PATCHES] = wide.flatten(0, 1)
-    channels = copies * config.in_channels
-    return _build(dit, replace(config, in_channels=channels, out_channels=config.predicted), state)
+    return _build(dit, wider, state)
 
 
 def extend_labels(dit: DiT, tasks: int) -> DiT:

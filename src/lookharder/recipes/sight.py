@@ -1,9 +1,12 @@
-"""The model that sees photographs: a transformer between convolutions, on rooms that were photographed and worlds that were made.
+"""The model that sees photographs: a transformer between convolutions, taught by photographed rooms and a made world.
 
     lookharder train sight --out runs/sight            lookharder train sight --dry-run
 
-Each source is a line of `SOURCES`: its name, its share of the batch, where its examples come from. Every one is cut to
-4:3, the shape of most photographs, from windows of a quarter to all of a frame, and goes through another camera.
+Each source is a line of `SOURCES`: its name, its share of the batch, where its examples come from. `data/nyuv2/train`
+is the labelled set's training split (`data.readers.nyuv2`), `data/photos` any folder of photographs, which are put on
+the surfaces of the made world. Every example is a window of a quarter to all of a frame, as another camera sees it.
+Most are small, because small ones teach layout at 0.4 of the price; some are of full size, so that the network knows
+both.
 """
 
 from lookharder.autoencoder import Pixel
@@ -22,13 +25,18 @@ from lookharder.training.optim import OptimConfig
 from lookharder.training.run import RunConfig
 
 RESOLUTION = 128
-CROP = "crop=96x128&views=1024"
-WORLD, NYUV2 = "procedural:12000:1", "nyuv2:data/nyuv2/train"
+SMALL, FULL = "crop=64x80&views=1024", "crop=96x128&views=1024"
+PHOTOS = "data/photos"
+NYUV2, WORLD = "nyuv2:data/nyuv2/train?split=train", "procedural:12000:1?only="
 SOURCES = (  # task/source, share of the batch, spec
-    ("depth/nyuv2", 5, f"{NYUV2}?split=train&{CROP}"),
-    ("depth/world", 5, f"{WORLD}?only=depth&{CROP}"),
-    ("flow/world", 3, f"{WORLD}?only=flow&{CROP}"),
-    ("amodal/world", 3, f"{WORLD}?only=amodal&{CROP}"),
+    ("depth/nyuv2", 5, f"{NYUV2}&{SMALL}"),
+    ("depth/world", 5, f"{WORLD}depth&{SMALL}"),
+    ("flow/world", 3, f"{WORLD}flow&{SMALL}"),
+    ("amodal/world", 3, f"{WORLD}amodal&{SMALL}"),
+    ("depth/nyuv2-full", 1, f"{NYUV2}&{FULL}"),
+    ("depth/world-full", 1, f"{WORLD}depth&{FULL}"),
+    ("flow/world-full", 1, f"{WORLD}flow&{FULL}"),
+    ("amodal/world-full", 1, f"{WORLD}amodal&{FULL}"),
 )
 TASKS: tuple[AnyTask, ...] = (
     Depth(space="relative", low=0.0, high=1.0),
@@ -74,19 +82,24 @@ def sight() -> RunConfig:
         name="sight",
         chain=sight_chain(),
         data={
-            name: DataConfig(spec=spec, size=RESOLUTION, store=".cache/lookharder")
+            name: DataConfig(
+                spec=spec,
+                size=RESOLUTION,
+                textures=PHOTOS if spec.startswith(WORLD) else None,
+                store=".cache/lookharder",
+            )
             for name, _, spec in SOURCES
         },
         train=TrainConfig(
             iterations=200_000,
-            batch_size=16,
+            batch_size=20,
             mix=shares,
-            weights={"flow/world": 8.0},
+            weights={"flow/world": 8.0, "flow/world-full": 8.0},
             time_shift=100.0,
             camera=Photometric(),
             loss="edges",
             optim=OptimConfig(
-                optimizer="muon", lr=2e-3, warmup=200, betas=(0.9, 0.99), ema_decay=0.999
+                lr=2e-3, warmup=200, betas=(0.9, 0.99), weight_decay=0.02, ema_decay=0.999
             ),
         ),
         checkpoint_every=250,

@@ -46,16 +46,18 @@ def shrink(config: RunConfig, iterations: int = 2) -> RunConfig:
 
     Width 32, two blocks of two heads, at most four experts, pictures of 32 pixels in place of latents.
     """
-    codec, model = Pixel(factor=4), config.chain.model
+    model = config.chain.model
+    codec = Pixel(factor=4 if model.stem == "patch" else 1)
     moe = model.moe and replace(model.moe, experts=min(4, model.moe.experts))
     small = replace(
         model,
-        input_size=8,
+        input_size=32 // codec.factor,
         in_channels=(SOURCES + 1) * codec.channels,
         out_channels=codec.channels,
         hidden_size=32,
         depth=2,
         num_heads=2,
+        stem_widths=(8,) * len(model.stem_widths),
         num_classes=len(FAMILIES),
         moe=moe,
     )

@@ -5,8 +5,9 @@
 
 Scale and shift of a scene are lost by design: a prediction is a map in [0, 1], larger = farther, to be aligned to
 metres by two numbers. Log depth relative to the median keeps ratios of depths, which quantiles stretch differently in
-every picture; its answer is turned to depth and only then put between 0 and 1. The second source image ("prompt") is all ones. The paper feeds the ground-truth validity mask
-there, which leaks: a user's photo has none. `prompt="validity"` does as the paper did, for comparison only.
+every picture; its answer is turned to depth and only then put between 0 and 1. The second source image ("prompt") is
+all ones. The paper feeds the ground-truth validity mask there, which leaks: a user's photo has none.
+`prompt="validity"` does as the paper did, for comparison only.
 """
 
 from dataclasses import dataclass

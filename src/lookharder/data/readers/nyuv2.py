@@ -3,9 +3,9 @@
     NNNNN.jpg          picture, 320 x 240
     NNNNN_depth.png    8 bits, / 25.5 = metres, 0 to 10; the depth that the authors filled in
 
-NNNNN is the index in the labelled set, of which 795 pictures are for training. Neighbours are frames of one room, so the
-validation split is a block of indices, 01251 and up: the 95 largest. A white frame is cut off: what is left are columns
-41 to 600 and rows 45 to 470 of 640 x 480 (Eigen et al. 2014), where all published scores are taken.
+NNNNN is the index in the labelled set, of which 795 pictures are for training. Neighbours are frames of one room, so
+the validation split is a block of indices, 01251 and up: the 95 largest. A white frame is cut off: what is left are
+columns 41 to 600 and rows 45 to 470 of 640 x 480 (Eigen et al. 2014), where all published scores are taken.
 """
 
 from pathlib import Path
