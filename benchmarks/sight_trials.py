@@ -40,7 +40,7 @@ TRIALS: dict[str, tuple[str, ...]] = {
     "large": LARGE,
     "patch": PATCH,
     "trunk at 1/8": ("chain.model.patch_size=8",),
-    "mse": ("train.loss=mse",),
+    "edges": ("train.loss=edges",),
     "muon": ("train.optim.optimizer=muon",),
     "lr 1e-3": ("train.optim.lr=1e-3",),
     "wide": ("chain.model.hidden_size=256", "chain.model.num_heads=8"),

@@ -20,7 +20,7 @@ from lookharder.tasks.amodal import Amodal
 from lookharder.tasks.depth import Depth
 from lookharder.tasks.flow import Flow
 from lookharder.tasks.registry import AnyTask
-from lookharder.training.config import TrainConfig
+from lookharder.training.config import TrainConfig, task_of
 from lookharder.training.optim import OptimConfig
 from lookharder.training.run import RunConfig
 
@@ -38,6 +38,7 @@ SOURCES = (  # task/source, share of the batch, spec
     ("flow/world-full", 1, f"{WORLD}flow&{FULL}"),
     ("amodal/world-full", 1, f"{WORLD}amodal&{FULL}"),
 )
+WEIGHTS = {"depth": 6.0, "flow": 12.0, "amodal": 1.0}  # by contrast: a painting on white has most
 TASKS: tuple[AnyTask, ...] = (
     Depth(space="relative", low=0.0, high=1.0),
     Flow(limit=0.25),
@@ -94,12 +95,11 @@ def sight() -> RunConfig:
             iterations=200_000,
             batch_size=20,
             mix=shares,
-            weights={"flow/world": 8.0, "flow/world-full": 8.0},
+            weights={name: WEIGHTS[task_of(name)] for name in shares},
             time_shift=100.0,
             camera=Photometric(),
-            loss="edges",
             optim=OptimConfig(
-                lr=2e-3, warmup=200, betas=(0.9, 0.99), weight_decay=0.02, ema_decay=0.999
+                lr=1e-3, warmup=200, betas=(0.9, 0.99), weight_decay=0.02, ema_decay=0.999
             ),
         ),
         checkpoint_every=250,
