@@ -14,6 +14,7 @@ from lookharder.files import atomic, write_json
 from lookharder.predict.predictor import Predictor
 
 SETS = (  # reader, folder below DATA, task
+    ("nyuv2", "nyuv2/train?split=val", "depth"),
     ("hypersim", "hypersim/val", "depth"),
     ("livingroom", "livingroom", "depth"),
     ("tum_rgbd", "tum_rgbd", "depth"),
@@ -21,6 +22,7 @@ SETS = (  # reader, folder below DATA, task
     ("middlebury_stereo", "middlebury_stereo", "depth"),
     ("flying_chairs", "flying_chairs", "flow"),
     ("kitti_flow", "kitti_flow/training", "flow"),
+    ("seven_flow", "seven_flow", "flow"),
     ("pix2gestalt", "pix2gestalt", "amodal"),
     ("coco_amodal", "coco_amodal", "amodal"),
 )

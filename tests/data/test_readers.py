@@ -26,6 +26,7 @@ SETS = {  # reader: folder below data/, examples, (H, W), fields
     "kitti_depth": ("kitti_depth", 1, (375, 1242), {"depth"}),
     "livingroom": ("livingroom", 6, (480, 640), {"depth"}),
     "nyuv2": ("nyuv2/train", 795, (213, 280), {"depth"}),
+    "seven_flow": ("seven_flow", 13, (240, 320), {"second", "flow"}),
     "tum_rgbd": ("tum_rgbd", 1, (480, 640), {"depth"}),
     "middlebury_stereo": ("middlebury_stereo", 1, (500, 741), {"second", "flow", "depth"}),
     "coco_amodal": ("coco_amodal", 32, (480, 640), {"visible", "amodal"}),

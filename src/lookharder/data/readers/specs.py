@@ -23,6 +23,7 @@ from lookharder.data.readers.middlebury_stereo import MiddleburyStereo
 from lookharder.data.readers.nyuv2 import Nyuv2
 from lookharder.data.readers.paired_depth import open_kitti_depth, open_livingroom, open_tum_rgbd
 from lookharder.data.readers.pix2gestalt import open_pix2gestalt
+from lookharder.data.readers.seven_flow import open_seven_flow
 from lookharder.data.readers.vkitti2 import open_vkitti2
 from lookharder.errors import InputError
 
@@ -44,6 +45,7 @@ READERS: dict[str, Callable[..., Dataset]] = {
     "middlebury_stereo": MiddleburyStereo,
     "nyuv2": Nyuv2,
     "pix2gestalt": open_pix2gestalt,
+    "seven_flow": open_seven_flow,
     "tum_rgbd": open_tum_rgbd,
     "vkitti2": open_vkitti2,
 }
