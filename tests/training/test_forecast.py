@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from lookharder.autoencoder import Tiny
+from lookharder.autoencoder import Pixel, Tiny
 from lookharder.chain import Chain
 from lookharder.config import override
 from lookharder.data.example import Example
@@ -88,6 +88,22 @@ def small(
     return override(made, settings)
 
 
+def convolved() -> RunConfig:
+    """With a stem and a head, on pixels."""
+    made = small(64, 2, 12)
+    model = replace(
+        made.chain.model,
+        stem="conv",
+        stem_widths=(16, 32),
+        input_size=SIDE,
+        patch_size=8,
+        in_channels=9,
+        out_channels=3,
+    )
+    chain = replace(made.chain, model=model, autoencoder=Pixel(factor=1).config())
+    return replace(made, chain=chain)
+
+
 def measured(config: RunConfig, scenes: list[Example]) -> int:
     """The most bytes alive over two iterations, weights included."""
     chain = Chain.build(config.chain, torch_generator(0))
@@ -108,6 +124,7 @@ CASES = {
     "bfloat16": small(64, 4, 24, "runtime.precision=bfloat16"),
     "experts, gelu": small(64, 2, 12, moe=GELU),
     "experts, swiglu, recompute": small(64, 2, 12, "runtime.recompute=true", moe=SWIGLU),
+    "convolutional stem": convolved(),
     "muon": small(192, 2, 3, "train.optim.optimizer=muon"),
 }
 

@@ -1,15 +1,20 @@
 """`lookharder train RECIPE --dry-run`: what a run is, costs and needs, and nothing is written."""
 
 from lookharder.cli.terminal import show
+<<<<<<< HEAD
 from lookharder.hardware import MFU
 from lookharder.training.cost import DEVICES, TrainingCost, cost
+=======
+from lookharder.training.cost import DEVICES, MFU, TrainingCost, cost, cpu_peak
+>>>>>>> 24f6040 (Memory of the convolutions, hours on this CPU)
 from lookharder.training.forecast import Memory, forecast
 from lookharder.training.run import RunConfig
 from lookharder.visualize.html import Table
 
 NOTE = (
     f"Hours are at {MFU:.0%} of the device's dense bfloat16 peak, which is an assumption: latents from a cache, and "
-    "with pictures encoded every time. Memory is of one process on one device."
+    "with pictures encoded every time. This CPU's peak is that of one product of matrices, measured now. Memory is of "
+    "one process on one device."
 )
 
 
@@ -47,6 +52,9 @@ def _price(priced: TrainingCost) -> list[tuple[str, str]]:
         )
         for device in DEVICES
     ]
+    peak = cpu_peak()
+    on_cpu = priced.hours_at(peak), priced.hours_at(peak, cached=False)
+    hours.append(("hours on this CPU", f"{on_cpu[0]:.3g}, encoding {on_cpu[1]:.3g}"))
     return [
         ("parameters", f"{priced.params:,}"),
         ("active parameters", f"{priced.active_params:,}"),

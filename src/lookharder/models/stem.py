@@ -14,6 +14,7 @@ starts at zero.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -96,3 +97,28 @@ class Head(nn.Module):
                 x = F.interpolate(x, own.shape[2:], mode="bilinear", align_corners=False)
             x = level(own + x, c)
         return F.pixel_shuffle(self.out(x), 2)
+
+
+class Held(NamedTuple):
+    """Numbers in memory, of one sample."""
+
+    levels: int  # of the stem, while the blocks are at work
+    forward: int  # at once, where nothing is kept for a way back
+    kept: int  # for the way back
+
+
+def held(config: DiTConfig, cells: int) -> Held:
+    """What stem and head hold for a latent of so many cells; nothing where there are none.
+
+    A block from i to o channels keeps for the way back, of each cell, its input, that normed and that activated (3 i);
+    four forms of what is between its convolutions, and its output, for what comes next (5 o).
+    """
+    if config.stem == "patch":
+        return Held(0, 0, 0)
+    widths, finer = config.stem_widths, (config.stem_widths[0], *config.stem_widths)
+    levels, kept = 0, config.in_channels * cells
+    for level, (inputs, outputs) in enumerate(zip(finer, widths, strict=False), start=1):
+        own = cells // 4**level
+        levels += own * outputs
+        kept += own * ((3 * inputs + 5 * outputs) + 8 * outputs)  # the stem's block, the head's
+    return Held(levels, levels + 5 * widths[0] * (cells // 4), kept)

@@ -35,6 +35,7 @@ from lookharder.chain import Chain
 from lookharder.hardware import free_memory
 from lookharder.models.config import DiTConfig
 from lookharder.models.moe import MoEConfig
+from lookharder.models.stem import held
 from lookharder.tasks.base import SOURCES
 
 FLOAT = 4  # bytes of a number
@@ -112,15 +113,16 @@ def _denoising(chain: Chain, height: int, width: int, steps: int) -> int:
 
 def forward(model: DiTConfig, height: int, width: int) -> int:
     """Bytes alive at once, beside weights and input, in one forward of a latent of height x width cells."""
-    p, d, hidden = model.patch_size, model.hidden_size, model.mlp_hidden
-    tokens, patch = height * width // p**2, model.in_channels * p**2
+    d, hidden, conv = model.hidden_size, model.mlp_hidden, held(model, height * width)
+    tokens, patch = height * width // model.patch_size**2, model.cut_channels[0] * model.cut**2
     gathered = patch * d if model.embeddings > 1 else 0
     mlp = 2 * tokens * hidden if model.moe is None else _experts(model.moe, tokens, d, hidden)
-    return FLOAT * max(
+    blocks = max(
         3 * tokens * d + mlp,
         (8 if model.qk_norm else 7) * tokens * d,
         tokens * patch + tokens * d + gathered,
     )
+    return FLOAT * max(conv.levels + blocks, conv.forward)
 
 
 def _experts(moe: MoEConfig, tokens: int, width: int, hidden: int) -> int:

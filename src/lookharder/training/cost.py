@@ -10,10 +10,13 @@ A peak is what the vendor says of dense bfloat16. The MFU, the share of it that 
 those of `hardware`.
 """
 
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import torch
 from torch import nn
 
 from lookharder import autoencoder
@@ -133,8 +136,22 @@ class TrainingCost:
             raise InputError("device", repr(device), f"one of {sorted(DEVICES)}")
         if not 0 < mfu <= 1:
             raise InputError("mfu", mfu, "a share above 0, up to 1")
+        return self.hours_at(DEVICES[device], mfu, cached)
+
+    def hours_at(self, peak: float, mfu: float = MFU, cached: bool = True) -> float:
+        """Hours at a share `mfu` of a peak of so many FLOP/s."""
         work = self.flops + self.recomputed + (0.0 if cached else self.encode_flops)
-        return work / (DEVICES[device] * mfu) / 3600
+        return work / (peak * mfu) / 3600
+
+
+def cpu_peak(side: int = 512, tries: int = 30) -> float:
+    """FLOP/s of this machine's processor, by torch's threads: the best of many products of two matrices."""
+    matrix, best = torch.ones(side, side), math.inf
+    for _ in range(tries):
+        began = time.perf_counter()
+        matrix @ matrix
+        best = min(best, time.perf_counter() - began)
+    return 2 * side**3 / best
 
 
 def cost(config: Job) -> TrainingCost:

@@ -30,6 +30,7 @@ from lookharder.hardware import free_memory
 from lookharder.models.config import DiTConfig
 from lookharder.models.dit import DiT
 from lookharder.models.moe import MoEConfig
+from lookharder.models.stem import held
 from lookharder.tasks.base import SOURCES, Task
 from lookharder.training.batches import AHEAD, apportion, deal
 from lookharder.training.config import task_of
@@ -128,7 +129,7 @@ def forecast(config: Job, ranks: int = 1, device: str | None = None) -> Memory:
     shares = ranks * runtime.accumulate
     hand = deal(apportion(train.mix, train.batch_size), 0, 0, shares)  # none has more
 
-    items = tokens = latents = pictures = examples = 0
+    items = tokens = latents = pictures = examples = convolved = 0
     for name, positions in hand.items():
         task, count = tasks[task_of(name)], len(positions)
         rows, columns = sides_of(config.data[name])
@@ -136,6 +137,7 @@ def forecast(config: Job, ranks: int = 1, device: str | None = None) -> Memory:
         items += count * task.fields
         tokens += count * task.fields * cells // model.patch_size**2
         latents += count * task.fields * cells * codec.channels
+        convolved += count * task.fields * held(model, cells).kept
         if not config.data[name].spec.startswith("latents:"):  # those are encoded already
             pictures = max(pictures, count * max(task.fields, task.sources) * rows * columns)
         examples += count * rows * columns * _example(config.data[name].spec, name)
@@ -147,6 +149,7 @@ def forecast(config: Job, ranks: int = 1, device: str | None = None) -> Memory:
     inside = tokens * block.token + items * block.item
     # items and the patches of what the network saw; on the way there stacks of them, x_t, and that itself
     inputs = latents * (FLOAT * (2 + SOURCES) + number * (SOURCES + 1))
+    inputs += number * convolved  # what stem and head keep
     stacks = latents * FLOAT * (4 + 2 * SOURCES)
     # what the last norm, its neighbours and the loss hold; learned variances have a bound of 19 more such arrays
     outputs = latents * (
@@ -162,7 +165,7 @@ def forecast(config: Job, ranks: int = 1, device: str | None = None) -> Memory:
         backward = model.depth * (inside + block.rounded)
     backward += tokens * block.backward + block.gradient
     if model.embeddings > 1:  # a map for each item, before any block
-        gathered = items * model.hidden_size * model.in_channels * model.patch_size**2
+        gathered = items * model.hidden_size * model.cut_channels[0] * model.cut**2
         patches = latents * (SOURCES + 1) * (FLOAT + number)
         forward = max(forward, stacks + patches + gathered * (FLOAT + 2 * half))
 
