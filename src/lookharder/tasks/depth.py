@@ -54,7 +54,7 @@ class Depth(Task):
     @property
     def scoring(self) -> dict[str, str]:
         """Scale and shift are fitted in the space in which the map is affine-invariant."""
-        return {"depth_space": self.space}
+        return {"depth_space": "log" if self.space == "log" else "linear"}
 
     def condition(self, batch: Batch) -> Sources:
         """(B, 2, 3, H, W): the picture and the prompt."""
