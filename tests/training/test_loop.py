@@ -77,7 +77,7 @@ def test_a_task_may_have_several_sources_of_other_sizes():
     assert steps[0].loss == pytest.approx((near + 2 * 0.5 * far + flow) / 4, rel=1e-5)
     with pytest.raises(InputError, match=r"data: got nothing for \['depth/left'\]"):
         override(config, ['train.mix={"depth/left": 1}', "train.weights={}"])
-    with pytest.raises(InputError, match=r"train.mix: got \['pose/near'\]"):
+    with pytest.raises(InputError, match=r"train.mix: got \['pose'\]"):
         override(config, ['train.mix={"pose/near": 1}', "train.weights={}"])
 
 
