@@ -1,12 +1,8 @@
 """`lookharder train RECIPE --dry-run`: what a run is, costs and needs, and nothing is written."""
 
 from lookharder.cli.terminal import show
-<<<<<<< HEAD
 from lookharder.hardware import MFU
-from lookharder.training.cost import DEVICES, TrainingCost, cost
-=======
-from lookharder.training.cost import DEVICES, MFU, TrainingCost, cost, cpu_peak
->>>>>>> 24f6040 (Memory of the convolutions, hours on this CPU)
+from lookharder.training.cost import DEVICES, TrainingCost, cost, cpu_peak
 from lookharder.training.forecast import Memory, forecast
 from lookharder.training.run import RunConfig
 from lookharder.visualize.html import Table
