@@ -10,7 +10,6 @@ import io
 from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
@@ -125,11 +124,13 @@ def _tone(image: UInt8[np.ndarray, "3 H W"], draw: _Draw) -> Float[np.ndarray, "
     grey = (values * LUMA).sum(0)
     values = (grey + (values - grey) * np.float32(draw.saturation)) * draw.gain
     if draw.sigma > 0.2:
+        import cv2
+
         rows = cv2.GaussianBlur(
             np.ascontiguousarray(np.moveaxis(values, 0, -1)), (0, 0), draw.sigma
         )
         values = np.ascontiguousarray(np.moveaxis(rows, -1, 0))
-    values = cv2.pow(values.clip(0, 1), draw.gamma)
+    values = values.clip(0, 1) ** np.float32(draw.gamma)
     return (values - np.float32(0.5)) * np.float32(draw.contrast) + np.float32(0.5 + draw.offset)
 
 
