@@ -131,7 +131,8 @@ def _tone(image: UInt8[np.ndarray, "3 H W"], draw: _Draw) -> Float[np.ndarray, "
         )
         values = np.ascontiguousarray(np.moveaxis(rows, -1, 0))
     values = values.clip(0, 1) ** np.float32(draw.gamma)
-    return (values - np.float32(0.5)) * np.float32(draw.contrast) + np.float32(0.5 + draw.offset)
+    spread = (values - np.float32(0.5)) * np.float32(draw.contrast)
+    return np.asarray(spread + np.float32(0.5 + draw.offset))
 
 
 def _seen(

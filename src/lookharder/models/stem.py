@@ -43,7 +43,8 @@ class ConvBlock(nn.Module):
         shift, scale = self.adaLN_modulation(c)[..., None, None].chunk(2, 1)
         h = self.conv1(F.silu(self.in_norm(x)))
         h = self.conv2(F.silu(self.norm(h) * (1 + scale) + shift))
-        return self.past(x) + h
+        past: Tensor = self.past(x)
+        return past + h
 
 
 class Stem(nn.Module):

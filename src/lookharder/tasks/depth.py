@@ -89,7 +89,8 @@ class Depth(Task):
         depth = (grey * self.spread).exp().flatten(0, 1)
         near, far = _quantiles(depth, (self.low, self.high))
         scaled = ((depth - near) / (far - near).clamp_min(1e-6)).clamp(0, 1)
-        return scaled.unflatten(0, grey.shape[:2])
+        draws: Tensor = scaled.unflatten(0, grey.shape[:2])
+        return draws
 
     def merge(self, draws: Float[Tensor, "N B H W"]) -> tuple[DepthMap, DepthMap]:
         """Draws are aligned to each other (each has its own scale and shift), then their median; one is the answer."""
