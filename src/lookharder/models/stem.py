@@ -43,8 +43,8 @@ class ConvBlock(nn.Module):
         shift, scale = self.adaLN_modulation(c)[..., None, None].chunk(2, 1)
         h = self.conv1(F.silu(self.in_norm(x)))
         h = self.conv2(F.silu(self.norm(h) * (1 + scale) + shift))
-        past: Tensor = self.past(x)
-        return past + h
+        out: Tensor = self.past(x) + h
+        return out
 
 
 class Stem(nn.Module):
