@@ -3,7 +3,7 @@
 from lookharder.cli.terminal import show
 from lookharder.hardware import MFU
 from lookharder.training.cost import DEVICES, TrainingCost, cost, cpu_peak
-from lookharder.training.forecast import Memory, forecast
+from lookharder.training.forecast import TrainingMemory, forecast
 from lookharder.training.run import RunConfig
 from lookharder.visualize.html import Table
 
@@ -62,7 +62,7 @@ def _price(priced: TrainingCost) -> list[tuple[str, str]]:
     ]
 
 
-def _memory(memories: dict[str, Memory]) -> list[tuple[str, str]]:
+def _memory(memories: dict[str, TrainingMemory]) -> list[tuple[str, str]]:
     return [
         (
             f"memory on {device}",

@@ -34,7 +34,7 @@ DEVICES = {name.upper(): ACCELERATORS[name].half for name in ("a100", "h100", "h
 
 
 @runtime_checkable
-class Job(Protocol):
+class TrainingSetup(Protocol):
     """What is read of a `RunConfig`."""
 
     @property
@@ -154,7 +154,7 @@ def cpu_peak(side: int = 512, tries: int = 30) -> float:
     return 2 * side**3 / best
 
 
-def cost(config: Job) -> TrainingCost:
+def cost(config: TrainingSetup) -> TrainingCost:
     """The cost of a run, by its configuration alone: pictures are of `sides_of` pixels."""
     chain, train, model = config.chain, config.train, config.chain.model
     codec = codec_of(chain)

@@ -34,7 +34,7 @@ from lookharder.models.stem import held
 from lookharder.tasks.base import SOURCES, Task
 from lookharder.training.batches import AHEAD, apportion, deal
 from lookharder.training.config import task_of
-from lookharder.training.cost import Job, codec_of
+from lookharder.training.cost import TrainingSetup, codec_of
 from lookharder.training.distributed.runtime import pick_device
 from lookharder.training.optim import OptimConfig, parameter_groups
 
@@ -42,7 +42,7 @@ FLOAT = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Memory:
+class TrainingMemory:
     """Bytes on one rank.
 
     Attributes:
@@ -113,7 +113,7 @@ class _Block:
     params: int
 
 
-def forecast(config: Job, ranks: int = 1, device: str | None = None) -> Memory:
+def forecast(config: TrainingSetup, ranks: int = 1, device: str | None = None) -> TrainingMemory:
     """The memory of a run, by its configuration alone: pictures are squares of `data.TASK.size` pixels.
 
     Args:
@@ -172,7 +172,7 @@ def forecast(config: Job, ranks: int = 1, device: str | None = None) -> Memory:
     parts = runtime.shard > 1
     own = FLOAT * -(-params // runtime.shard)
     moments, update = _optimizer(network, train.optim, runtime.shard)
-    return Memory(
+    return TrainingMemory(
         weights=own,
         gradients=own,
         moments=moments,
@@ -260,7 +260,7 @@ def available(device: str) -> int | None:
     return free_memory()
 
 
-def refuse_if_too_large(config: Job, ranks: int = 1) -> Memory:
+def refuse_if_too_large(config: TrainingSetup, ranks: int = 1) -> TrainingMemory:
     """The forecast of a run on this machine, before it starts; call it when the network is built, in the host's memory.
 
     On a CPU what is built is no longer free, the copy that is being saved lies there too, and all local ranks share.

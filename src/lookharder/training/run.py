@@ -31,7 +31,7 @@ from lookharder.training.distributed.ranks import Ranks
 from lookharder.training.distributed.runtime import Stop, signals
 from lookharder.training.forecast import refuse_if_too_large
 from lookharder.training.loop import TrainState, TrainStep, averaged, start, train
-from lookharder.training.monitor.observer import Observer, check
+from lookharder.training.monitor.observer import Observer, check_validation
 from lookharder.training.recovery import Recovery
 from lookharder.training.run_config import RunConfig, alone, claim, compare
 
@@ -60,7 +60,7 @@ def run(config: RunConfig, out: Path) -> Iterator[TrainStep]:
         # whatever may be wrong is found before anything is written
         refuse_if_too_large(config, team.size)
         ranks.first(lambda: compare(config, out))
-        ranks.first(lambda: check(config, chain))
+        ranks.first(lambda: check_validation(config, chain))
         ranks.first(lambda: len(_open_all(config)))  # what has to be rendered is rendered by one
         datasets = _open_all(config)
         check_deal(config.train, chain, team, datasets)

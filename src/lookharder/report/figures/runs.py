@@ -19,7 +19,13 @@ import numpy as np
 
 from lookharder.errors import InputError
 from lookharder.metrics.scores import SCORES
-from lookharder.training.monitor.history import History, Row, final_losses, running_median, summary
+from lookharder.training.monitor.history import (
+    History,
+    HistoryRow,
+    final_losses,
+    running_median,
+    summary,
+)
 from lookharder.visualize.axes import INK, SOFT, blank, legend, save, tidy
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's
@@ -146,7 +152,7 @@ def _draw_speed(axis: Any, histories: Sequence[History]) -> None:
 def _draw_rows(
     axis: Any,
     histories: Sequence[History],
-    value: Callable[[Row], float | None],
+    value: Callable[[HistoryRow], float | None],
     *,
     raw: bool = True,
     names: Sequence[str] = (),

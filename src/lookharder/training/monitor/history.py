@@ -24,7 +24,7 @@ from lookharder.errors import InputError
 from lookharder.jsons import as_object, parse_json, read_json
 from lookharder.visualize.html import Table
 
-Row = dict[str, Any]
+HistoryRow = dict[str, Any]
 SHOWN = {  # of a summary: what the table calls it, digits, factor
     "iterations": ("iterations", 0, 1.0),
     "hours": ("hours", 2, 1.0),
@@ -87,8 +87,8 @@ class History:
 
     name: str
     config: dict[str, Any]
-    rows: list[Row]
-    validations: list[Row]
+    rows: list[HistoryRow]
+    validations: list[HistoryRow]
 
     @property
     def tasks(self) -> list[str]:
@@ -149,8 +149,8 @@ def read_histories(folders: Sequence[Path]) -> list[History]:
     return [replace(history, name=str(folder)) for history, folder in pairs]
 
 
-def _lines(path: Path, keys: Sequence[str]) -> list[Row]:
-    rows: list[Row] = []
+def _lines(path: Path, keys: Sequence[str]) -> list[HistoryRow]:
+    rows: list[HistoryRow] = []
     lines = path.read_bytes().splitlines()
     for number, line in enumerate(lines, start=1):
         name = f"{path}, line {number}"

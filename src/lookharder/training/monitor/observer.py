@@ -26,7 +26,7 @@ from lookharder.training.monitor.validation import cut_back, held_out, validate
 from lookharder.training.run_config import RunConfig
 
 
-def check(config: RunConfig, chain: Chain) -> None:
+def check_validation(config: RunConfig, chain: Chain) -> None:
     """Find what an observer would trip over, before anything is written.
 
     Raises:

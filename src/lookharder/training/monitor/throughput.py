@@ -35,7 +35,7 @@ from lookharder.training.batches import apportion, size_of
 from lookharder.training.config import TrainConfig, task_of
 from lookharder.training.loop import TrainStep
 
-Fields = dict[str, float | None]
+Readings = dict[str, float | None]
 
 
 def peak_flops(device: torch.device, precision: str, count: int = 1) -> float | None:
@@ -102,7 +102,7 @@ class Meter:
         finally:
             self.validation += self.clock() - began
 
-    def row(self, saving: float = 0.0) -> Fields:
+    def row(self, saving: float = 0.0) -> Readings:
         """What has been since the row before; a rate over no time is None. Begins the next row.
 
         A run that goes back throws one away: what it has done since the row before is going to be done again.
@@ -112,7 +112,7 @@ class Meter:
         """
         wall = self.clock() - self.began
         rate = _over(self.macs * self.computed, self.seconds)
-        fields: Fields = {
+        fields: Readings = {
             "images_per_second": _over(self.images, self.seconds),
             "macs_per_second": rate,
             "mfu": None if rate is None or self.peak is None else 2 * rate / self.peak,
