@@ -1,12 +1,11 @@
 """How the embedded worlds are laid out beside real rooms: depth in the middle, its range, the share of sky.
 
-    python benchmarks/photo_world.py 300 nyuv2:FOLDER?split=train
+    python -m benchmarks photo_world --count 300 --real nyuv2:FOLDER?split=train
 
 prints a row for each family of the world of photographs, for the classic world and for the set named, if any; and how
 many pictures a second of one core makes at 96 x 128, with depth alone and with every field.
 """
 
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable
@@ -37,9 +36,7 @@ def show(name: str, rows: Iterable[tuple[float, float, float]]) -> None:
     )
 
 
-def main() -> None:
-    """Print the table and the speeds."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+def run(*, count: int = 100, real: str | None = None) -> None:
     photo = ProceduralWorld((96, 128), 11, world="photo", samples=1)
     classic = ProceduralWorld((96, 128), 11, samples=1)
     families: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
@@ -50,20 +47,14 @@ def main() -> None:
         show(name, rows)
     show("photo world", [row for rows in families.values() for row in rows])
     show("classic world", (layout(classic.frame(index)) for index in range(count)))
-    if len(sys.argv) > 2:
-        real = open_spec(sys.argv[2], 128)
-        show(
-            sys.argv[2].partition(":")[0],
-            (layout(real[index]) for index in range(min(count, len(real)))),
-        )
-    for frames in (1, 2):
-        world = ProceduralWorld((96, 128), 12, world="photo", frames=frames)
+    if real is not None:
+        found = open_spec(real, 128)
+        frames = range(min(count, len(found)))
+        show(real.partition(":")[0], (layout(found[index]) for index in frames))
+    for fields in (1, 2):
+        world = ProceduralWorld((96, 128), 12, world="photo", frames=fields)
         world[0]
         start = time.process_time()
         for index in range(1, 41):
             world[index]
-        print(f"{40 / (time.process_time() - start):.1f} pictures a second with {frames} frame(s)")
-
-
-if __name__ == "__main__":
-    main()
+        print(f"{40 / (time.process_time() - start):.1f} pictures a second with {fields} frame(s)")

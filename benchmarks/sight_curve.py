@@ -1,19 +1,18 @@
 """What a run in progress sees in real pictures: its averaged weights, scored at its newest checkpoint.
 
-    python benchmarks/sight_curve.py runs/sight DATA docs/results/sight-curve.json
+    python -m benchmarks sight_curve runs/sight DATA docs/results/sight-curve.json
 
 DATA holds one folder a set, as for `real_samples.py`. Adds a row to the curve: iteration, pictures seen, and for each
 set the mean of its first metric beside the trivial answers'. With `--model FOLDER` the averaged weights are kept as a
 model folder for `predict`.
 """
 
-import argparse
 import json
 from pathlib import Path
 
 import torch
-from real_samples import SHOWN, score
 
+from benchmarks.real_samples import SHOWN, score
 from lookharder import autoencoder
 from lookharder.chain import Chain
 from lookharder.config import from_json
@@ -39,34 +38,30 @@ def newest(run: Path) -> tuple[RunConfig, Chain, int]:
     return config, Chain(config.chain, network.eval(), codec), found.iteration
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("curve", type=Path)
-    parser.add_argument("--resolution", type=int, default=None)
-    parser.add_argument("--model", type=Path, default=None)
-    options = parser.parse_args()
-    config, chain, iteration = newest(options.run)
-    if options.model is not None:
-        chain.save(options.model, f"# {config.name} after {iteration} iterations\n", half=True)
+def run(
+    run: Path,
+    data: Path,
+    curve: Path,
+    *,
+    resolution: int | None = None,
+    model: Path | None = None,
+) -> None:
+    config, chain, iteration = newest(run)
+    if model is not None:
+        chain.save(model, f"# {config.name} after {iteration} iterations\n", half=True)
     row: dict[str, float] = {
         "iteration": iteration,
         "pictures": iteration * config.train.batch_size,
-        "resolution": options.resolution or chain.config.resolution,
+        "resolution": resolution or chain.config.resolution,
     }
-    for result in score(Predictor(chain, name="sight"), options.data, options.resolution):
+    for result in score(Predictor(chain, name="sight"), data, resolution):
         for metric in SHOWN[result.task]:
             for key, value in result.means.items():
                 if key.rpartition(".")[2] == metric:
                     row[f"{result.data}.{key}"] = round(value["mean"], 4)
-    known = json.loads(options.curve.read_text(encoding="utf-8")) if options.curve.exists() else []
+    known = json.loads(curve.read_text(encoding="utf-8")) if curve.exists() else []
     same = ("iteration", "resolution")
     kept = [old for old in known if any(old[key] != row[key] for key in same)]
-    write_json(options.curve, [*kept, row])
+    write_json(curve, [*kept, row])
     for key, value in row.items():
         print(f"{key:40} {value}")
-
-
-if __name__ == "__main__":
-    main()

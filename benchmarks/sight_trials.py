@@ -1,13 +1,12 @@
 """Short trainings of one design after another at equal CPU time, scored on the validation pictures of NYUv2.
 
-    python benchmarks/sight_trials.py NYUV2 runs/sight-trials.jsonl --seconds 200 --trial patch --trial conv
-    python benchmarks/sight_trials.py NYUV2 runs/sight-trials.jsonl --trial muon --set train.optim.lr=1e-3
+    python -m benchmarks sight_trials NYUV2 runs/sight-trials.jsonl --seconds 200 --trials patch conv
+    python -m benchmarks sight_trials NYUV2 runs/sight-trials.jsonl --trials muon --changes train.optim.lr=1e-3
 
 NYUV2 is the folder of the labelled set's training pictures. Depth alone; a line of JSON a trial: what was changed of
 the recipe `sight`, the pictures seen, and AbsRel and delta1 of the averaged weights.
 """
 
-import argparse
 import json
 import time
 from dataclasses import replace
@@ -58,7 +57,7 @@ TRIALS: dict[str, tuple[str, ...]] = {
 CROP = "crop=64x80"
 
 
-def run(config: RunConfig, seconds: float) -> tuple[Chain, int, int]:
+def teach(config: RunConfig, seconds: float) -> tuple[Chain, int, int]:
     """Train for so many CPU seconds; the averaged system, iterations, pictures."""
     chain = Chain.build(config.chain, torch_generator(config.train.seed, "weights"))
     state = start(chain, config.train)
@@ -75,17 +74,17 @@ def run(config: RunConfig, seconds: float) -> tuple[Chain, int, int]:
     return found, state.iteration, images
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("nyuv2", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--seconds", type=float, default=200.0)
-    parser.add_argument("--trial", action="append", choices=list(TRIALS), required=True)
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    options = parser.parse_args()
+def run(
+    nyuv2: Path,
+    out: Path,
+    *,
+    seconds: float = 200.0,
+    trials: tuple[str, ...],
+    changes: tuple[str, ...] = (),
+) -> None:
     torch.set_num_threads(1)
     sight = RECIPES["sight"]()
-    spec = f"nyuv2:{options.nyuv2}?split=train&{CROP}"
+    spec = f"nyuv2:{nyuv2}?split=train&{CROP}"
     data = {"depth/nyuv2": DataConfig(spec=spec)}
     train_config = replace(
         sight.train,
@@ -93,22 +92,22 @@ def main() -> None:
         weights={},
         optim=replace(sight.train.optim, warmup=50, ema_decay=0.99),
     )
-    held = open_spec(f"nyuv2:{options.nyuv2}?split=val", 128)
-    for name in options.trial:
-        changes = [c for c in TRIALS[name] if not c.startswith("crop=")]
+    held = open_spec(f"nyuv2:{nyuv2}?split=val", 128)
+    for name in trials:
+        own = [c for c in TRIALS[name] if not c.startswith("crop=")]
         base = replace(sight, data=data, train=train_config)
-        config = override(base, [*SMALL, *changes, *options.set])
+        config = override(base, [*SMALL, *own, *changes])
         if crop := [c for c in TRIALS[name] if c.startswith("crop=")]:
             other = DataConfig(spec=spec.replace(CROP, crop[0]))
             config = replace(config, data={"depth/nyuv2": other})
-        chain, iterations, images = run(config, options.seconds)
+        chain, iterations, images = teach(config, seconds)
         predictor = Predictor(chain, torch.device("cpu"), name=name)
         rules = protocol("depth", "nyuv2", chain)
         scores = evaluate(predictor, "depth", held, data="nyuv2", rules=rules)
         row = {
             "trial": name,
-            "changes": [*TRIALS[name], *options.set],
-            "seconds": options.seconds,
+            "changes": [*TRIALS[name], *changes],
+            "seconds": seconds,
             "iterations": iterations,
             "images": images,
             "params": sum(p.numel() for p in chain.network.parameters()),
@@ -116,10 +115,6 @@ def main() -> None:
             "delta1": scores.means["delta1"]["mean"],
         }
         print(json.dumps(row), flush=True)
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        with options.out.open("a", encoding="utf-8") as lines:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with out.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(row) + "\n")
-
-
-if __name__ == "__main__":
-    main()
