@@ -84,6 +84,18 @@ class Batch:
         }
         return replace(self, **moved)  # type: ignore[arg-type]
 
+    def select(self, places: Sequence[int]) -> "Batch":
+        """Some of the examples, by their place."""
+        if list(places) == list(range(len(self.name))):
+            return self
+        chosen = {
+            name: value[list(places)]
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
+        }
+        names = tuple(self.name[place] for place in places)
+        return replace(self, name=names, **chosen)  # type: ignore[arg-type]
+
     def need(self, field: str) -> Tensor:
         """The tensor of a field, or a clear error where the data do not annotate it."""
         value: Tensor | None = getattr(self, field)

@@ -1,6 +1,7 @@
-"""A data set from a line of text: `procedural[:COUNT[:SEED]]`, `READER:PATH[?OPTIONS]` or `latents:DIR`.
+"""A data set from a line of text: `procedural[:COUNT[:SEED]]`, `collage[...]`, `READER:PATH[?OPTIONS]`, `latents:DIR`.
 
     procedural:9000:1?world=photo&size=96x128  scenes like photographs, 96 rows and 128 columns; frames=1: depth alone
+    collage:8000:1?size=96x128                 flying cut-outs, for flow and hidden objects
     folder:photos?depth_unit=mm&crop=64        photos of any size, as random crops of 64 x 64
     procedural:500?only=depth&crop=48x64       crops of 48 rows and 64 columns, with what depth needs and nothing else
 
@@ -20,6 +21,7 @@ import numpy as np
 
 from lookharder.data import readers
 from lookharder.data.augment import crop_resize
+from lookharder.data.collage import Collage
 from lookharder.data.example import Dataset, Example
 from lookharder.data.latents import LatentSet, read_manifest, verify
 from lookharder.data.procedural import ProceduralWorld
@@ -42,9 +44,9 @@ class DataConfig:
     """One data set of a recipe.
 
     Attributes:
-        spec: `procedural[:COUNT[:SEED]]`, `READER:PATH[?OPTIONS]` or `latents:DIR`.
-        size: height and width of procedural scenes, pixels.
-        textures: folder of photographs for the surfaces of procedural scenes, beside the built-in patterns.
+        spec: `procedural[:COUNT[:SEED]]`, `collage[:COUNT[:SEED]]`, `READER:PATH[?OPTIONS]` or `latents:DIR`.
+        size: height and width of what is made, pixels.
+        textures: folder of photographs for the surfaces of what is made, beside the built-in patterns.
         store: folder that keeps rendered scenes between runs; None keeps them in memory.
         workers: processes that render into `store`.
     """
@@ -82,7 +84,7 @@ def open_data(config: DataConfig) -> Dataset:
     dataset = _open(plain, config.size, config.textures)
     if isinstance(dataset, LatentSet):
         return dataset
-    mixed = plain != config.spec and not isinstance(dataset, ProceduralWorld)
+    mixed = plain != config.spec and not isinstance(dataset, ProceduralWorld | Collage)
     if config.store is None or mixed:  # a store holds examples of one size
         return crops(Remembered(dataset))
     textures = config.textures or ""
@@ -101,7 +103,7 @@ def examine(
         InputError: a spec that names nothing to look at.
     """
     kind, _, rest = spec.partition(":")
-    if kind == "procedural":
+    if kind in ("procedural", "collage"):
         raise InputError("--data", repr(spec), "READER:PATH or latents:DIR; scenes have no files")
     if kind == "latents":
         problems = [
@@ -171,8 +173,8 @@ def _open(spec: str, size: int, textures: str | None) -> Dataset:
     kind, _, rest = spec.partition(":")
     if kind == "latents":
         return LatentSet(rest)
-    if kind == "procedural":
-        return _world(spec, rest, size, textures)
+    if kind in ("procedural", "collage"):
+        return _made(spec, size, textures)
     return readers.open_data(spec)
 
 
@@ -211,29 +213,29 @@ def _sides(text: str) -> tuple[int, int]:
     return sides
 
 
-def _world(spec: str, rest: str, size: int, textures: str | None) -> ProceduralWorld:
-    """The embedded world of `COUNT:SEED?world=photo&size=96x128&frames=1`."""
-    numbers, _, text = rest.partition("?")
+def _made(spec: str, size: int, textures: str | None) -> ProceduralWorld | Collage:
+    """What a spec like `procedural:COUNT:SEED?world=photo&size=96x128&frames=1` makes."""
+    named, _, text = spec.partition("?")
+    kind, _, numbers = named.partition(":")
     count, seed = _whole_numbers(spec, numbers)
     options = dict(part.partition("=")[::2] for part in text.split("&")) if text else {}
     sides = re.fullmatch(r"(\d+)x(\d+)", options.pop("size", f"{size}x{size}"))
-    world, frames = options.pop("world", "classic"), options.pop("frames", "2")
-    if options or sides is None or not frames.isdecimal():
-        raise InputError("--data", repr(spec), "options world=WORLD, size=ROWSxCOLUMNS, frames=1|2")
-    return ProceduralWorld(
-        (int(sides[1]), int(sides[2])),
-        seed,
-        Path(textures) if textures else None,
-        count=count,
-        world=world,
-        frames=int(frames),
-    )
+    known = {"world", "frames"} if kind == "procedural" else set()
+    if sides is None or not set(options) <= known or not options.get("frames", "2").isdecimal():
+        more = ", world=WORLD, frames=1|2" if known else ""
+        raise InputError("--data", repr(spec), f"options size=ROWSxCOLUMNS{more}")
+    shape, photos = (int(sides[1]), int(sides[2])), Path(textures) if textures else None
+    if kind == "collage":
+        return Collage(shape, seed, photos, count=count)
+    world, frames = options.get("world", "classic"), int(options.get("frames", "2"))
+    return ProceduralWorld(shape, seed, photos, count=count, world=world, frames=frames)
 
 
 def _whole_numbers(spec: str, rest: str) -> tuple[int, int]:
     parts = rest.split(":") if rest else []
     if len(parts) > 2 or not all(part.isdecimal() for part in parts):
-        raise InputError("--data", repr(spec), "procedural[:COUNT[:SEED]], whole numbers")
+        kind = spec.partition(":")[0]
+        raise InputError("--data", repr(spec), f"{kind}[:COUNT[:SEED]], whole numbers")
     count = int(parts[0]) if parts else 500
     seed = int(parts[1]) if len(parts) > 1 else HELD_OUT_SEED
     if count < 1:

@@ -118,10 +118,11 @@ class Predictor:
         for members in rounds:
             for latents in sampler.sample(members, rounds.active, options.by):  # (n, A, F, c, h, w)
                 images = sampler.decode(latents)  # (n, A, F, 3, H, W)
+                images = task.keep_given(images, batch.select(rounds.active))
                 del latents  # merging may be where memory is short
                 draws = rounds.add(task.from_image(images))  # (N, A, ...) depth, flow or mask
                 merged, uncertainty = task.merge(draws)  # (A, ...), (A, H, W)
-                rounds.update(merged, uncertainty, painting=images[0])
+                rounds.update(merged, uncertainty, painting=task.to_colours(images[0]))
                 member = (
                     cost.member if options.by == "member" else cost.member_until(rounds.updates)
                 )

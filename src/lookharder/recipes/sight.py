@@ -3,10 +3,10 @@
     lookharder train sight --out runs/sight            lookharder train sight --dry-run
 
 Each source is a line of `SOURCES`: its name, its share of the batch, where its examples come from. `data/nyuv2/train`
-is the labelled set's training split (`data.readers.nyuv2`), `data/photos` any folder of photographs, which are put on
-the surfaces of the made world. Every example is a window of a quarter to all of a frame, as another camera sees it.
-Most are small, because small ones teach layout at 0.4 of the price; some are of full size, so that the network knows
-both.
+is the labelled set's training split (`data.readers.nyuv2`), `data/photos` any folder of photographs, which lie behind
+the cut-outs of `data.collage` and on the surfaces of the made worlds. Every example is a window of a quarter to all of
+a frame, as another camera sees it. Most are small, because small ones teach layout at 0.4 of the price; a third is of
+full size, so that the network knows both.
 """
 
 from lookharder.autoencoder import Pixel
@@ -27,22 +27,30 @@ from lookharder.training.run import RunConfig
 RESOLUTION = 128
 SMALL, FULL = "crop=64x80&views=1024", "crop=96x128&views=1024"
 PHOTOS = "data/photos"
-NYUV2, WORLD = "nyuv2:data/nyuv2/train?split=train", "procedural:12000:1?only="
+NYUV2 = "nyuv2:data/nyuv2/train?split=train"
+CLASSIC = "procedural:12000:1?only="
+ROOMS = "procedural:6000:2?world=photo&size=96x128&frames=1"
+PAIRS = "procedural:1920:1?world=photo&size=96x128&only="
+COLLAGE = "collage:8000:1?size=96x128&only="
 SOURCES = (  # task/source, share of the batch, spec
-    ("depth/nyuv2", 5, f"{NYUV2}&{SMALL}"),
-    ("depth/world", 5, f"{WORLD}depth&{SMALL}"),
-    ("flow/world", 3, f"{WORLD}flow&{SMALL}"),
-    ("amodal/world", 3, f"{WORLD}amodal&{SMALL}"),
-    ("depth/nyuv2-full", 1, f"{NYUV2}&{FULL}"),
-    ("depth/world-full", 1, f"{WORLD}depth&{FULL}"),
-    ("flow/world-full", 1, f"{WORLD}flow&{FULL}"),
-    ("amodal/world-full", 1, f"{WORLD}amodal&{FULL}"),
+    ("depth/nyuv2", 3, f"{NYUV2}&{SMALL}"),
+    ("depth/nyuv2-full", 2, f"{NYUV2}&{FULL}"),
+    ("depth/rooms", 3, f"{ROOMS}&{SMALL}"),
+    ("depth/rooms-full", 2, f"{ROOMS}&{FULL}"),
+    ("depth/classic", 1, f"{CLASSIC}depth&{SMALL}"),
+    ("flow/collage", 2, f"{COLLAGE}flow&{SMALL}"),
+    ("flow/collage-full", 1, f"{COLLAGE}flow&{FULL}"),
+    ("flow/pairs", 1, f"{PAIRS}flow&{SMALL}"),
+    ("flow/classic", 1, f"{CLASSIC}flow&{SMALL}"),
+    ("amodal/collage", 2, f"{COLLAGE}amodal&{SMALL}"),
+    ("amodal/collage-full", 1, f"{COLLAGE}amodal&{FULL}"),
+    ("amodal/classic-full", 1, f"{CLASSIC}amodal&{FULL}"),
 )
-WEIGHTS = {"depth": 6.0, "flow": 12.0, "amodal": 1.0}  # by contrast: a painting on white has most
+WEIGHTS = {"depth": 6.0, "flow": 12.0, "amodal": 2.0}  # by contrast: a painting on white has most
 TASKS: tuple[AnyTask, ...] = (
     Depth(space="relative", low=0.0, high=1.0),
     Flow(limit=0.25),
-    Amodal(threshold=200.0),
+    Amodal(threshold=159.0, span=0.5),
 )
 
 
@@ -86,20 +94,25 @@ def sight() -> RunConfig:
             name: DataConfig(
                 spec=spec,
                 size=RESOLUTION,
-                textures=PHOTOS if spec.startswith(WORLD) else None,
+                textures=None if spec.startswith(NYUV2) else PHOTOS,
                 store=".cache/lookharder",
             )
             for name, _, spec in SOURCES
         },
         train=TrainConfig(
-            iterations=200_000,
+            iterations=60_000,
             batch_size=20,
             mix=shares,
             weights={name: WEIGHTS[task_of(name)] for name in shares},
             time_shift=100.0,
             camera=Photometric(),
             optim=OptimConfig(
-                lr=1e-3, warmup=200, betas=(0.9, 0.99), weight_decay=0.02, ema_decay=0.999
+                lr=1e-3,
+                warmup=200,
+                cooldown=12_000,
+                betas=(0.9, 0.99),
+                weight_decay=0.02,
+                ema_decay=0.999,
             ),
         ),
         checkpoint_every=250,

@@ -1,8 +1,11 @@
 """The whole of a partly hidden object: its appearance on white, from which the mask is read.
 
     mask = grey(whole) <= threshold           8-bit grey; pix2gestalt (2401.14398) publishes 250
+    whole = 2 span (colour + 1) / 2 - 1       inside the object; 1, white, outside
 
-The condition is the picture and the visible mask of the object that is meant.
+The condition is the picture and the visible mask of the object that is meant. What is visible is known: its pixels are
+kept in the painting, and its mask in the answer. With `span` below 1 the object's colours keep a distance from white,
+so that a bright object can be told from what surrounds it, and an uncertain edge lies where it is as likely as not.
 """
 
 from dataclasses import dataclass
@@ -14,7 +17,7 @@ from torch import Tensor
 
 from lookharder.data.example import Batch
 from lookharder.errors import InputError
-from lookharder.shapes import FieldDraws, Mask, Sources
+from lookharder.shapes import FieldDraws, Fields, Mask, Sources
 from lookharder.tasks.base import Given, TargetImage, Task, mask_to_rgb, resize_map
 from lookharder.tasks.merge import vote
 
@@ -27,14 +30,18 @@ class Amodal(Task):
 
     Attributes:
         threshold: grey value (0..255) up to which a pixel of the whole-object image belongs to the object.
+        span: share of the range from black to white that the object's colours take.
     """
 
     name: Literal["amodal"] = "amodal"
     threshold: float = 250.0
+    span: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold < 255:
             raise InputError("amodal.threshold", self.threshold, "0 <= threshold < 255")
+        if not 0 < self.span <= 1:
+            raise InputError("amodal.span", self.span, "0 < span <= 1")
 
     @property
     def inputs(self) -> tuple[Given, ...]:
@@ -48,18 +55,39 @@ class Amodal(Task):
     def to_image(self, batch: Batch) -> TargetImage:
         """The whole object on white, (B, 1, 3, H, W)."""
         whole = batch.need("whole")
+        if self.span < 1:
+            inside = batch.need("amodal")[:, None]
+            whole = torch.where(inside, self.span * (whole + 1) - 1, 1.0)
         return TargetImage(
             images=whole[:, None], known=torch.ones_like(whole[:, 0], dtype=torch.bool)
         )
 
     def from_image(self, images: FieldDraws) -> Bool[Tensor, "N B H W"]:
         """The published rule, on the predicted whole object."""
-        grey = torch.einsum("nbchw,c->nbhw", images[:, :, 0], images.new_tensor(LUMA))
-        return ((grey + 1) * 127.5).round() <= self.threshold  # rounded, as an 8-bit picture is
+        return self._inside(images[:, :, 0])
+
+    def keep_given(self, images: FieldDraws, batch: Batch) -> FieldDraws:
+        """The visible pixels as they are, those too bright for the threshold at the brightest that it lets pass."""
+        given = self.span * (batch.image + 1) - 1
+        bright = ~self._inside(given)[:, None]
+        given = torch.where(bright, self.threshold / 127.5 - 1, given)
+        return torch.where(batch.need("visible")[None, :, None, None], given[:, None], images)
+
+    def to_colours(self, images: Fields) -> Fields:
+        """The object's colours over their whole range, on white."""
+        if self.span == 1:
+            return images
+        colours = ((images + 1) / self.span - 1).clamp(max=1)
+        return torch.where(self._inside(images)[..., None, :, :], colours, 1.0)
 
     def merge(self, draws: Bool[Tensor, "N B H W"]) -> tuple[Mask, Float[Tensor, "B H W"]]:
         """Majority vote; uncertainty is the share of draws that disagree."""
         return vote(draws)
+
+    def _inside(self, image: Float[Tensor, "*N 3 H W"]) -> Bool[Tensor, "*N H W"]:
+        """Where a painting is of the object."""
+        grey = torch.einsum("...chw,c->...hw", image, image.new_tensor(LUMA))
+        return ((grey + 1) * 127.5).round() <= self.threshold  # rounded, as an 8-bit picture is
 
     def resize(self, prediction: Mask, height: int, width: int) -> Bool[Tensor, "B h w"]:
         """Bilinear on the mask, cut at one half."""

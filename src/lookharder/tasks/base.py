@@ -101,6 +101,14 @@ class Task(ABC):
     def from_image(self, images: FieldDraws) -> Tensor:
         """Decoded images (N, B, F, 3, H, W) -> draws of the annotation (N, B, ...)."""
 
+    def keep_given(self, images: FieldDraws, batch: Batch) -> FieldDraws:
+        """Decoded images with what is known beforehand in the place of what was painted there."""
+        return images
+
+    def to_colours(self, images: Fields) -> Fields:
+        """An answer as the network paints it, as a picture for people."""
+        return images
+
     @abstractmethod
     def merge(self, draws: Tensor) -> tuple[Tensor, Float[Tensor, "B H W"]]:
         """N draws (N, B, ...) -> one answer (B, ...) and its uncertainty (B, H, W), zero for N = 1."""

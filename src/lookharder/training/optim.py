@@ -1,6 +1,6 @@
 """The optimiser's side of training: learning rate, parameter groups, AdamW, averaged weights.
 
-    lr(i)     = lr * warm(i) * decay((i - warmup) / (horizon - warmup))
+    lr(i)     = lr * warm(i) * decay((i - warmup) / (horizon - warmup)) * cool((horizon - i) / cooldown)
     shadow   <- d * shadow + (1 - d) * weights,      d = min(ema_decay, (1 + i) / (10 + i))
 
 Both are functions of the iteration i alone (0 is the first), so a run that resumes at i goes on
@@ -29,6 +29,7 @@ class OptimConfig:
         lr_schedule: what follows the warm-up; "exponential" is the decay of Marigold.
         final_lr_ratio: learning rate at the horizon, as a fraction of `lr`; unused by "constant".
         warmup: iterations of linear rise before `lr` is reached.
+        cooldown: iterations before the horizon in which it falls to 0, as 1 - sqrt does (Hägele et al., 2405.18392).
         betas: decay rates of AdamW's first and second moment.
         momentum: decay rate of Muon's only moment.
         weight_decay: decoupled decay of the weight matrices; see `parameter_groups`.
@@ -43,6 +44,7 @@ class OptimConfig:
     lr_schedule: Literal["constant", "exponential", "cosine"] = "constant"
     final_lr_ratio: float = 0.01
     warmup: int = 0
+    cooldown: int = 0
     betas: tuple[float, float] = (0.9, 0.999)
     momentum: float = 0.95
     weight_decay: float = 0.0
@@ -63,6 +65,7 @@ class OptimConfig:
             ("lr_schedule", self.lr_schedule in schedules, f"one of {list(schedules)}"),
             ("final_lr_ratio", ratio, "0 to 1, and not 0 for an exponential decay"),
             ("warmup", self.warmup >= 0, "0 or more iterations"),
+            ("cooldown", self.cooldown >= 0, "0 or more iterations"),
             ("betas", all(0 <= beta < 1 for beta in self.betas), "two numbers in [0, 1)"),
             ("momentum", 0 <= self.momentum < 1, "a number in [0, 1)"),
             ("weight_decay", 0 <= self.weight_decay < math.inf, "0 or more"),
@@ -88,13 +91,15 @@ def learning_rate(config: OptimConfig, iteration: int, horizon: int) -> float:
     """
     if iteration < config.warmup:
         return config.lr * (iteration + 1) / (config.warmup + 1)
+    cooled = (iteration - (horizon - config.cooldown)) / max(1, config.cooldown)
+    peak = config.lr * (1 - math.sqrt(min(max(cooled, 0.0), 1.0)))
     progress = min(1.0, (iteration - config.warmup) / max(1, horizon - config.warmup))
     ratio = config.final_lr_ratio
     if config.lr_schedule == "exponential":
-        return float(config.lr * ratio**progress)
+        return float(peak * ratio**progress)
     if config.lr_schedule == "cosine":
-        return config.lr * (ratio + (1 - ratio) * (1 + math.cos(math.pi * progress)) / 2)
-    return config.lr
+        return peak * (ratio + (1 - ratio) * (1 + math.cos(math.pi * progress)) / 2)
+    return peak
 
 
 class ParameterGroup(TypedDict):
