@@ -152,6 +152,35 @@ def test_amodal_mask_comes_back(batch):
     assert torch.equal(there_and_back(Amodal(), batch), batch.amodal)
 
 
+@pytest.mark.parametrize("task", [Amodal(), Amodal(threshold=159.0, span=0.5)])
+def test_what_is_visible_stays_in_the_answer_and_in_the_painting(batch, task):
+    """Whatever was painted, here a white frame, in which nothing is."""
+    white = torch.ones(2, len(batch.name), 1, *batch.image.shape[1:])
+    kept = task.keep_given(white, batch)
+    for draw in task.from_image(kept):
+        assert torch.equal(draw, batch.visible)
+    colours = task.to_colours(kept[0])[:, 0]
+    seen = batch.visible[:, None].expand_as(colours)
+    dim = seen & (batch.image.amax(1, keepdim=True) < 0.9)  # brighter ones are cut at the threshold
+    assert torch.allclose(colours[dim], batch.image[dim], atol=1e-6)
+    assert (colours[~seen] == 1).all()
+    painted = task.to_image(batch).images[None]
+    union = task.from_image(task.keep_given(painted, batch))[0]
+    assert torch.equal(union, task.from_image(painted)[0] | batch.visible)
+
+
+def test_with_a_narrower_span_white_objects_are_told_from_their_ground():
+    """A white disc is lost by the published rule, and kept where colours stay below a distance from white."""
+    y, x = torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="ij")
+    disc = ((x - 8) ** 2 + (y - 8) ** 2 < 25)[None]
+    white = torch.ones(1, 3, 16, 16)
+    batch = Batch(name=("disc",), image=white, whole=white, amodal=disc, visible=disc)
+    assert not there_and_back(Amodal(), batch).any()
+    assert torch.equal(there_and_back(Amodal(threshold=159.0, span=0.5), batch), disc)
+    with pytest.raises(InputError, match="span"):
+        Amodal(span=0.0)
+
+
 def test_amodal_rule_is_the_published_one():
     grey = torch.tensor([249, 250, 251, 255], dtype=torch.uint8).view(1, 1, 1, 4).expand(1, 3, 1, 4)
     images = to_float(grey)[None, :, None]  # (N, B, F, 3, H, W)

@@ -60,6 +60,17 @@ def test_cosine_rate_is_that_of_torch():
         schedule.step()
 
 
+def test_a_cooldown_ends_any_schedule_at_zero_as_one_minus_a_root_does():
+    config = OptimConfig(lr=2.0, cooldown=16)
+    rates = [learning_rate(config, i, 100) for i in (0, 83, 84, 88, 93, 100, 120)]
+    assert rates == pytest.approx([2.0, 2.0, 2.0, 1.0, 0.5, 0.0, 0.0])
+    falling = OptimConfig(lr=2.0, lr_schedule="cosine", final_lr_ratio=0.1, cooldown=16)
+    plain = OptimConfig(lr=2.0, lr_schedule="cosine", final_lr_ratio=0.1)
+    assert learning_rate(falling, 88, 100) == pytest.approx(learning_rate(plain, 88, 100) / 2)
+    with pytest.raises(InputError, match="cooldown"):
+        OptimConfig(cooldown=-1)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from(["constant", "exponential", "cosine"]),

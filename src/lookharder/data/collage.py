@@ -10,14 +10,14 @@ Labels are exact; example i depends on (seed, i), the frame's size and the photo
 """
 
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from lookharder.data.cutouts import Cutout, objects, outline
 from lookharder.data.example import Example
-from lookharder.data.procedural import ProceduralWorld, to_picture
+from lookharder.data.procedural import to_picture
 from lookharder.data.world.textures import SIZE, TEXELS, load_bank
 from lookharder.errors import InputError
 from lookharder.seeding import keyed_seed, numpy_generator
@@ -34,7 +34,6 @@ MOTIONS = (  # share of examples; standard deviations of shift (share of width),
 )
 
 Affine = Float[np.ndarray, "2 3"]
-Cutout = Float[np.ndarray, "y x 4"]  # red, green, blue, coverage
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -206,7 +205,7 @@ class Collage:
         """A small turn and change of size about a point, and a shift."""
         shift, turn, size = (share * s for s in spread)
         grown = float(np.exp(rng.normal(0, size)))
-        back = turned(0, (1, 1), (-about[0], -about[1]))
+        back = turned(0.0, (1.0, 1.0), (-about[0], -about[1]))
         moved = np.array(about) + rng.normal(0, shift * self.size[1], 2)
         return chain(turned(rng.normal(0, turn), (grown, grown), tuple(moved)), back)
 
@@ -227,60 +226,6 @@ class Collage:
         ramp = np.linspace(-1, 1, SIZE)
         light = 1 - fall * (np.cos(angle) * ramp + np.sin(angle) * ramp[:, None] + 1) / 2
         return np.clip(picture * light[..., None], 0, 1).astype(np.float32)
-
-
-def outline(rng: np.random.Generator) -> Float[np.ndarray, "y x"]:
-    """Coverage of a random shape: a smooth closed curve, a polygon, a box or a bar."""
-    import cv2
-
-    kind = rng.choice(["curve", "polygon", "box", "bar"], p=[0.5, 0.2, 0.2, 0.1])
-    if kind in ("box", "bar"):
-        half = np.array([0.95, rng.uniform(0.5, 0.95) if kind == "box" else rng.uniform(0.06, 0.2)])
-        points = half * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
-    else:
-        corners = 96 if kind == "curve" else int(rng.integers(3, 9))
-        angle = np.linspace(0, 2 * np.pi, corners, endpoint=False)
-        if kind == "curve":
-            order = np.arange(1, 7)[:, None]
-            waves = rng.normal(0, 0.35, (6, 1)) / order
-            radius = 1 + (waves * np.cos(order * angle + rng.uniform(0, 7, (6, 1)))).sum(0)
-            radius = np.maximum(radius, 0.15)
-        else:
-            angle = angle + rng.uniform(-0.3, 0.3, corners)
-            radius = rng.uniform(0.5, 1, corners)
-        points = (radius / radius.max())[:, None] * np.c_[np.cos(angle), np.sin(angle)] * 0.97
-    canvas = np.zeros((4 * SIZE, 4 * SIZE), np.uint8)
-    pixels = ((points + 1) * 2 * SIZE).round().astype(np.int32)
-    cv2.fillPoly(canvas, [pixels], 255)
-    small = cv2.resize(canvas, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
-    return small.astype(np.float32) / 255
-
-
-@cache
-def objects(seed: int, scenes: int) -> tuple[Cutout, ...]:
-    """Rendered objects of the embedded world that lie inside their frame, each filling its square."""
-    import cv2
-
-    world, found = ProceduralWorld(SIZE, seed), []
-    for index in range(scenes):
-        example = world[index]
-        assert example.amodal is not None and example.whole is not None
-        rows, columns = np.flatnonzero(example.amodal.any(1)), np.flatnonzero(example.amodal.any(0))
-        if min(len(rows), len(columns)) < 16:
-            continue
-        top, left, bottom, right = rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
-        if min(top, left) == 0 or max(bottom, right) == SIZE:
-            continue
-        side = max(bottom - top, right - left) + 2
-        square = np.zeros((side, side, 4), np.float32)
-        y, x = (side - (bottom - top)) // 2, (side - (right - left)) // 2
-        inside = (slice(y, y + bottom - top), slice(x, x + right - left))
-        box = (slice(top, bottom), slice(left, right))
-        square[inside] = np.dstack(
-            [np.moveaxis(example.whole, 0, -1)[box] / 255, example.amodal[box]]
-        )
-        found.append(cv2.resize(square, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR))
-    return tuple(found)
 
 
 def _over(drawn: list[Float[np.ndarray, "H W 4"]]) -> Float[np.ndarray, "H W 3"]:

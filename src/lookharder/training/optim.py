@@ -91,8 +91,8 @@ def learning_rate(config: OptimConfig, iteration: int, horizon: int) -> float:
     """
     if iteration < config.warmup:
         return config.lr * (iteration + 1) / (config.warmup + 1)
-    cooled = (iteration - (horizon - config.cooldown)) / max(1, config.cooldown)
-    peak = config.lr * (1 - math.sqrt(min(max(cooled, 0.0), 1.0)))
+    left = max(0, horizon - iteration) / config.cooldown if config.cooldown else 1.0
+    peak = config.lr * (1 - math.sqrt(1 - min(left, 1.0)))
     progress = min(1.0, (iteration - config.warmup) / max(1, horizon - config.warmup))
     ratio = config.final_lr_ratio
     if config.lr_schedule == "exponential":
