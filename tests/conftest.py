@@ -9,11 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from safetensors import safe_open
 
 from lookharder.chain import Chain
 from lookharder.recipes import pixel_chain
 from lookharder.seeding import torch_generator
+
+# how fast examples are made is the machine's affair, and no fault of what is tested
+settings.register_profile("any machine", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 PARITY = Path(__file__).parent / "fixtures" / "parity"

@@ -131,7 +131,7 @@ def test_what_can_be_examined(photos: Path):
     with pytest.raises(InputError, match="scenes have no files"):
         examine("procedural:3")
     (damage,) = examine(f"latents:{photos}").problems
-    assert "manifest.json: got No such file" in damage.message
+    assert "manifest.json: got no such file" in damage.message
 
 
 def test_the_verb_check(photos: Path, capsys: pytest.CaptureFixture):

@@ -18,7 +18,8 @@ from jaxtyping import Bool, Float
 from lookharder.data.cutouts import Cutout, objects, outline
 from lookharder.data.example import Example
 from lookharder.data.procedural import to_picture
-from lookharder.data.world.textures import SIZE, TEXELS, load_bank
+from lookharder.data.world.patterns import SIZE
+from lookharder.data.world.textures import TEXELS, load_bank
 from lookharder.errors import InputError
 from lookharder.seeding import keyed_seed, numpy_generator
 
@@ -77,13 +78,17 @@ class Layer:
 
 def chain(second: Affine, first: Affine) -> Affine:
     """The map that does `first`, then `second`."""
-    return np.c_[second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]]
+    both: np.ndarray = np.c_[
+        second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]
+    ]
+    return both
 
 
 def turned(angle: float, stretch: tuple[float, float], about: tuple[float, float]) -> Affine:
     """Stretch, turn, and put the origin at a point."""
     c, s = np.cos(angle), np.sin(angle)
-    return np.c_[np.array([[c, -s], [s, c]]) @ np.diag(stretch), np.array(about)]
+    placed: np.ndarray = np.c_[np.array([[c, -s], [s, c]]) @ np.diag(stretch), np.array(about)]
+    return placed
 
 
 class Collage:
@@ -225,7 +230,8 @@ class Collage:
         angle, fall = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.4)
         ramp = np.linspace(-1, 1, SIZE)
         light = 1 - fall * (np.cos(angle) * ramp + np.sin(angle) * ramp[:, None] + 1) / 2
-        return np.clip(picture * light[..., None], 0, 1).astype(np.float32)
+        lit: np.ndarray = np.clip(picture * light[..., None], 0, 1).astype(np.float32)
+        return lit
 
 
 def _over(drawn: list[Float[np.ndarray, "H W 4"]]) -> Float[np.ndarray, "H W 3"]:
@@ -233,7 +239,8 @@ def _over(drawn: list[Float[np.ndarray, "H W 4"]]) -> Float[np.ndarray, "H W 3"]
     result = drawn[0][..., :3]
     for layer in drawn[1:]:
         result = layer[..., :3] + result * (1 - layer[..., 3:])
-    return np.clip(result, 0, 1)
+    clipped: np.ndarray = np.clip(result, 0, 1)
+    return clipped
 
 
 def _top(drawn: list[Float[np.ndarray, "H W 4"]]) -> np.ndarray:

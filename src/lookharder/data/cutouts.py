@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from lookharder.data.procedural import ProceduralWorld
-from lookharder.data.world.textures import SIZE
+from lookharder.data.world.patterns import SIZE
 
 Cutout = Float[np.ndarray, "y x 4"]  # red, green, blue, coverage
 

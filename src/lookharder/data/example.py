@@ -94,7 +94,7 @@ class Batch:
             if isinstance(value, Tensor)
         }
         names = tuple(self.name[place] for place in places)
-        return replace(self, name=names, **chosen)  # type: ignore[arg-type]
+        return replace(self, name=names, **chosen)
 
     def need(self, field: str) -> Tensor:
         """The tensor of a field, or a clear error where the data do not annotate it."""

@@ -270,8 +270,7 @@ class Predictor:
     ) -> Iterator[Prediction]:
         """A prediction after every round of members, or after every denoising step; the last is what a call returns.
 
-        All arguments but two are those of a call. `by` is "member" or "step"; `every` is the number of members in a
-        round, None for all in one.
+        Arguments are those of a call, `by` ("member" or "step"), and `every`: members in a round, None for all in one.
 
         Raises:
             InputError: naming the argument that cannot be used.
