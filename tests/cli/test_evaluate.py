@@ -34,3 +34,16 @@ def test_calibration_is_written_beside_the_scores_and_printed(capsys, place):
         assert word in said
     pytest.importorskip("matplotlib")
     assert (place / "s.calibration.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_calibration_takes_the_sampler_of_the_scores_and_several_members(capsys, place):
+    line = "evaluate --model model --task flow --data procedural:2:5 --size 32 --calibration --out h.json"
+    assert main([*line.split(), "--members", "2", "--sampler", "euler"]) == 0
+    for name in ("h.json", "h.calibration.json"):
+        assert json.loads((place / name).read_text())["options"] == {"sampler": "euler"}
+    for more, argument in (
+        ("--members 1", "--members"),
+        ("--members 2 --data procedural:1:5", "--data"),
+    ):
+        assert main([*line.split(), *more.split()]) == 2
+        assert argument in capsys.readouterr().err

@@ -4,7 +4,6 @@ import json
 import math
 from dataclasses import replace
 from functools import cache
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,11 +12,12 @@ from lookharder.data.example import Example
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import Remembered
 from lookharder.errors import InputError
-from lookharder.evaluate.calibration import FACTORS, calibration
-from lookharder.evaluate.evaluation import protocol, truth_of
+from lookharder.evaluate.calibration import FACTORS, Calibration, ErrorMaps, calibration
+from lookharder.evaluate.evaluation import evaluate, protocol, truth_of
 from lookharder.metrics.error_maps import depth_errors
 from lookharder.metrics.scores import SCORES
-from lookharder.predict.predictor import Predictor
+from lookharder.predict.effort import Effort
+from lookharder.predict.predictor import Prediction, Predictor
 from lookharder.report.figures.calibration import draw_calibration, one_more_draw
 
 WORLD = Remembered(ProceduralWorld(32, 5, count=8))
@@ -30,9 +30,23 @@ class Painter(Predictor):
     def __init__(self, tell):
         self.name, self.tell = "painter", tell
 
-    def predict_examples(self, examples, task, ensemble_size, seed, output_uncertainty, **_):
-        example = TRUTH[examples[0].image.tobytes()]
+    def predict_examples(self, examples, task, ensemble_size, output_uncertainty, **_):
         assert output_uncertainty
+        answers = [self.paint(example, task) for example in examples]
+        return Prediction(
+            prediction=np.stack([prediction for prediction, _ in answers]),
+            uncertainty=np.stack([told for _, told in answers]),
+            painting=np.zeros((len(examples), 32, 32, 3), np.uint8),
+            task=task,
+            effort=Effort(steps=3, members=ensemble_size),
+            member_counts=(ensemble_size,) * len(examples),
+            resolution=(32, 32),
+            seconds=1.0,
+            macs=1,
+        )
+
+    def paint(self, example, task):
+        example = TRUTH[example.image.tobytes()]
         rng = np.random.default_rng(example.image.sum())
         noise = rng.normal(0, 1, (32, 32))
         if (
@@ -46,12 +60,7 @@ class Painter(Predictor):
             off = (noise > 1).astype(np.float64)
             prediction = example.amodal ^ (noise > 1)
         channels = np.atleast_3d(np.moveaxis(prediction, 0, -1) if task == "flow" else prediction)
-        return SimpleNamespace(
-            prediction=channels[None],
-            uncertainty=np.broadcast_to(self.tell(off), (32, 32))[None, ..., None],
-            steps=3,
-            members=ensemble_size,
-        )
+        return channels, np.broadcast_to(self.tell(off), (32, 32))[..., None]
 
 
 def exact(off):
@@ -62,12 +71,26 @@ def nothing_told(off):
     return 0.25
 
 
-@cache
-def report(task, tell=exact, members=4, **options):
-    rules = protocol(task, "procedural")
-    return calibration(
-        Painter(tell), task, WORLD, data="world", rules=rules, members=members, **options
+def calibrate(predictor, task, examples, members=4, level=0.9) -> Calibration:
+    rules = protocol(task, "procedural", getattr(predictor, "chain", None))
+    maps = ErrorMaps(task, rules)
+    scores = evaluate(
+        predictor,
+        task,
+        examples,
+        data="world",
+        rules=rules,
+        members=members,
+        batch_size=3,
+        output_uncertainty=True,
+        watch=maps.add,
     )
+    return calibration(scores, maps, level=level)
+
+
+@cache
+def report(task, tell=exact, **options):
+    return calibrate(Painter(tell), task, WORLD, **options)
 
 
 def test_errors_are_in_the_units_of_the_metrics():
@@ -168,25 +191,27 @@ def test_one_more_draw_covers_half_at_its_median_distance():
 
 
 def test_bad_input_is_named():
+    photos = [Example(name="photo", image=WORLD[i].image) for i in range(2)]
     for argument, change in [
         ("task", {"task": "generation"}),
-        ("members", {"members": 1}),
         ("level", {"level": 1.5}),
-        ("depth", {"examples": [Example(name="photo", image=WORLD[i].image) for i in range(2)]}),
+        ("depth", {"examples": photos}),
         ("examples", {"examples": [WORLD[0]]}),
     ]:
-        options = {"task": "depth", "examples": WORLD, "members": 2, **change}
-        task, examples = options.pop("task"), options.pop("examples")
-        rules = protocol("depth", "procedural")
+        given = {"task": "depth", "examples": WORLD, **change}
         with pytest.raises(InputError, match=argument):
-            calibration(Painter(np.copy), task, examples, data="world", rules=rules, **options)
+            calibrate(Painter(np.copy), **given)
 
 
 def test_a_real_predictor_is_asked_as_it_expects(random_model):
     predictor = Predictor.from_pretrained(random_model)
     scenes = [WORLD[i] for i in range(2)]
     for task in ("flow", "amodal"):
-        rules = protocol(task, "procedural", predictor.chain)
-        result = calibration(predictor, task, scenes, data="two", rules=rules, members=2)
+        result = calibrate(predictor, task, scenes, members=2)
         assert len(result.rows) == 2
         assert (result.steps, result.members) == (2, 2)
+    with pytest.raises(InputError, match="output_uncertainty"):
+        calibrate(predictor, "flow", scenes, members=1)
+    maps = ErrorMaps("flow", protocol("flow", "procedural"))
+    with pytest.raises(InputError, match="output_uncertainty"):
+        maps.add(scenes, predictor.predict_examples(scenes, "flow", ensemble_size=2))

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lookharder.data.example import Example
+    from lookharder.evaluate.calibration import ErrorMaps
+    from lookharder.evaluate.evaluation import Evaluation
     from lookharder.metrics.protocol import Protocol
-    from lookharder.predict.predictor import Predictor
+    from lookharder.predict.predictor import Prediction, Predictor
 
 HELP = "score a model on a data set, beside trivial answers"
 EPILOG = """With --calibration, which takes 2 members or more, FILE.calibration.json says whether the uncertainty
@@ -58,8 +60,6 @@ def run(args: argparse.Namespace) -> int:
     predictor = open_model(args)
     with named("--task"):
         predictor.chain.task(args.task)
-    if args.calibration:
-        _check_calibration(args, predictor)
     if args.out.is_dir():
         raise InputError("--out", f"{args.out}, a folder", "a file")
     size = predictor.chain.config.resolution if args.size is None else args.size
@@ -70,17 +70,26 @@ def run(args: argparse.Namespace) -> int:
         for i in range(len(dataset)):
             examples.append(dataset[i])
             bar.update()
+    rules = protocol(args.task, args.data.partition(":")[0], predictor.chain)
+    maps = _error_maps(args, predictor, rules, len(examples)) if args.calibration else None
     with progress(total=len(examples), desc=args.task) as bar:
+
+        def watch(seen: "Sequence[Example]", prediction: "Prediction") -> None:
+            if maps is not None:
+                maps.add(seen, prediction)
+            bar.update(len(seen))
+
         result = evaluate(
             predictor,
             args.task,
             examples,
             data=args.data,
-            rules=protocol(args.task, args.data.partition(":")[0], predictor.chain),
+            rules=rules,
             steps=args.steps,
             members=args.members,
             seed=args.seed,
-            watch=lambda seen, prediction: bar.update(len(seen)),
+            output_uncertainty=args.calibration,
+            watch=watch,
             sampler=args.sampler,
             spacing=args.spacing,
             noise_schedule=args.noise_schedule,
@@ -89,56 +98,43 @@ def run(args: argparse.Namespace) -> int:
     title = f"{args.task} on {args.data}, {len(examples)} pictures, protocol {result.protocol.name}"
     show(title, score_table(result, everything=True), SCORES[args.task].note)
     print(
-        f"{predictor.name}: {result.steps} steps, {result.members} draws, "
+        f"{predictor.name}: {result.steps} steps, {result.members} members, "
         f"{result.macs_per_image / 1e9:.3f} GMACs a picture: {args.out}"
     )
-    if args.calibration:
-        _calibrate(args, predictor, examples, result.protocol)
+    if maps is not None:
+        _calibrate(args.out, result, maps)
     return 0
 
 
-def _check_calibration(args: argparse.Namespace, predictor: "Predictor") -> None:
-    """An uncertainty takes several members, drawn as the model draws by default."""
-    for name in ("sampler", "spacing", "noise_schedule"):
-        if (value := getattr(args, name)) is not None:
-            flag = f"--{name.replace('_', '-')}"
-            raise InputError(flag, value, "the model's default, with --calibration")
+def _error_maps(
+    args: argparse.Namespace, predictor: "Predictor", rules: "Protocol", count: int
+) -> "ErrorMaps":
+    """What calibration needs of each picture, once it is known that there can be one."""
+    from lookharder.evaluate.calibration import ErrorMaps
+
     members = predictor.chain.config.members if args.members is None else args.members
     if members < 2:
         raise InputError("--members", members, "2 or more, with --calibration")
+    if count < 2:
+        raise InputError("--data", f"{count} picture", "2 or more, with --calibration")
+    with named("--task"):
+        return ErrorMaps(args.task, rules)
 
 
-def _calibrate(
-    args: argparse.Namespace,
-    predictor: "Predictor",
-    examples: "Sequence[Example]",
-    rules: "Protocol",
-) -> None:
-    """Predict once more with uncertainties; write and print what they are worth, and draw it where that can be done."""
+def _calibrate(out: Path, scores: "Evaluation", maps: "ErrorMaps") -> None:
+    """Write and print what the uncertainties are worth, and draw it where that can be done."""
     from importlib.util import find_spec
 
-    from lookharder.cli.terminal import progress, show
+    from lookharder.cli.terminal import show
     from lookharder.evaluate.calibration import NOTE, calibration, calibration_table
     from lookharder.files import write_json
     from lookharder.report.figures.calibration import draw_calibration
 
-    members = predictor.chain.config.members if args.members is None else args.members
-    with progress(total=len(examples), desc="calibration") as bar:
-        found = calibration(
-            predictor,
-            args.task,
-            examples,
-            data=args.data,
-            rules=rules,
-            members=members,
-            steps=args.steps,
-            seed=args.seed,
-            tick=bar.update,
-        )
-    written = [args.out.with_suffix(".calibration.json")]
+    found = calibration(scores, maps)
+    written = [out.with_suffix(".calibration.json")]
     write_json(written[0], found.to_json())
     if find_spec("matplotlib") is not None:
-        written.append(args.out.with_suffix(".calibration.png"))
+        written.append(out.with_suffix(".calibration.png"))
         draw_calibration([found], written[1])
     show(f"uncertainty of {found.members} members", calibration_table(found), NOTE)
     print(", ".join(map(str, written)))

@@ -19,7 +19,7 @@ Errors of masks are 0 or 1, so their bound is empty where few pixels are wrong: 
 whether it is the share of errors, which is `reliability`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,18 +27,17 @@ import numpy as np
 from jaxtyping import Float
 
 from lookharder.config import to_json
-from lookharder.data.example import Dataset, Example
-from lookharder.errors import InputError
-from lookharder.evaluate.evaluation import truth_of
+from lookharder.data.example import Example
+from lookharder.evaluate.evaluation import Evaluation, truth_of
 from lookharder.metrics import calibration as metrics
 from lookharder.metrics.protocol import Protocol
 from lookharder.metrics.scores import SCORES
 from lookharder.metrics.statistics import Interval, bootstrap_mean
 from lookharder.predict.inputs import require
-from lookharder.predict.predictor import Predictor
+from lookharder.predict.predictor import Prediction
 from lookharder.visualize.html import Table
 
-Maps = Sequence[tuple[np.ndarray, np.ndarray]]  # error and uncertainty of each picture, (P,)
+Pixels = Sequence[tuple[np.ndarray, np.ndarray]]  # error and uncertainty, (P,), of each picture
 FACTORS = np.geomspace(0.1, 1000, 81)  # values of k at which coverage is reported
 
 
@@ -77,6 +76,7 @@ class Calibration:
     """Uncertainty of one model on one task and data set.
 
     Attributes:
+        options: of the sampling, as those of `Evaluation`.
         rows: for each picture its name, error, uncertainty, ause, aurg, spearman and `trivial.` ause, aurg, spearman.
         means: of each of these its mean over pictures, with low and high of the 95 % interval.
         sparsification: at each `fraction` taken away the error that is left, over the mean error: `model`, `oracle`,
@@ -96,6 +96,7 @@ class Calibration:
     steps: int
     members: int
     seed: int
+    options: Mapping[str, Any]
     rows: list[dict[str, Any]]
     means: dict[str, dict[str, float]]
     sparsification: dict[str, list[float]]
@@ -109,92 +110,95 @@ class Calibration:
         return {**to_json(self), "protocol_hash": self.protocol.hash}
 
 
-def calibration(
-    predictor: Predictor,
-    task: str,
-    examples: Dataset | Sequence[Example],
-    *,
-    data: str,
-    rules: Protocol,
-    members: int,
-    steps: int | None = None,
-    seed: int = 0,
-    resolution: int | None = None,
-    level: float = 0.9,
-    tick: Callable[[], object] = lambda: None,
-) -> Calibration:
-    """Predict every picture with its uncertainty, and compare that with the error.
+class ErrorMaps:
+    """Error and uncertainty of each picture, pixel by pixel, taken while a model is evaluated.
+
+        maps = ErrorMaps(task, rules)
+        scores = evaluate(predictor, task, dataset, rules=rules, output_uncertainty=True, watch=maps.add, ...)
+        found = calibration(scores, maps)
 
     Args:
-        predictor: the model.
         task: a row of `SCORES` with an error map.
-        examples: 2 pictures or more with ground truth for the task. A finite bound takes 2 level / (1 - level).
-        data: what the data set is called in the result.
         rules: the protocol.
-        members: draws, 2 or more.
-        steps: denoising steps; None = the model's default.
-        seed: key of the noise, and of the intervals.
-        resolution: longest edge at which the network works; None = the model's default.
-        level: share of pixels that the bound should cover.
-        tick: called after each picture.
+
+    Attributes:
+        rows: name and measures of each picture, as those of `Calibration`.
+        curves: sparsification of each, by the model's uncertainty and by the trivial one.
+        pixels: error and uncertainty of each valid pixel, by picture.
+        bins: of each picture, sums over the pixels of each share of disagreeing members, (3, bins).
 
     Raises:
-        InputError: for a task without a notion of error, too few draws or pictures, or data without ground truth.
+        InputError: for a task without a notion of error.
     """
-    scored = sorted(name for name, score in SCORES.items() if score.error_map is not None)
-    error_map = SCORES[task].error_map if task in SCORES else None
-    if error_map is None:
-        raise InputError("task", repr(task), f"one of {scored}")
-    require(members > 1, "members", members, "2 or more")
-    require(len(examples) > 1, "examples", len(examples), "2 or more: some fit, the others test")
-    rows: list[dict[str, Any]] = []
-    curves, maps, bins = [], [], []
-    edges = (np.arange(members // 2 + 2) - 0.5) / members  # one bin for each share of the draws
-    for i in range(len(examples)):
-        example = examples[i]
-        result = predictor.predict_examples(
-            [example],
-            task,
-            num_inference_steps=steps,
-            ensemble_size=members,
-            processing_resolution=resolution,
-            seed=seed,
-            output_uncertainty=True,
-        )
-        prediction, spread = np.moveaxis(result.prediction[0], -1, 0), result.uncertainty[0, ..., 0]
-        truth = truth_of(example, SCORES[task])
-        judged = error_map(prediction, spread.astype(np.float64), truth, rules)
-        model = (judged.error, judged.uncertainty, judged.valid)
-        trivial = (judged.error, judged.trivial, judged.valid)
-        ranked = metrics.evaluate(*trivial)
-        beside = {f"trivial.{key}": ranked[key] for key in ("ause", "aurg", "spearman")}
-        rows.append({"name": example.name, **metrics.evaluate(*model), **beside})
-        curves.append((metrics.sparsification(*model), metrics.sparsification(*trivial)))
-        maps.append((judged.error[judged.valid], judged.uncertainty[judged.valid]))
-        bins.append(metrics.reliability(*model[:2], edges, model[2]))
-        tick()
-    fitted, held_out = maps[: (len(maps) + 1) // 2], maps[(len(maps) + 1) // 2 :]
+
+    def __init__(self, task: str, rules: Protocol) -> None:
+        scored = sorted(name for name, score in SCORES.items() if score.error_map is not None)
+        require(task in scored, "task", repr(task), f"one of {scored}")
+        self.score, self.rules = SCORES[task], rules
+        self.rows: list[dict[str, Any]] = []
+        self.curves: list[tuple[metrics.Sparsification, metrics.Sparsification]] = []
+        self.pixels: list[tuple[np.ndarray, np.ndarray]] = []
+        self.bins: list[np.ndarray] = []
+
+    def add(self, examples: Sequence[Example], result: Prediction) -> None:
+        """Take a batch, with the uncertainty that was predicted for it; `watch` of `evaluate` calls it."""
+        assert self.score.error_map is not None  # checked at the beginning
+        require(result.uncertainty is not None, "output_uncertainty", False, "True")
+        edges = (np.arange(result.members // 2 + 2) - 0.5) / result.members  # a bin for each share
+        answers = zip(examples, result.prediction, result.uncertainty, strict=True)
+        for example, prediction, spread in answers:
+            judged = self.score.error_map(
+                np.moveaxis(prediction, -1, 0),  # (C, H, W)
+                spread[..., 0].astype(np.float64),  # (H, W)
+                truth_of(example, self.score),
+                self.rules,
+            )
+            model = (judged.error, judged.uncertainty, judged.valid)
+            trivial = (judged.error, judged.trivial, judged.valid)
+            ranked = metrics.evaluate(*trivial)
+            beside = {f"trivial.{key}": ranked[key] for key in ("ause", "aurg", "spearman")}
+            self.rows.append({"name": example.name, **metrics.evaluate(*model), **beside})
+            self.curves.append((metrics.sparsification(*model), metrics.sparsification(*trivial)))
+            self.pixels.append((judged.error[judged.valid], judged.uncertainty[judged.valid]))
+            if prediction.dtype == bool:
+                self.bins.append(metrics.reliability(*model[:2], edges, model[2]))
+
+
+def calibration(scores: Evaluation, maps: ErrorMaps, *, level: float = 0.9) -> Calibration:
+    """Compare uncertainty with error over the pictures of an evaluation.
+
+    Args:
+        scores: of the evaluation; its seed is that of the intervals, too.
+        maps: taken during it, of 2 pictures or more. A finite bound takes 2 level / (1 - level).
+        level: share of pixels that the bound should cover.
+
+    Raises:
+        InputError: for too few pictures, or a level that is no share.
+    """
+    rows, seed, half = maps.rows, scores.seed, (len(maps.rows) + 1) // 2
+    require(len(rows) > 1, "examples", len(rows), "2 or more: some fit, the others test")
+    fitted, held_out = maps.pixels[:half], maps.pixels[half:]
+    means = {key: [row[key] for row in rows] for key in rows[0] if key != "name"}
     return Calibration(
-        model=predictor.name,
-        task=task,
-        data=data,
-        protocol=rules,
-        steps=result.steps,
-        members=result.members,
+        model=scores.model,
+        task=scores.task,
+        data=scores.data,
+        protocol=scores.protocol,
+        steps=scores.steps,
+        members=scores.members,
         seed=seed,
+        options=scores.options,
         rows=rows,
-        means={key: _mean([row[key] for row in rows], seed) for key in rows[0] if key != "name"},
-        sparsification=_left(curves),
+        means={key: bootstrap_mean(values, seed)._asdict() for key, values in means.items()},
+        sparsification=_left(maps.curves),
         coverage={
             "factor": FACTORS.tolist(),
             "fitted": _coverage(fitted),
             "held_out": _coverage(held_out),
         },
         bounds=tuple(_bound(form, fitted, held_out, level, seed) for form in FORMS),
-        across=metrics.spearman(
-            *(np.array([r[k] for r in rows]) for k in ("uncertainty", "error"))
-        ),
-        reliability=_reliability(np.sum(bins, 0)) if prediction.dtype == bool else None,
+        across=metrics.spearman(np.array(means["uncertainty"]), np.array(means["error"])),
+        reliability=_reliability(np.sum(maps.bins, 0)) if maps.bins else None,
     )
 
 
@@ -230,10 +234,6 @@ def _shown(mean: dict[str, float] | None) -> str:
     return "" if mean is None else f"{mean['mean']:.3f} [{mean['low']:.3f}, {mean['high']:.3f}]"
 
 
-def _mean(values: Sequence[float], seed: int) -> dict[str, float]:
-    return bootstrap_mean(values, seed)._asdict()
-
-
 def _left(
     curves: Sequence[tuple[metrics.Sparsification, metrics.Sparsification]],
 ) -> dict[str, list[float]]:
@@ -250,12 +250,12 @@ def _left(
     }
 
 
-def _coverage(maps: Maps) -> list[float]:
-    shares = [metrics.coverage(metrics.ratios(*pair), FACTORS) for pair in maps]
+def _coverage(pixels: Pixels) -> list[float]:
+    shares = [metrics.coverage(metrics.ratios(*pair), FACTORS) for pair in pixels]
     return [float(share) for share in np.mean(shares, 0)]
 
 
-def _bound(form: str, fitted: Maps, held_out: Maps, level: float, seed: int) -> Bound:
+def _bound(form: str, fitted: Pixels, held_out: Pixels, level: float, seed: int) -> Bound:
     shape = FORMS[form]
     k = metrics.bounding_factor([metrics.ratios(e, shape(u)) for e, u in fitted], level)
     finite = bool(np.isfinite(k))

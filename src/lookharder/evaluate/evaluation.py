@@ -17,7 +17,7 @@ from lookharder.diffusion.schedule import ScheduleName, Spacing
 from lookharder.diffusion.steps import SamplerName
 from lookharder.errors import InputError
 from lookharder.metrics.protocol import Protocol, Truth
-from lookharder.metrics.scores import SCORES, Score
+from lookharder.metrics.scores import SCORES, Answer, Score
 from lookharder.metrics.statistics import bootstrap_mean
 from lookharder.predict.predictor import Prediction, Predictor
 
@@ -78,6 +78,7 @@ def evaluate(
     seed: int = 0,
     resolution: int | None = None,
     batch_size: int = 16,
+    output_uncertainty: bool = False,
     watch: Callable[[Sequence[Example], Prediction], object] = lambda examples, result: None,
     sampler: SamplerName | None = None,
     spacing: Spacing | None = None,
@@ -96,6 +97,7 @@ def evaluate(
         seed: key of the noise.
         resolution: longest edge at which the network works; None = the model's default.
         batch_size: pictures of one size predicted together.
+        output_uncertainty: give `watch` the uncertainty too, as `evaluate.calibration` needs it.
         watch: called after each batch with its examples and what was predicted for them.
         sampler: None = the model's default, as of `Options`.
         spacing: likewise.
@@ -127,18 +129,12 @@ def evaluate(
             ensemble_size=members,
             processing_resolution=resolution,
             seed=seed,
+            output_uncertainty=output_uncertainty,
             **options,
         )
         macs += result.macs
-        for i, example in enumerate(group):
-            truth = truth_of(example, score)
-            answers = {f"trivial.{name}.": answer(truth) for name, answer in trivial.items()}
-            answers[""] = np.moveaxis(result.prediction[i], -1, 0)
-            row: dict[str, Any] = {"name": example.name}
-            for prefix in ("", *(key for key in answers if key)):
-                scored = score.evaluate(answers[prefix], truth, rules)
-                row |= {prefix + metric: value for metric, value in scored.items()}
-            rows.append(row)
+        for example, prediction in zip(group, result.prediction, strict=True):
+            rows.append(_row(example, np.moveaxis(prediction, -1, 0), score, trivial, rules))
         watch(group, result)
     return Evaluation(
         model=predictor.name,
@@ -153,6 +149,22 @@ def evaluate(
         options={name: value for name, value in options.items() if value is not None},
         means=_means(rows, seed),
     )
+
+
+def _row(
+    example: Example,
+    prediction: np.ndarray,
+    score: Score,
+    trivial: Mapping[str, Answer],
+    rules: Protocol,
+) -> dict[str, Any]:
+    """A picture's name and metrics, those of the trivial answers as `trivial.NAME.METRIC`."""
+    truth = truth_of(example, score)
+    row = {"name": example.name, **score.evaluate(prediction, truth, rules)}
+    for name, answer in trivial.items():
+        scored = score.evaluate(answer(truth), truth, rules)
+        row |= {f"trivial.{name}.{metric}": value for metric, value in scored.items()}
+    return row
 
 
 def _same_size(examples: list[Example], most: int) -> Iterator[list[Example]]:
