@@ -85,9 +85,9 @@ def peak_memory(chain: Chain, size: tuple[int, int], steps: int) -> PeakMemory:
     weights = [chain.network, codec] if isinstance(codec, nn.Module) else [chain.network]
     return PeakMemory(
         weights=sum(FLOAT * v.numel() for module in weights for v in module.state_dict().values()),
-        encode=FLOAT * sources.numel() + _live(ghost.encode, sources),
+        encode=FLOAT * sources.numel() + live_peak(ghost.encode, sources),
         network=_denoising(chain, height, width, steps),
-        decode=(SOURCES + 1) * latent + _live(ghost.decode, answer),
+        decode=(SOURCES + 1) * latent + live_peak(ghost.decode, answer),
     )
 
 
@@ -140,8 +140,8 @@ def _experts(moe: MoEConfig, tokens: int, width: int, hidden: int) -> int:
 
 
 @torch.inference_mode()
-def _live(function: Callable[[Tensor], object], given: Tensor) -> int:
-    """The most bytes of new tensors alive at once while a function runs."""
+def live_peak(function: Callable[[Tensor], object], given: Tensor) -> int:
+    """The most bytes of new tensors alive at once while a function runs; on the meta device, too."""
     with _Living() as living:
         function(given)
     most: int = living.most
