@@ -11,6 +11,7 @@ from pathlib import Path
 from lookharder.data.source import open_spec
 from lookharder.evaluate.evaluation import Evaluation, evaluate, protocol
 from lookharder.files import atomic, write_json
+from lookharder.metrics.scores import SCORES
 from lookharder.predict.predictor import Predictor
 
 SETS = (  # reader, folder below DATA, task
@@ -29,7 +30,7 @@ SETS = (  # reader, folder below DATA, task
 SHOWN = {
     "depth": ("abs_rel", "delta1"),
     "flow": ("epe", "fl_all"),
-    "amodal": ("iou", "iou_invisible"),
+    "amodal": ("iou", "iou_occluded", "iou_invisible"),
 }
 
 
@@ -53,9 +54,11 @@ def table(results: list[Evaluation], command: str) -> str:
         f"    {command}",
         "",
         "Lower is better for abs_rel, epe and fl_all; higher for delta1 and iou. Depth is aligned by scale and",
-        "shift; flow is in pixels at native size and never fitted. A trivial answer ignores the picture, or is",
-        "the visible mask.",
+        "shift; flow is in pixels at native size and never fitted. Beside the model stand answers without a network:",
+        "maps that ignore the picture (mean_map has seen the truth), no motion, OpenCV's dense inverse search (dis),",
+        "the visible mask and its convex hull.",
         "",
+        summary(results),
         "| set | task | pictures | metric | model | trivial answers |",
         "| --- | --- | ---: | --- | ---: | --- |",
     ]
@@ -72,6 +75,40 @@ def table(results: list[Evaluation], command: str) -> str:
             lines.append(
                 f"| {result.data} | {result.task} | {len(result.rows)} | {metric} | {mean:.3f} | {trivial} |"
             )
+    return "\n".join(lines) + "\n"
+
+
+REFERENCE = {
+    "depth": ("ramp",),
+    "flow": ("zero", "dis"),
+    "amodal": ("visible", "hull"),
+}  # of `summary`
+
+
+def summary(results: list[Evaluation]) -> str:
+    """One line a set: what the model reaches beside what one would have without it, and where it wins."""
+    lines = [
+        "| set | pictures | measure | model | without a model | better on |",
+        "| --- | ---: | --- | ---: | --- | ---: |",
+    ]
+    for result in results:
+        score = SCORES[result.task]
+        metric = "iou_occluded" if result.task == "amodal" else SHOWN[result.task][0]
+        sign = 1 if metric in score.higher else -1
+        rows = [row for row in result.rows if row.get(metric) is not None]
+        others = REFERENCE[result.task]
+        wins = sum(
+            all(sign * (row[metric] - row[f"trivial.{name}.{metric}"]) > 0 for name in others)
+            for row in rows
+        )
+        beside = ", ".join(
+            f"{n} {result.means[f'trivial.{n}.{metric}']['mean']:.3f}" for n in others
+        )
+        model = result.means[metric]["mean"]
+        sign_of = "higher" if sign > 0 else "lower"
+        lines.append(
+            f"| {result.data} | {len(rows)} | {metric}, {sign_of} is better | {model:.3f} | {beside} | {wins} |"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -12,6 +12,7 @@ from lookharder.data.source import Remembered
 from lookharder.errors import InputError
 from lookharder.evaluate.evaluation import evaluate, protocol
 from lookharder.metrics.protocol import Protocol
+from lookharder.metrics.scores import SCORES
 from lookharder.predict.predictor import Predictor
 
 WORLD = Remembered(ProceduralWorld(32, 5, count=6))
@@ -52,6 +53,27 @@ def test_oracle_is_perfect_and_trivial_is_not():
     assert flow["trivial.zero.epe"]["mean"] == pytest.approx(np.mean(speeds), rel=1e-6)
     shares = [WORLD[i].visible.sum() / WORLD[i].amodal.sum() for i in range(6)]
     assert amodal["trivial.visible.iou"]["mean"] == pytest.approx(np.mean(shares), rel=1e-6)
+    assert 0 < amodal["trivial.hull.iou"]["mean"] <= 1
+
+
+def test_opencvs_search_finds_a_shift():
+    """Grain moved by (3, -2) pixels: the answer that one would take instead of a network finds it."""
+    grain = np.random.default_rng(0).normal(size=(80, 96))
+    for _ in range(3):
+        grain = (grain + np.roll(grain, 1, 0) + np.roll(grain, 1, 1)) / 3
+    grey = np.clip(128 + 200 * grain, 0, 255).astype(np.uint8)
+    moved = np.roll(grey, (-2, 3), (0, 1))
+    truth = {
+        "image": np.stack([grey] * 3),
+        "second": np.stack([moved] * 3),
+        "flow": np.broadcast_to(np.float32([3, -2])[:, None, None], (2, 80, 96)),
+    }
+    rules = protocol("flow", "procedural")
+    found = SCORES["flow"].trivial([truth], rules)["dis"](truth)
+    error = np.hypot(*(found - truth["flow"]))[12:-12, 12:-12]
+    assert np.median(error) < 0.3
+    small = {name: value[:, :8, :8] for name, value in truth.items()}
+    assert not SCORES["flow"].trivial([small], rules)["dis"](small).any()
 
 
 def test_what_differs_from_the_models_own_sampling_is_passed_on_and_told():

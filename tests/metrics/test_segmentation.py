@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.spatial import ConvexHull
 
 from lookharder.errors import InputError
-from lookharder.metrics.segmentation import boundary_f, evaluate
+from lookharder.metrics.segmentation import boundary_f, convex_hull, evaluate
 
 
 def box(top, left, height, width, size=32):
@@ -32,6 +33,34 @@ def test_the_invisible_part_is_scored_alone():
     assert evaluate(half, whole, visible)["iou_invisible"] == pytest.approx(20 / 50)
 
 
+def test_occluded_objects_are_scored_apart():
+    whole, visible = box(4, 4, 10, 20), box(4, 4, 10, 15)
+    assert evaluate(visible, whole, visible)["iou_occluded"] == pytest.approx(0.75)
+    assert evaluate(whole, whole, whole)["iou_occluded"] is None
+    assert evaluate(whole, whole)["iou_occluded"] is None
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_convex_hull_is_scipys_to_a_pixel(seed):
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((40, 50), bool)
+    mask[rng.integers(5, 35, 6), rng.integers(5, 45, 6)] = True
+    hull = convex_hull(mask)
+    assert (hull >= mask).all()
+    found = ConvexHull(np.argwhere(mask))
+    y, x = np.indices(mask.shape)
+    signed = (found.equations @ np.stack([y.ravel(), x.ravel(), np.ones(y.size)])).max(0)
+    distance = signed.reshape(mask.shape)  # to the nearest edge, where one is near; negative inside
+    assert hull[distance < -0.75].all() and not hull[distance > 0.75].any()
+
+
+def test_the_convex_hull_of_nothing_and_of_a_convex_shape_is_itself():
+    assert not convex_hull(np.zeros((8, 9), bool)).any()
+    np.testing.assert_array_equal(convex_hull(box(3, 4, 5, 6)), box(3, 4, 5, 6))
+    lying = box(10, 4, 1, 20)
+    np.testing.assert_array_equal(convex_hull(lying), lying)
+
+
 def test_an_object_that_hides_nothing_has_no_invisible_score():
     whole = box(4, 4, 10, 20)
     assert evaluate(whole, whole, whole)["iou_invisible"] is None
@@ -40,7 +69,8 @@ def test_an_object_that_hides_nothing_has_no_invisible_score():
 
 def test_empty_masks():
     empty, full = box(0, 0, 0, 0), box(4, 4, 10, 10)
-    assert evaluate(empty, empty) == {"iou": 1.0, "iou_invisible": None, "boundary_f": 1.0}
+    scores = {"iou": 1.0, "iou_occluded": None, "iou_invisible": None, "boundary_f": 1.0}
+    assert evaluate(empty, empty) == scores
     assert evaluate(empty, full)["iou"] == evaluate(full, empty)["iou"] == 0.0
     assert evaluate(empty, full)["boundary_f"] == 0.0
 

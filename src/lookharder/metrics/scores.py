@@ -1,8 +1,8 @@
 """How each task is scored: the table `SCORES`. To add a task, write its metrics and add its row.
 
 A prediction comes as (C, H, W), the truth as the annotations of one picture. Beside each score stands that of the
-trivial answers, which need no network: the best map that ignores the picture (depth), no motion (flow), the visible
-mask (hidden objects).
+trivial answers, which need no network: the best map that ignores the picture (depth), no motion and OpenCV's search
+for it (flow), the visible mask and its convex hull (hidden objects).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +19,7 @@ from lookharder.metrics.error_maps import ErrorMap, depth_errors, flow_errors, m
 from lookharder.metrics.protocol import Protocol, Truth, depth_mask, flow_mask
 
 MAP_SIDE = 64  # side of the mean map among the depth baselines
+SEARCHED = 12  # pixels a side from which OpenCV searches for motion
 
 MetricValues = Mapping[str, float | None]
 Answer = Callable[[Truth], np.ndarray]  # a trivial answer to one picture, (C, H, W)
@@ -76,6 +77,19 @@ def _flow(prediction: np.ndarray, truth: Truth, rules: Protocol) -> MetricValues
     return flow_metrics.evaluate(prediction, truth["flow"], flow_mask(truth, rules))
 
 
+def _search(truth: Truth) -> np.ndarray:
+    """Flow by dense inverse search (Kroeger et al., 1603.03590), as OpenCV does it: what one would take instead."""
+    import cv2
+
+    frames = [truth[name].mean(0).round().astype(np.uint8) for name in ("image", "second")]
+    height, width = frames[0].shape
+    if min(height, width) < SEARCHED:
+        return np.zeros((2, height, width), np.float32)
+    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow: np.ndarray = np.moveaxis(search.calc(*frames, None), -1, 0)
+    return flow
+
+
 def _amodal(prediction: np.ndarray, truth: Truth, rules: Protocol) -> MetricValues:
     return segmentation.evaluate(prediction[0], truth["amodal"], truth["visible"])
 
@@ -122,13 +136,16 @@ SCORES: dict[str, Score] = {
         trivial_uncertainty="equal spread everywhere",
     ),
     "flow": Score(
-        needs=("flow", "flow_valid"),
+        needs=("second", "flow", "flow_valid"),
         evaluate=_flow,
-        trivial=lambda truths, rules: {"zero": lambda truth: np.zeros_like(truth["flow"])},
+        trivial=lambda truths, rules: {
+            "zero": lambda truth: np.zeros_like(truth["flow"]),
+            "dis": _search,
+        },
         main=("epe", "fl_all", "px1"),
         studied=("epe",),
         higher=frozenset({"px1", "px3", "px5"}),
-        note="Flow in pixels, fitted to nothing. zero says that nothing moves.",
+        note="Flow in pixels, fitted to nothing. zero says that nothing moves; dis is OpenCV's dense inverse search.",
         error_map=flow_errors,
         trivial_uncertainty="by predicted speed",
         dimensions=2,
@@ -136,11 +153,15 @@ SCORES: dict[str, Score] = {
     "amodal": Score(
         needs=("amodal", "visible"),
         evaluate=_amodal,
-        trivial=lambda truths, rules: {"visible": lambda truth: truth["visible"][None]},
-        main=("iou", "iou_invisible", "boundary_f"),
+        trivial=lambda truths, rules: {
+            "visible": lambda truth: truth["visible"][None],
+            "hull": lambda truth: segmentation.convex_hull(truth["visible"])[None],
+        },
+        main=("iou", "iou_occluded", "iou_invisible", "boundary_f"),
         studied=("iou", "iou_invisible"),
-        higher=frozenset({"iou", "iou_invisible", "boundary_f"}),
-        note="visible repeats the given part; iou_invisible counts the hidden part alone.",
+        higher=frozenset({"iou", "iou_occluded", "iou_invisible", "boundary_f"}),
+        note="visible repeats the given part, hull is its convex hull; iou_occluded leaves out objects that nothing "
+        "hides, iou_invisible counts the hidden part alone.",
         error_map=mask_errors,
         trivial_uncertainty="nearness to the outline",
     ),

@@ -3,9 +3,10 @@
     IoU = |pred & target| / |pred | target|,   1 where both are empty (they agree)
 
 An amodal mask contains the visible part, which the network is given: the IoU of the whole is
-dominated by it. The honest number is `iou_invisible`, the IoU over the pixels outside the given
-part; it is None, not 0 or 1, where the target hides nothing there, so that a mean over a set can
-leave such objects out and say how many remain.
+dominated by it. The honest numbers are `iou_occluded`, the IoU of objects of which something is
+hidden, and `iou_invisible`, the IoU over the pixels outside the given part; both are None, not 0 or
+1, where the target hides nothing, so that a mean over a set can leave such objects out and say how
+many remain.
 """
 
 import math
@@ -27,8 +28,8 @@ def evaluate(
         visible: (H, W) mask of the visible part, as given to the network.
 
     Returns:
-        iou, iou_invisible (None without `visible`, and where no target pixel is hidden),
-        boundary_f; all in [0, 1].
+        iou, iou_occluded and iou_invisible (None without `visible`, and where no target pixel is
+        hidden), boundary_f; all in [0, 1].
 
     Raises:
         InputError: shapes differ, or a mask is neither boolean nor 0 and 1.
@@ -38,9 +39,21 @@ def evaluate(
     countable = hidden is not None and bool((t & hidden).any())
     return {
         "iou": _iou(p, t),
+        "iou_occluded": _iou(p, t) if countable else None,
         "iou_invisible": _iou(p & hidden, t & hidden) if countable else None,
         "boundary_f": boundary_f(p, t),
     }
+
+
+def convex_hull(mask: np.ndarray) -> np.ndarray:
+    """The smallest convex set of pixels that contains a mask, (H, W) bool: what one guesses of a hidden object."""
+    import cv2
+
+    points = np.argwhere(mask)[:, ::-1].astype(np.int32)
+    hull = np.zeros(mask.shape, np.uint8)
+    if len(points):
+        cv2.fillConvexPoly(hull, cv2.convexHull(points), 1)
+    return (hull > 0) | mask
 
 
 def boundary_f(pred: ArrayLike, target: ArrayLike, tolerance: float = 0.008) -> float:
