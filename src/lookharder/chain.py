@@ -10,7 +10,7 @@ rows 0..classes-1 are classes of pictures, then one row per field of each task i
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +199,11 @@ class Chain:
         if name not in self.tasks:
             raise InputError("task", repr(name), f"one of {sorted(self.tasks)}")
         return self.tasks[name]
+
+    def with_task(self, task: AnyTask) -> "Chain":
+        """The same network with another form of one of its tasks, say `replace(depth, output="disparity")`."""
+        tasks = tuple(task if own.name == task.name else own for own in self.config.tasks)
+        return Chain(replace(self.config, tasks=tasks), self.network, self.autoencoder)
 
     def condition(self, task: Task, batch: Batch) -> Latents:
         """Source images as latents, each encoded once, (B, S c, h, w); what is not given is zero."""

@@ -80,3 +80,29 @@ def test_predictions_do_not_depend_on_company(place):
     )
     alone, among = (read_npy(place / out / "a_depth.npy") for out in ("one", "three"))
     np.testing.assert_allclose(alone, among, atol=1e-5)
+
+
+def test_predict_gives_disparity_where_the_model_knows_ratios(capsys, place):
+    """In its colours near is red, as in those of depth."""
+    config = json.loads((place / "model" / "config.json").read_text())
+    shutil.copytree(place / "model", place / "relative")
+    depth = next(task for task in config["tasks"] if task["name"] == "depth")
+    depth |= {"space": "relative", "low": 0.0, "high": 1.0}
+    (place / "relative" / "config.json").write_text(json.dumps(config))
+    for output in ("depth", "disparity"):
+        line = f"predict depth a.png --model relative --output {output} --out {output}"
+        assert main(line.split()) == 0
+    maps = [read_npy(place / name / "a_depth.npy") for name in ("depth", "disparity")]
+    assert np.corrcoef(maps[0].ravel(), maps[1].ravel())[0, 1] < -0.5
+    record = json.loads((place / "disparity" / "predictions.jsonl").read_text())
+    assert "1 is near" in record["meaning"] and record["view"] == "disparity"
+    assert "disparity: red is near" in (place / "disparity" / "index.html").read_text()
+    for line, words in (
+        ("predict depth a.png --model model --output disparity --out o", "--output"),
+        (
+            "predict flow a.png --second b.png --model relative --output log --out o",
+            "it is for depth",
+        ),
+    ):
+        assert main(line.split()) == 2
+        assert words in capsys.readouterr().err

@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from lookharder.errors import InputError
-from lookharder.metrics.depth import align_affine, evaluate
+from lookharder.metrics.depth import align_affine, align_depth, evaluate
 
 NAMES = {
     "abs_relative_difference": "abs_rel",
@@ -185,3 +185,20 @@ def test_bad_input_is_named(argument, change):
     with pytest.raises(InputError) as error:
         evaluate(**({"pred": pred, "target": target, "mask": mask} | change))
     assert error.value.argument == argument
+
+
+@pytest.mark.parametrize("space", ["linear", "log", "disparity"])
+def test_a_map_is_fitted_in_the_space_in_which_it_is_affine(space):
+    rng = np.random.default_rng(3)
+    depth = rng.uniform(0.5, 20, (12, 16))
+    values = {"linear": depth, "log": np.log(depth), "disparity": 1 / depth}[space]
+    mask = rng.random(depth.shape) < 0.8
+    noisy = np.where(mask, depth, 0.0)  # what is not valid may be anything
+    aligned, scale = align_depth(0.3 * values + 0.1, noisy, mask, space, 0.1, 80.0)
+    np.testing.assert_allclose(aligned, depth, rtol=1e-9)
+    assert scale == pytest.approx(1 / 0.3)
+    others = {"linear", "log", "disparity"} - {space}
+    for other in others:
+        wrong, _ = align_depth(0.3 * values + 0.1, noisy, mask, other, 0.1, 80.0)
+        assert np.abs(wrong - depth).mean() > 0.1
+        assert wrong.min() >= 0.1 and wrong.max() <= 80.0

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from lookharder.data.example import Batch, collate, to_float
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.errors import InputError
+from lookharder.metrics.protocol import Protocol
+from lookharder.metrics.scores import SCORES
 from lookharder.tasks.amodal import Amodal
 from lookharder.tasks.depth import Depth
 from lookharder.tasks.flow import Flow
@@ -73,6 +75,28 @@ def test_relative_depth_keeps_ratios_and_comes_back_as_depth(batch):
         solution = torch.linalg.lstsq(design, y[inside]).solution
         torch.testing.assert_close(design @ solution, y[inside], atol=1e-3, rtol=1e-3)
         assert value.min() >= 0 and value.max() <= 1
+
+
+@pytest.mark.parametrize("output", ["depth", "log", "disparity"])
+def test_relative_depth_comes_out_as_what_is_asked_for(batch, output):
+    """Each is the truth in its own space, up to scale and shift; disparity grows as things come nearer."""
+    task = Depth(space="relative", low=0.0, high=1.0, spread=5.0, output=output)
+    answers = task.from_image(task.to_image(batch).images[None])[0]
+    rules = Protocol(name="t", task="depth", max_depth=1e4, **task.scoring)
+    for depth, valid, answer in zip(batch.depth, batch.depth_valid, answers, strict=True):
+        truth = {"depth": depth.numpy(), "depth_valid": valid.numpy()}
+        assert SCORES["depth"].evaluate(answer[None].numpy(), truth, rules)["abs_rel"] < 0.02
+        known = depth[valid]
+        nearest, farthest = (answer[valid][i] for i in (known.argmin(), known.argmax()))
+        assert (nearest > farthest) == (output == "disparity")
+
+
+def test_only_relative_depth_can_be_turned_into_another():
+    assert (Depth().answer, Depth(space="log").answer) == ("depth", "log")
+    assert Depth(space="log").view == "log" and Depth(output="depth").view == "depth"
+    for space, output in (("linear", "disparity"), ("linear", "log"), ("log", "depth")):
+        with pytest.raises(InputError, match="output"):
+            Depth(space=space, output=output)
 
 
 @settings(max_examples=25, deadline=None)

@@ -1,6 +1,7 @@
 """The verb `predict`."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from lookharder.cli.arguments import (
     add_model,
     add_sampling,
     check_resolution,
+    choice,
     named,
     open_model,
     rule,
@@ -20,6 +22,7 @@ from lookharder.errors import InputError
 
 if TYPE_CHECKING:
     from lookharder.predict.predictor import Predictor
+    from lookharder.tasks.base import Task
 
 HELP = "depth, flow or the whole of a hidden object, from images"
 EPILOG = ""
@@ -62,6 +65,12 @@ def add_arguments(parser: Parser) -> None:
         metavar="U",
         help="draw until the answer is this certain: 0.01 (units of the answer) or gain:0.001",
     )
+    parser.add_argument(
+        "--output",
+        type=choice("depth", "log", "disparity"),
+        metavar="V",
+        help="depth: a map of depth, log (depth) or disparity, each up to scale and shift [depth]",
+    )
     parser.add_argument("--antithetic", action="store_true", help="members in opposite pairs")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results")
 
@@ -76,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
     predictor = open_model(args)
     with named("TASK"):
         task = predictor.chain.task(args.task)
+    if args.output is not None:
+        predictor, task = _with_output(predictor, task, args.output)
     check_resolution(predictor, args.resolution, native=True)
     if args.budget is not None:
         _check_budget(args, predictor)
@@ -104,11 +115,24 @@ def run(args: argparse.Namespace) -> int:
             records[index] = record
             bar.update()
     finish(args.out, [records[index] for index in sorted(records)])
-    for choice in dict.fromkeys(record["choice"] for record in records.values()):
-        if choice is not None:
-            print(f"budget {choice}")
+    for chosen in dict.fromkeys(record["choice"] for record in records.values()):
+        if chosen is not None:
+            print(f"budget {chosen}")
     print(f"{len(inputs)} {args.task} predictions: {args.out / 'index.html'}")
     return 0
+
+
+def _with_output(predictor: "Predictor", task: "Task", output: str) -> "tuple[Predictor, Task]":
+    """The same model, giving another map of depth."""
+    from lookharder.predict.predictor import Predictor
+    from lookharder.tasks.depth import Depth
+
+    if not isinstance(task, Depth):
+        raise InputError("--output", output, f"nothing for {task.name}: it is for depth")
+    with named("--output"):
+        changed = replace(task, output=output)
+    chain = predictor.chain.with_task(changed)
+    return Predictor(chain, predictor.device, predictor.name, predictor.settings), changed
 
 
 def _check_budget(args: argparse.Namespace, predictor: "Predictor") -> None:

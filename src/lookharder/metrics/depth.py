@@ -9,9 +9,11 @@ al. 2024, arXiv 2312.02145, section 4.1.)
 """
 
 import math
+from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from lookharder.errors import InputError
@@ -40,6 +42,39 @@ def align_affine(
     scale, shift = fit_affine(*_valid(pred, target, mask))
     aligned = scale * to_numpy(pred) + shift
     return (torch.from_numpy(aligned) if isinstance(pred, Tensor) else aligned), scale, shift
+
+
+def align_depth(
+    pred: np.ndarray,
+    target: np.ndarray,
+    mask: np.ndarray,
+    space: Literal["linear", "log", "disparity"],
+    min_depth: float,
+    max_depth: float,
+) -> tuple[Float[np.ndarray, "H W"], float]:
+    """Fit a map of depth, log depth or disparity to the target where it is affine-invariant.
+
+    Args:
+        pred: (H, W) prediction.
+        target: (H, W) metres.
+        mask: (H, W) bool, pixels to fit on.
+        space: what the prediction is a map of.
+        min_depth: metres; the result is clipped to [min_depth, max_depth].
+        max_depth: metres.
+
+    Returns:
+        depth: (H, W) float64, metres.
+        scale: of the fit, metres, a logarithm, or 1 / metres, for one unit of the prediction.
+    """
+    known = np.where(mask, target, 1.0).astype(np.float64)
+    known = {"linear": known, "log": np.log(known), "disparity": 1 / known}[space]
+    fitted, scale, _ = align_affine(np.asarray(pred), known, mask)
+    aligned = np.asarray(fitted)
+    if space == "log":
+        aligned = np.exp(aligned.clip(math.log(min_depth), math.log(max_depth)))
+    elif space == "disparity":
+        aligned = 1 / aligned.clip(1 / max_depth, 1 / min_depth)
+    return aligned.clip(min_depth, max_depth), scale
 
 
 def evaluate(

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lookharder.metrics.depth import align_affine
-from lookharder.metrics.protocol import Protocol, Truth, flow_mask
+from lookharder.metrics.depth import align_depth
+from lookharder.metrics.protocol import Protocol, Truth, depth_mask, flow_mask
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,16 +33,12 @@ class ErrorMap:
 def depth_errors(
     prediction: np.ndarray, spread: np.ndarray, truth: Truth, rules: Protocol
 ) -> ErrorMap:
-    """Relative errors; a spread of log depth is one already."""
-    target = truth["depth"].astype(np.float64)
-    valid = truth["depth_valid"] & (target > rules.min_depth) & (target < rules.max_depth)
-    known = np.where(valid, target, 1.0)
-    if log := rules.depth_space == "log":
-        known = np.log(known)
-    fitted, scale, _ = align_affine(prediction[0], known, valid)
-    aligned = np.exp(np.asarray(fitted)) if log else np.asarray(fitted)
-    aligned = aligned.clip(rules.min_depth, rules.max_depth)
-    unit = abs(scale) / (np.ones_like(aligned) if log else aligned)
+    """Relative errors; a spread of log depth is one already, and disparity's relative spread is depth's."""
+    target, valid = truth["depth"].astype(np.float64), depth_mask(truth, rules)
+    limits = rules.depth_space, rules.min_depth, rules.max_depth
+    aligned, scale = align_depth(prediction[0], target, valid, *limits)
+    power = {"linear": -1, "log": 0, "disparity": 1}[rules.depth_space]
+    unit = abs(scale) * aligned**power
     error = np.where(valid, np.abs(aligned - target) / np.where(valid, target, 1.0), 0.0)
     return ErrorMap(error=error, uncertainty=unit * spread, trivial=unit, valid=valid)
 

@@ -25,7 +25,7 @@ class Protocol:
         task: the task.
         min_depth: depth below which ground truth is not scored and predictions are clipped, metres.
         max_depth: likewise above.
-        depth_space: where scale and shift are fitted: depth, or log depth for a model that predicts that.
+        depth_space: where scale and shift are fitted: depth, or log depth or disparity for a model that predicts those.
         max_flow: motion above which ground truth is not scored, pixels; None scores all.
     """
 
@@ -33,7 +33,7 @@ class Protocol:
     task: str
     min_depth: float = 1e-3
     max_depth: float = 80.0
-    depth_space: Literal["linear", "log"] = "linear"
+    depth_space: Literal["linear", "log", "disparity"] = "linear"
     max_flow: float | None = None
 
     @property

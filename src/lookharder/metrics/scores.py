@@ -65,12 +65,9 @@ class Score:
 
 def _depth(prediction: np.ndarray, truth: Truth, rules: Protocol) -> MetricValues:
     target, mask = truth["depth"], depth_mask(truth, rules)
-    if rules.depth_space == "log":
-        known = np.where(mask, target, 1.0)
-        aligned = np.exp(depth_metrics.align_affine(prediction[0], np.log(known), mask)[0])
-    else:
-        aligned = np.asarray(depth_metrics.align_affine(prediction[0], target, mask)[0])
-    return depth_metrics.evaluate(np.clip(aligned, rules.min_depth, rules.max_depth), target, mask)
+    limits = rules.depth_space, rules.min_depth, rules.max_depth
+    aligned, _ = depth_metrics.align_depth(prediction[0], target, mask, *limits)
+    return depth_metrics.evaluate(aligned, target, mask)
 
 
 def _flow(prediction: np.ndarray, truth: Truth, rules: Protocol) -> MetricValues:

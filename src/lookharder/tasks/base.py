@@ -85,6 +85,11 @@ class Task(ABC):
         """Fields of a scoring protocol that follow from what the task means."""
         return {}
 
+    @property
+    def view(self) -> str:
+        """How answers are shown: a row of `VIEWS`, or a variant of one."""
+        return self.name
+
     def uncertainty_scale(self, size: tuple[int, int], other: tuple[int, int]) -> float:
         """What one unit of uncertainty at `size`, (height, width), is at another size; a share stays a share."""
         return 1.0

@@ -4,12 +4,14 @@
     image = clip(log(d / median) / spread, -1, 1)           "relative": log depth, up to a shift alone
 
 Scale and shift of a scene are lost by design: a prediction is a map in [0, 1], larger = farther, to be aligned to
-metres by two numbers. Log depth relative to the median keeps ratios of depths, which quantiles stretch differently in
-every picture; its answer is turned to depth and only then put between 0 and 1. The second source image ("prompt") is
-all ones. The paper feeds the ground-truth validity mask there, which leaks: a user's photo has none.
-`prompt="validity"` does as the paper did, for comparison only.
+metres by two numbers (of disparity: larger = nearer, to 1 / metres). Log depth relative to the median keeps ratios of
+depths, which quantiles stretch differently in every picture; its answer is turned to depth, or to what `output` asks
+for, and only then put between 0 and 1. The second source image ("prompt") is all ones. The paper feeds the
+ground-truth validity mask there, which leaks: a user's photo has none. `prompt="validity"` does as the paper did, for
+comparison only.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +25,12 @@ from lookharder.shapes import DepthMap, FieldDraws, Sources
 from lookharder.tasks.base import TargetImage, Task, grey_to_rgb, resize_map
 from lookharder.tasks.merge import merge_affine
 
+DepthOutput = Literal["depth", "log", "disparity"]
+VALUES: dict[DepthOutput, Callable[[Tensor], Tensor]] = {  # of log depth
+    "depth": torch.exp,
+    "log": lambda log_depth: log_depth,
+    "disparity": lambda log_depth: torch.exp(-log_depth),
+}
 QUANTILE = 2**23  # numbers that torch takes a quantile of at once; it refuses twice as many
 
 
@@ -36,6 +44,8 @@ class Depth(Task):
         high: quantile that becomes 1, of either.
         spread: log ratio to the median depth that becomes 1; used by "relative" alone.
         prompt: second source image: "ones", or "validity" (the paper's; leaks ground truth).
+        output: what an answer is a map of; None = what the network emits, and of "relative" depth. Quantiles do not
+            keep ratios, so only "relative" can be turned into another.
     """
 
     name: Literal["depth"] = "depth"
@@ -44,17 +54,34 @@ class Depth(Task):
     high: float = 0.98
     spread: float = 2.0
     prompt: Literal["ones", "validity"] = "ones"
+    output: DepthOutput | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.low < self.high <= 1:
             raise InputError("depth.low, depth.high", (self.low, self.high), "0 <= low < high <= 1")
         if self.spread <= 0:
             raise InputError("depth.spread", self.spread, "a positive number")
+        own: DepthOutput = "log" if self.space == "log" else "depth"
+        allowed = tuple(VALUES) if self.space == "relative" else (own,)
+        if self.output not in (None, *allowed):
+            raise InputError(
+                "output", repr(self.output), f"one of {allowed}, for {self.space} depth"
+            )
+
+    @property
+    def answer(self) -> DepthOutput:
+        """What an answer is a map of."""
+        return self.output or ("log" if self.space == "log" else "depth")
 
     @property
     def scoring(self) -> dict[str, str]:
         """Scale and shift are fitted in the space in which the map is affine-invariant."""
-        return {"depth_space": "log" if self.space == "log" else "linear"}
+        return {"depth_space": "linear" if self.answer == "depth" else self.answer}
+
+    @property
+    def view(self) -> str:
+        """Disparity has colours, and words, of its own."""
+        return self.name if self.answer == "depth" else self.answer
 
     def condition(self, batch: Batch) -> Sources:
         """(B, 2, 3, H, W): the picture and the prompt."""
@@ -82,13 +109,13 @@ class Depth(Task):
         return TargetImage(images=grey_to_rgb(images)[:, None], known=valid)
 
     def from_image(self, images: FieldDraws) -> Float[Tensor, "N B H W"]:
-        """Grey value in [0, 1]: 0 = the near quantile, 1 = the far one."""
+        """Values in [0, 1]: 0 = the low quantile, 1 = the high one."""
         grey = images[:, :, 0].mean(2).clamp(-1, 1)
         if self.space != "relative":
             return (grey + 1) / 2
-        depth = (grey * self.spread).exp().flatten(0, 1)
-        near, far = _quantiles(depth, (self.low, self.high))
-        scaled = ((depth - near) / (far - near).clamp_min(1e-6)).clamp(0, 1)
+        values = VALUES[self.answer](grey * self.spread).flatten(0, 1)
+        low, high = _quantiles(values, (self.low, self.high))
+        scaled = ((values - low) / (high - low).clamp_min(1e-6)).clamp(0, 1)
         draws: Tensor = scaled.unflatten(0, grey.shape[:2])
         return draws
 

@@ -26,6 +26,15 @@ def write_depth(
     return {}
 
 
+def write_disparity(
+    paths: Paths, disparity: np.ndarray, painting: np.ndarray, given: GivenArrays
+) -> dict[str, int | float]:
+    """Disparity (H, W) in [0, 1] as a 16-bit PNG and in the colours of depth."""
+    write_depth_png(paths["png16"], disparity, scale=65535.0)
+    write_rgb(paths["picture"], depth_to_rgb(-disparity))
+    return {}
+
+
 def write_flow(
     paths: Paths, flow: np.ndarray, painting: np.ndarray, given: GivenArrays
 ) -> dict[str, int | float]:

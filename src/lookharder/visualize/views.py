@@ -5,7 +5,7 @@ picture as "image" (3, H, W) uint8, the rest as the task's inputs are called.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +126,32 @@ VIEWS: dict[str, View] = {
         },
     ),
 }
+
+
+def _of_log(view: View) -> View:
+    words = "affine-invariant log depth: scale and shift unknown; 0 is near, 1 is far"
+    meaning = {**view.meaning, "meaning": words, "png16_values": "65535 x log depth"}
+    caption = "log depth: red is near, blue is far"
+    return replace(
+        view, meaning=meaning, captions=lambda record: {"input": "input", "picture": caption}
+    )
+
+
+def _of_disparity(view: View) -> View:
+    words = "affine-invariant disparity, 1 / depth: scale and shift unknown; 0 is far, 1 is near"
+    meaning = {**view.meaning, "meaning": words, "png16_values": "65535 x disparity"}
+    caption = "disparity: red is near, blue is far"
+    return replace(
+        view,
+        meaning=meaning,
+        captions=lambda record: {"input": "input", "picture": caption},
+        write=answer_files.write_disparity,
+    )
+
+
+VARIANTS = {"log": _of_log(VIEWS["depth"]), "disparity": _of_disparity(VIEWS["depth"])}
+
+
+def view_of(name: str) -> View:
+    """A row of `VIEWS`, or a variant of one, by what a task calls its view."""
+    return VARIANTS.get(name) or VIEWS[name]

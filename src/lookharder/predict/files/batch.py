@@ -19,7 +19,7 @@ from lookharder.predict.files.outputs import file_names, write
 from lookharder.predict.files.pictures import Input
 from lookharder.predict.predictor import Prediction, Predictor
 from lookharder.visualize.html import Card, PageImage, Section, write_gallery
-from lookharder.visualize.views import VIEWS
+from lookharder.visualize.views import view_of
 
 TOGETHER = 16  # pictures of one size in one call
 UNSURE = "uncertainty: pale is sure"
@@ -56,7 +56,7 @@ def predict_files(
         )
         for position, index in enumerate(group):
             files = file_names(task.name, inputs[index].name, result.uncertainty is not None)
-            facts = write(out, files, result, position, pixels[position])
+            facts = write(out, files, result, position, pixels[position], view_of(task.view))
             origin = {"version": __version__, "model": predictor.name, "seed": seed}
             cost = {
                 "seconds": result.seconds / len(group),
@@ -99,13 +99,14 @@ def _describe(
     item: Input, files: Mapping[str, str], result: Prediction, position: int
 ) -> dict[str, Any]:
     """What the files of an input hold, and how it was made."""
-    meaning = dict(VIEWS[item.task.name].meaning)
+    meaning = dict(view_of(item.task.view).meaning)
     if result.uncertainty is None:
         del meaning["uncertainty_meaning"]
     return {
         "input": str(item.image),
         **{argument: str(path) for argument, path in item.companions.items()},
         "task": item.task.name,
+        "view": item.task.view,
         "files": dict(files),
         **meaning,
         "steps": result.steps,
@@ -119,7 +120,7 @@ def _describe(
 
 def _card(record: Mapping[str, Any]) -> Card:
     files, (height, width) = record["files"], record["shape"][-2:]
-    view = VIEWS[record["task"]]
+    view = view_of(record["view"])
     captions = dict(view.captions(record))
     if "uncertainty_picture" in files:
         captions["uncertainty_picture"] = f"{UNSURE}, dark is {record['uncertainty_max']:.3g}"

@@ -21,7 +21,7 @@ from lookharder.predict.files.pictures import Input
 from lookharder.predict.predictor import Prediction
 from lookharder.visualize.answer_files import write_preview, write_rgb
 from lookharder.visualize.colours import uncertainty_to_rgb
-from lookharder.visualize.views import VIEWS
+from lookharder.visualize.views import VIEWS, View
 
 
 def file_names(task: str, name: str, uncertainty: bool) -> dict[str, str]:
@@ -58,6 +58,7 @@ def write(
     result: Prediction,
     index: int,
     given: Mapping[str, np.ndarray],
+    view: View | None = None,
 ) -> dict[str, Any]:
     """Write the files of one answer of a call.
 
@@ -67,11 +68,12 @@ def write(
         result: what the call returned, as numpy.
         index: which of its answers.
         given: what was asked about: the picture as "image", the rest as the task's inputs are called.
+        view: how it is shown; None = as its task usually is.
 
     Returns:
         Facts about the answer, for its record and its caption: shape and type of its array, and its figures.
     """
-    view, paths = VIEWS[result.task], {role: out / file for role, file in files.items()}
+    view, paths = view or VIEWS[result.task], {role: out / file for role, file in files.items()}
     array = view.array(np.moveaxis(result.prediction[index], -1, 0))
     write_npy(paths["array"], array)
     figures = view.write(paths, array, result.painting[index], given)
