@@ -23,6 +23,7 @@ from lookharder.errors import InputError
 if TYPE_CHECKING:
     from lookharder.predict.predictor import Predictor
     from lookharder.tasks.base import Task
+    from lookharder.tasks.depth import DepthOutput
 
 HELP = "depth, flow or the whole of a hidden object, from images"
 EPILOG = ""
@@ -122,7 +123,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _with_output(predictor: "Predictor", task: "Task", output: str) -> "tuple[Predictor, Task]":
+def _with_output(
+    predictor: "Predictor", task: "Task", output: "DepthOutput"
+) -> "tuple[Predictor, Task]":
     """The same model, giving another map of depth."""
     from lookharder.predict.predictor import Predictor
     from lookharder.tasks.depth import Depth

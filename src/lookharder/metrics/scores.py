@@ -82,7 +82,7 @@ def _search(truth: Truth) -> np.ndarray:
     height, width = frames[0].shape
     if min(height, width) < SEARCHED:
         return np.zeros((2, height, width), np.float32)
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     flow: np.ndarray = np.moveaxis(search.calc(*frames, None), -1, 0)
     return flow
 

@@ -53,7 +53,8 @@ def convex_hull(mask: np.ndarray) -> np.ndarray:
     hull = np.zeros(mask.shape, np.uint8)
     if len(points):
         cv2.fillConvexPoly(hull, cv2.convexHull(points), 1)
-    return (hull > 0) | mask
+    found: np.ndarray = (hull > 0) | mask
+    return found
 
 
 def boundary_f(pred: ArrayLike, target: ArrayLike, tolerance: float = 0.008) -> float:
