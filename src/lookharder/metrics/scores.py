@@ -83,7 +83,8 @@ def _search(truth: Truth) -> np.ndarray:
     if min(height, width) < SEARCHED:
         return np.zeros((2, height, width), np.float32)
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flow: np.ndarray = np.moveaxis(search.calc(*frames, None), -1, 0)
+    still = np.zeros((height, width, 2), np.float32)  # where the search begins
+    flow: np.ndarray = np.moveaxis(search.calc(*frames, still), -1, 0)
     return flow
 
 
