@@ -223,6 +223,20 @@ class Chain:
             F.max_pool2d(unknown, self.autoencoder.factor) == 0,
         )
 
+    def check_labels(self, labels: Int[Tensor, "B"], where: str) -> None:
+        """Refuse a class that the network does not have: its row would be another task's, or none.
+
+        Raises:
+            InputError: naming `where`, the first such label, and the classes.
+        """
+        classes = self.config.model.num_classes
+        wrong = labels[(labels < 0) | (labels >= classes)].tolist()
+        if wrong:
+            allowed = (
+                f"0 to {classes - 1}, the model's classes" if classes else "a model of classes"
+            )
+            raise InputError(where, f"label {wrong[0]}", allowed)
+
     def labels(self, task: Task, batch: Batch) -> Int[Tensor, "B F"]:
         """Label row of each field."""
         if not task.label_rows:

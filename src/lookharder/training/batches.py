@@ -126,6 +126,8 @@ def read(
                 pairs = zip(examples, generators, strict=True)
                 examples = [augment(e, g, config.camera) for e, g in pairs]
             batch = collate(examples)
+        if batch.label is not None and not chain.task(task_of(name)).label_rows:
+            chain.check_labels(batch.label, f"data.{name}")
         factor = chain.autoencoder.factor if latents is None else 1
         size = batch.image.shape[-2] // factor, batch.image.shape[-1] // factor
         t, noise, dropped = _draw(config, chain, name, size, positions)

@@ -21,10 +21,14 @@ from lookharder import autoencoder
 from lookharder.chain import Chain, find
 from lookharder.data.example import Dataset
 from lookharder.data.source import open_data
+from lookharder.data.usable import Usable
+from lookharder.errors import InputError
+from lookharder.metrics.scores import SCORES
 from lookharder.models.transfer import transfer
 from lookharder.seeding import torch_generator
 from lookharder.training import checkpoint
 from lookharder.training.checkpoint.saver import Saver
+from lookharder.training.config import task_of
 from lookharder.training.dealing import check_deal
 from lookharder.training.distributed.parallel import distributed
 from lookharder.training.distributed.ranks import Ranks
@@ -34,6 +38,7 @@ from lookharder.training.loop import TrainState, TrainStep, averaged, start, tra
 from lookharder.training.monitor.observer import Observer, check_validation
 from lookharder.training.recovery import Recovery
 from lookharder.training.run_config import RunConfig, alone, claim, compare
+from lookharder.training.teaching import check_teaching
 
 __all__ = ["RunConfig", "run"]
 
@@ -64,6 +69,7 @@ def run(config: RunConfig, out: Path) -> Iterator[TrainStep]:
         ranks.first(lambda: len(_open_all(config)))  # what has to be rendered is rendered by one
         datasets = _open_all(config)
         check_deal(config.train, chain, team, datasets)
+        ranks.first(lambda: check_teaching(chain, datasets))
         ranks.first(lambda: claim(config, out))
         ranks.first(lambda: stack.enter_context(alone(out)))
         folder = out / "checkpoints"
@@ -76,7 +82,14 @@ def run(config: RunConfig, out: Path) -> Iterator[TrainStep]:
         observer = stack.enter_context(Observer(config, chain, state, datasets, out, ranks))
         work = _Work(config, chain, state, saver, observer, ranks)
         work.resume()
-        yield from work.steps(datasets, stop)
+        try:
+            yield from work.steps(datasets, stop)
+        except (
+            InputError
+        ):  # what was learnt is kept; of several ranks the others may be in the next iteration
+            if team.size == 1:
+                work.keep()
+            raise
         if work.state.iteration == config.train.iterations:
             card = f"# {config.name}\n\nTrained by `lookharder train {config.name}`.\n"
             model = averaged(chain, work.state)
@@ -140,6 +153,13 @@ class _Work:
             self.state.excluded = self.recovery.excluded
             log.info("resumed at iteration %s from %s", found.iteration, found.path)
         self.observer.cut(self.state.iteration)
+
+    def keep(self) -> None:
+        """Save the present state, unless there is nothing to lose."""
+        if not self.state.iteration:
+            return
+        self._save(self.state.iteration, wanted=True)
+        self.saver.settle()
 
     def _go_back(self, last: int) -> None:
         """Return to an older checkpoint and pass over what led to a streak of updates left out."""
@@ -206,9 +226,15 @@ def _start(config: RunConfig) -> Chain:
 
 
 def _open_all(config: RunConfig) -> dict[str, Dataset]:
-    """Each data set once, also where several tasks read it."""
+    """Each data set once, also where several tasks read it; of files only what the task can use."""
     opened = {
         data: open_data(data)
         for data in dict.fromkeys(config.data[task] for task in config.train.mix)
     }
-    return {task: opened[config.data[task]] for task in config.train.mix}
+    found: dict[str, Dataset] = {}
+    for source in config.train.mix:
+        data, task = config.data[source], task_of(source)
+        needs = SCORES[task].needs if task in SCORES else ()
+        files = data.spec.partition(":")[0] not in ("procedural", "latents")
+        found[source] = Usable(opened[data], needs) if files else opened[data]
+    return found

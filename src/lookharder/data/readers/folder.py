@@ -32,6 +32,7 @@ from lookharder.files import opened
 
 UNITS = {"m": 1.0, "cm": 100.0, "mm": 1000.0}
 COLUMNS = (*FIELDS, "label", "depth_unit", "depth_scale", "depth_min", "depth_max")
+MAX_LABEL = 10**6
 MANIFESTS = ("manifest.jsonl", "manifest.csv")
 Complain = Callable[[str, object, str], None]  # field, got, allowed
 
@@ -78,8 +79,8 @@ def _numbers(record: RawRecord, bad: Complain) -> dict[str, Any]:
             numbers["label"] = int(str(record["label"]))
         except ValueError:
             numbers["label"] = -1
-        if numbers["label"] < 0:
-            bad("label", record["label"], "an integer from 0")
+        if not 0 <= numbers["label"] <= MAX_LABEL:
+            bad("label", record["label"], f"an integer from 0 to {MAX_LABEL:,}")
     return numbers
 
 

@@ -58,6 +58,11 @@ class Folders:
             allowed = "folders of pictures, one for each class, or shards NAME-000000.tar"
             raise InputError(str(root), "no pictures", allowed)
 
+    @property
+    def largest_label(self) -> int:
+        """That of the last folder."""
+        return len(self.classes) - 1
+
     def __len__(self) -> int:
         return self.ends[-1]
 
@@ -75,6 +80,11 @@ class Shards:
 
     def __init__(self, index: Index, side: int) -> None:
         self.index, self.side = index, side
+
+    @property
+    def largest_label(self) -> int:
+        """Of all shards."""
+        return int(self.index.label.max())
 
     def __len__(self) -> int:
         return len(self.index)

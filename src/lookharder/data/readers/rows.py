@@ -151,6 +151,11 @@ class Rows:
             raise InputError(str(source), "no examples", "at least one")
         self.rows = list(rows)
 
+    @property
+    def largest_label(self) -> int | None:
+        """Of the rows that have one."""
+        return max((row.label for row in self.rows if row.label is not None), default=None)
+
     def __len__(self) -> int:
         return len(self.rows)
 
