@@ -83,9 +83,9 @@ def _search(truth: Truth) -> np.ndarray:
     if min(height, width) < SEARCHED:
         return np.zeros((2, height, width), np.float32)
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    still = np.zeros((height, width, 2), np.float32)  # where the search begins
-    flow: np.ndarray = np.moveaxis(search.calc(*frames, still), -1, 0)
-    return flow
+    flow = search.calc(*frames, None)  # type: ignore[call-overload]  # its stubs want a first guess
+    moved: np.ndarray = np.moveaxis(flow, -1, 0)
+    return moved
 
 
 def _amodal(prediction: np.ndarray, truth: Truth, rules: Protocol) -> MetricValues:
