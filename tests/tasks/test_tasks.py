@@ -77,6 +77,22 @@ def test_relative_depth_keeps_ratios_and_comes_back_as_depth(batch):
         assert value.min() >= 0 and value.max() <= 1
 
 
+def test_the_sky_is_learnt_as_far_and_holes_are_not_learnt():
+    depth = torch.tensor([[[2.0, 4.0, 8.0, 80.0, 0.0]]])  # sky, then a hole
+    valid = torch.tensor([[[True, True, True, False, False]]])
+    batch = Batch(name=("a",), image=torch.zeros(1, 3, 1, 5), depth=depth, depth_valid=valid)
+    target = Depth(space="relative").to_image(batch)
+    assert target.known.flatten().tolist() == [True, True, True, True, False]
+    assert target.images[0, 0, 0, 0, 3] == 1
+    assert Depth().to_image(batch).known.flatten().tolist() == [True, True, True, False, False]
+    street = ProceduralWorld((48, 64), 2, world="photo", samples=1)
+    open_air = (street.frame(i) for i in range(40))
+    frame = next(e for e in open_air if 0.1 < 1 - e.depth_valid.mean() < 0.9)
+    target = Depth(space="relative").to_image(collate([frame]))
+    sky = torch.from_numpy(~frame.depth_valid)
+    assert target.known.all() and (target.images[0, 0, 0][sky] == 1).all()
+
+
 @pytest.mark.parametrize("output", ["depth", "log", "disparity"])
 def test_relative_depth_comes_out_as_what_is_asked_for(batch, output):
     """Each is the truth in its own space, up to scale and shift; disparity grows as things come nearer."""

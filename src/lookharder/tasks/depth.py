@@ -91,7 +91,10 @@ class Depth(Task):
         return torch.stack([batch.image, prompt], dim=1)
 
     def to_image(self, batch: Batch) -> TargetImage:
-        """Depth in metres -> (B, 1, 3, H, W); unknown pixels are far (1) and marked unknown."""
+        """Depth in metres -> (B, 1, 3, H, W); unknown pixels are far (1) and marked unknown.
+
+        For "relative" depth what is not valid, but no nearer than all that is, is known to be far: the sky.
+        """
         depth, valid = batch.need("depth"), batch.need("depth_valid")
         for name, known in zip(batch.name, valid.flatten(1).any(1).tolist(), strict=True):
             if not known:
@@ -106,6 +109,9 @@ class Depth(Task):
             near, far = _quantiles(known, (self.low, self.high))
             scaled = 2 * (values - near) / (far - near).clamp_min(1e-6) - 1
         images = torch.where(valid, scaled.clamp(-1, 1), 1.0)
+        if self.space == "relative":
+            farthest = depth.masked_fill(~valid, 0.0).amax((1, 2), keepdim=True)
+            valid = valid | (depth >= farthest)  # the sky: no depth to score, but far
         return TargetImage(images=grey_to_rgb(images)[:, None], known=valid)
 
     def from_image(self, images: FieldDraws) -> Float[Tensor, "N B H W"]:
