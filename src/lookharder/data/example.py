@@ -25,8 +25,8 @@ class Example:
         name: identifies the item within its set.
         image: (3, H, W) uint8, the frame that is explained.
         second: (3, H, W) uint8, the next frame.
-        depth: (H, W) float32, metres along the optical axis; meaningful where `depth_valid`; of the sky the farthest that
-            is meaningful, elsewhere 0.
+        depth: (H, W) float32, metres along the optical axis; meaningful where `depth_valid`; elsewhere 0, or of the
+            sky the farthest that is meaningful.
         depth_valid: (H, W) bool.
         flow: (2, H, W) float32, pixels, from `image` to `second`; meaningful where `flow_valid`.
         flow_valid: (H, W) bool, where the motion is known (also where it is occluded in `second`).

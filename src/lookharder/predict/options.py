@@ -16,6 +16,7 @@ from lookharder.diffusion.steps import SamplerName
 from lookharder.errors import InputError
 from lookharder.predict.effort import Budget, Effort, StopRule
 from lookharder.predict.inputs import require
+from lookharder.predict.settings import ErrorBound
 
 if TYPE_CHECKING:
     # the type of `**unknown`: mypy refuses every keyword that a signature does not list
@@ -118,6 +119,7 @@ class SamplingPlan:
         every: members of each image in a round; None = all in one.
         seconds: when to stop, after the call began; None = no deadline.
         choice: what a budget was turned into, in words; None without a budget.
+        bound: what makes the spread of members an uncertainty; None = the spread itself.
     """
 
     effort: Effort
@@ -126,6 +128,7 @@ class SamplingPlan:
     every: int | None = None
     seconds: float | None = None
     choice: str | None = None
+    bound: ErrorBound | None = None
 
 
 def refuse_unknown(given: Iterable[str], call: Callable[..., object]) -> None:

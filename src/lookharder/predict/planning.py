@@ -3,6 +3,7 @@
 What is worked out or measured for a size and an effort is kept, and not worked out again.
 """
 
+from dataclasses import replace
 from functools import lru_cache, partial
 
 from lookharder.chain import Chain
@@ -60,13 +61,14 @@ class SamplingPlanner:
         Raises:
             InputError: options that these images, or this system, do not allow.
         """
+        bound = None if self.settings is None else self.settings.bound(task)
         asked, chunk = options.processing_resolution, options.batch_size
         if options.budget is None:
             effort, size = options.effort(self.chain.config), self.working_size(*native, asked)
             several = effort.members > 1 or not options.output_uncertainty
             require(several, "output_uncertainty", True, "ensemble_size of 2 or more")
             chunk = chunk_within(self.chain, size, effort.steps, chunk)
-            return SamplingPlan(effort=effort, size=size, chunk=chunk)
+            return SamplingPlan(effort=effort, size=size, chunk=chunk, bound=bound)
         prices = Prices(
             images=images,
             # a resolution that the caller insists on replaces that of a measured setting
@@ -75,7 +77,8 @@ class SamplingPlanner:
             memory=self.memory,
             speed=lambda size: self.speed(size, chunk),
         )
-        return spend(options.budget, prices, self.settings, task, chunk)
+        plan = spend(options.budget, prices, self.settings, task, chunk)
+        return replace(plan, bound=bound)
 
 
 def rounds_of(

@@ -11,6 +11,7 @@ from lookharder.data.example import to_uint8
 from lookharder.predict.effort import Effort
 from lookharder.predict.options import OutputType, SamplingPlan
 from lookharder.predict.rounds import Rounds
+from lookharder.predict.settings import ErrorBound
 from lookharder.tasks.base import Task, resize_map
 
 
@@ -21,7 +22,8 @@ class Prediction:
     Attributes:
         prediction: np (B, H, W, 1) depth in [0, 1] (larger = farther), (B, H, W, 2) flow in pixels, or (B, H, W, 1)
             bool mask; pt the same with channels second.
-        uncertainty: np (B, H, W, 1), in the prediction's units, or None.
+        uncertainty: np (B, H, W, 1), in the prediction's units, or None: the spread of the members, or where the model
+            comes with a measured `bound`, what 68 % of errors are within.
         painting: (B, H, W, 3) uint8, the first member as the network painted it (for amodal: the whole object).
         task: name of the task.
         effort: steps, members (the most allowed) and sampler.
@@ -30,6 +32,7 @@ class Prediction:
         seconds: wall time since the call.
         macs: multiply-adds since the call, for all images.
         choice: what a budget was turned into, in words; None without a budget.
+        bound: what made the spread of members the uncertainty; None = it is the spread.
     """
 
     prediction: Any
@@ -42,6 +45,7 @@ class Prediction:
     seconds: float
     macs: int
     choice: str | None = None
+    bound: ErrorBound | None = None
 
     @property
     def steps(self) -> int:
@@ -58,8 +62,11 @@ class Prediction:
         """How uncertain each merged answer is (see `effort`); NaN where uncertainty was not asked for, or n = 1."""
         if self.uncertainty is None:
             return [math.nan] * len(self.member_counts)
+        one = (
+            1 if self.bound is None else 2 * self.bound.factor
+        )  # mean of the bound / mean of the spread
         return [
-            float(spread.mean()) / math.sqrt(n) if n > 1 else math.nan
+            float(spread.mean()) / one / math.sqrt(n) if n > 1 else math.nan
             for spread, n in zip(self.uncertainty, self.member_counts, strict=True)
         ]
 
@@ -93,6 +100,8 @@ def present(
         prediction = task.resize(prediction, *size)
         spread = resize_map(spread, *size) * task.uncertainty_scale(plan.size, size)
         painting = resize_map(painting, *size)
+    if plan.bound is not None:
+        spread = plan.bound.of(spread[:, 0])[:, None]
     channels = prediction if prediction.ndim == 4 else prediction[:, None]  # (B, C, H, W)
     several = output_uncertainty and plan.effort.members > 1
     return Prediction(
@@ -106,6 +115,7 @@ def present(
         seconds=seconds,
         macs=macs,
         choice=plan.choice,
+        bound=plan.bound,
     )
 
 

@@ -1,7 +1,13 @@
-"""The error of a model by effort, measured: the table that a budget is spent by.
+"""What was measured of a model: its error by effort, which a budget is spent by, and how far errors go beyond spreads.
 
     setting   task, resolution, effort  ->  error with its interval, on the scenes named in the table
     choose    of the settings that fit, the cheapest whose error is within 1 % of the least that fits
+
+    bound     factor x (u + mean of u over the picture)  >=  error, for 68 % of the pixels, say
+
+u is the spread of members, which by itself says too little: members of a model that was trained well at one step agree
+with each other where all are wrong. The factor is that of split conformal prediction (Angelopoulos and Bates,
+2107.07511) over pictures with truth, `metrics.calibration.bounding_factor`.
 
 A budget is a limit, not a wish to spend: where a dearer setting gains nothing, the cheap one is taken. The table
 travels with the model as `frontier.json`; `benchmarks/frontier.py` measures it for any model.
@@ -11,12 +17,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from jaxtyping import Float
+from torch import Tensor
+
 from lookharder.config import read_as, to_json
 from lookharder.errors import InputError
 from lookharder.files import write_json
 from lookharder.predict.effort import Budget, Effort
 
 NAME = "frontier.json"
+LEVEL = (
+    0.68  # share of errors within what a prediction gives as its uncertainty, where it was measured
+)
 WORTH = 0.01  # of the error: less than this is not worth more compute
 
 
@@ -42,18 +54,43 @@ class Setting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SettingsTable:
-    """A table of measured settings.
+class ErrorBound:
+    """What makes a spread of members a bound of errors.
 
     Attributes:
-        data: scenes on which they were measured.
+        task: name of the task.
+        level: share of pixels whose error is within the bound, in a new picture like those measured, on average.
+        factor: see the module.
+        pictures: how many it was fitted on.
+        data: which.
+    """
+
+    task: str
+    level: float
+    factor: float
+    pictures: int
+    data: str
+
+    def of(self, spread: Float[Tensor, "B *_"]) -> Float[Tensor, "B *_"]:
+        """The bound, in the unit of the spread, picture by picture."""
+        return self.factor * (spread + spread.flatten(1).mean(1)[:, None, None])
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingsTable:
+    """What was measured.
+
+    Attributes:
+        data: scenes on which settings were measured.
         errors: what the error of each task is.
         rows: the settings.
+        bounds: of uncertainties, by task and level.
     """
 
     data: str
     errors: dict[str, str]
     rows: tuple[Setting, ...]
+    bounds: tuple[ErrorBound, ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> "SettingsTable | None":
@@ -70,6 +107,11 @@ class SettingsTable:
     def write(self, folder: Path) -> None:
         """Write the table into a model folder."""
         write_json(folder / NAME, to_json(self))
+
+    def bound(self, task: str, level: float = LEVEL) -> ErrorBound | None:
+        """The bound of a task at a level, where it was measured."""
+        found = (bound for bound in self.bounds if (bound.task, bound.level) == (task, level))
+        return next(found, None)
 
     def choose(
         self, task: str, budget: Budget, cost: Callable[[Setting], float], margin: float = 1.0

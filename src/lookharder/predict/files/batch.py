@@ -102,6 +102,10 @@ def _describe(
     meaning = dict(view_of(item.task.view).meaning)
     if result.uncertainty is None:
         del meaning["uncertainty_meaning"]
+    elif result.bound is not None:
+        bound = result.bound
+        words = f"{bound.level:.0%} of errors are within it, as fitted on {bound.pictures} pictures of {bound.data}"
+        meaning["uncertainty_meaning"] = words
     return {
         "input": str(item.image),
         **{argument: str(path) for argument, path in item.companions.items()},
