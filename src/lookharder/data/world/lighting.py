@@ -12,7 +12,16 @@ from jaxtyping import Bool, Float, Int
 
 from lookharder.data.world.merged import merge
 from lookharder.data.world.scene import Finder, FrameSize, Hits, Light, Photograph, Scene
-from lookharder.data.world.shading import BIAS, CEILING, dot, heaven, materials, matter, slots
+from lookharder.data.world.shading import (
+    BIAS,
+    CEILING,
+    directions,
+    dot,
+    heaven,
+    materials,
+    matter,
+    slots,
+)
 from lookharder.data.world.textures import Bank
 
 SHIFTS = (-3, -2, -1, 1, 2, 3)  # pixels, along rows and then along columns
@@ -35,10 +44,8 @@ def radiance(
     backend: Finder,
 ) -> Float[np.ndarray, "3 k"]:
     """Light that the chosen rays bring to the camera; a shader for `shading.paint`."""
-    world = (scene.camera.rotation[frame] @ hits.direction.take(chosen, 0).T).astype(np.float32)
-    body = hits.body.take(chosen)
+    world, sky, solid = directions(scene, frame, hits, chosen)
     light = np.empty((3, len(chosen)), np.float32)
-    sky, solid = (body < 0).nonzero()[0], (body >= 0).nonzero()[0]
     if len(sky):
         light[:, sky] = 1.3 * heaven(scene, world.take(sky, 1), bank) ** 2
     if len(solid):
@@ -54,7 +61,7 @@ def radiance(
             size,
         )
         glow = np.array([each.glow for _, each in materials(scene)], np.float32)
-        slot = slots(scene, body.take(solid), hits.triangle.take(rows))
+        slot = slots(scene, hits.body.take(rows), hits.triangle.take(rows))
         light[:, solid] = albedo**2 * (energy + glow.take(slot))
     return light
 

@@ -80,18 +80,25 @@ def shade(
     backend: Finder,
 ) -> Float[np.ndarray, "3 k"]:
     """Colours of the chosen rays."""
-    world = (scene.camera.rotation[frame] @ hits.direction.take(chosen, 0).T).astype(np.float32)
-    body = hits.body.take(chosen)
+    world, sky, solid = directions(scene, frame, hits, chosen)
     colour = np.empty((3, len(chosen)), np.float32)
-    sky, solid = (body < 0).nonzero()[0], (body >= 0).nonzero()[0]
     if len(sky):
         colour[:, sky] = heaven(scene, world.take(sky, 1), bank)
     if len(solid):
-        world, body = world.take(solid, 1), body.take(solid)
-        point, normal, albedo = matter(scene, frame, hits, chosen.take(solid), world, size, bank)
-        energy = illuminate(scene, frame, point, normal, body, backend)
+        world, rows = world.take(solid, 1), chosen.take(solid)
+        point, normal, albedo = matter(scene, frame, hits, rows, world, size, bank)
+        energy = illuminate(scene, frame, point, normal, hits.body.take(rows), backend)
         colour[:, solid] = np.minimum(albedo * np.sqrt(energy), CEILING)
     return colour
+
+
+def directions(
+    scene: Scene, frame: int, hits: Hits, chosen: Int[np.ndarray, "k"]
+) -> tuple[Float[np.ndarray, "3 k"], Int[np.ndarray, "s"], Int[np.ndarray, "m"]]:
+    """Directions of the chosen rays in the world; which of them see the sky, and which meet a body."""
+    world = (scene.camera.rotation[frame] @ hits.direction.take(chosen, 0).T).astype(np.float32)
+    body = hits.body.take(chosen)
+    return world, (body < 0).nonzero()[0], (body >= 0).nonzero()[0]
 
 
 def matter(
