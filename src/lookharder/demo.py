@@ -95,14 +95,14 @@ def demo(
         out / "index.html",
         title="lookharder: what the model sees",
         lead=f"Model {predictor.name} on {count} scenes it was never trained on, {first.steps} denoising steps, "
-        f"{first.members} draw{'s' * (first.members > 1)} each; made in {seconds:.0f} seconds.",
+        f"{first.members} member{'s' * (first.members > 1)} each; made in {seconds:.0f} seconds.",
         sections=sections,
     )
     return scores
 
 
 def _section(evaluation: Evaluation, panels: Sequence[Cells], out: Path) -> Section:
-    """Write the pictures of a task; its part of the page."""
+    """Write the images of a task; its part of the page."""
     task, cards = evaluation.task, []
     for i, (row, cells) in enumerate(zip(evaluation.rows, panels, strict=True)):
         pictures = []

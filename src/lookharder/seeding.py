@@ -1,6 +1,6 @@
 """Randomness is an argument: every random number comes from a generator keyed by (seed, what it is for).
 
-A key is a tuple of integers and short strings, e.g. (seed, "noise", image, draw). Equal keys give equal streams on
+A key is a tuple of integers and short strings, e.g. (seed, "noise", image, member). Equal keys give equal streams on
 every machine; different keys give independent ones. Nothing depends on batch size, order, worker or rank, and there
 is no random state to save.
 """

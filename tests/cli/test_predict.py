@@ -33,7 +33,7 @@ def test_predict_within_a_budget_says_what_it_chose(capsys, place):
     SettingsTable(data="scenes", errors={"depth": "AbsRel"}, rows=(row,)).write(place / "measured")
     line = "predict depth --model measured --out out a.png other_size.png --budget 5GMACs"
     assert main(line.split()) == 0
-    assert "budget 5 GMACs: 2 steps x 3 draws" in capsys.readouterr().out
+    assert "budget 5 GMACs: 2 steps x 3 members" in capsys.readouterr().out
     lines = (place / "out" / "predictions.jsonl").read_text().splitlines()
     for record in map(json.loads, lines):
         assert (record["steps"], record["members"]) == (2, 3)

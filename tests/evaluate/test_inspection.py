@@ -81,7 +81,7 @@ def test_label_rows_are_the_chains():
     chain = Chain.build(config, torch_generator(0))
     rows = label_rows(config)
     assert [row.meaning for row in rows] == [
-        "classes of pictures",
+        "classes of images",
         "depth",
         "flow, field 1 of 2",
         "flow, field 2 of 2",
@@ -243,4 +243,4 @@ def test_command_at_a_resolution_with_experts(tmp_path, capsys):
     config = chain_of(moe=SMALL).config.model
     assert "4, 2 active, swiglu, shared width 1 D" in said
     assert f"{count(config, 16, 16).active_params:,}" in said
-    assert "depth, steps 4, draws 2" in said and f"{8 * count(config, 16, 16).macs:,}" in said
+    assert "depth, steps 4, members 2" in said and f"{8 * count(config, 16, 16).macs:,}" in said

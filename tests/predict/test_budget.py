@@ -74,7 +74,7 @@ def test_macs_are_never_over(predictor, amount):
 
 def test_the_choice_is_stated(predictor):
     words = predictor(IMAGE, budget="1 TMACs").choice
-    assert "2 steps x 20 draws" in words
+    assert "2 steps x 20 members" in words
     assert "AbsRel 0.2 on some scenes" in words
     assert predictor(IMAGE).choice is None
 
@@ -97,7 +97,7 @@ def test_seconds_are_kept_when_the_probe_was_wrong(predictor, monkeypatch):
     )
     monkeypatch.setattr(predictor.chain.denoiser.network, "forward", slow)
     result = predictor(IMAGE, budget="0.4s", batch_size=1)
-    assert "2 steps x 20 draws" in result.choice
+    assert "2 steps x 20 members" in result.choice
     assert result.member_counts == (8,), "a round is 4 draws, 0.16 s; a third would end at 0.48 s"
     assert result.seconds == pytest.approx(0.32)
 

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from lookharder.training.loop import TrainStep
-from lookharder.training.recovery import RUNGS, Recovery
+from lookharder.training.recovery import ATTEMPTS, Recovery
 
 
 def step(iteration: int, skipped: bool = False, excluded: bool = False) -> TrainStep:
@@ -25,73 +25,73 @@ def step(iteration: int, skipped: bool = False, excluded: bool = False) -> Train
     )
 
 
-def streak(recovery: Recovery, first: int, last: int) -> list[bool]:
+def fail(recovery: Recovery, first: int, last: int) -> list[bool]:
     return [recovery.watch(step(i, skipped=True)) for i in range(first, last + 1)]
 
 
-def test_a_streak_is_so_many_in_a_row():
+def test_it_goes_back_after_so_many_in_a_row():
     recovery = Recovery(3)
-    assert streak(recovery, 1, 2) == [False, False]
+    assert fail(recovery, 1, 2) == [False, False]
     assert not recovery.watch(step(3))
-    assert recovery.streak is None
-    assert streak(recovery, 4, 6) == [False, False, True]
-    assert recovery.streak == 4
+    assert recovery.failing_since is None
+    assert fail(recovery, 4, 6) == [False, False, True]
+    assert recovery.failing_since == 4
 
 
-def test_what_is_passed_over_neither_ends_a_streak_nor_adds_to_it():
+def test_what_is_passed_over_counts_neither_as_finite_nor_as_not():
     recovery = Recovery(2)
-    assert streak(recovery, 4, 4) == [False]
+    assert fail(recovery, 4, 4) == [False]
     assert not recovery.watch(step(5, excluded=True))
-    assert recovery.streak == 4
+    assert recovery.failing_since == 4
 
 
-def test_the_ladder():
+def test_each_attempt_goes_further_back():
     recovery = Recovery(2)
-    streak(recovery, 21, 22)
-    assert recovery.go_back(22, [30, 20, 10, 5]) == 20  # bad data: the streak alone
+    fail(recovery, 21, 22)
+    assert recovery.go_back(22, [30, 20, 10, 5]) == 20  # bad data: these alone
     assert recovery.excluded == [(21, 22)]
     assert recovery.windows[0].examples == ("depth/21", "depth/22")
-    streak(recovery, 23, 24)
+    fail(recovery, 23, 24)
     assert recovery.go_back(24, [20, 10, 5]) == 10  # bad weights: 20 had led there, so before it
     assert recovery.excluded == [(11, 24)]
-    streak(recovery, 25, 26)
+    fail(recovery, 25, 26)
     assert recovery.go_back(26, [10, 5]) == 5  # those of 10 were bad as well
     assert recovery.excluded == [(6, 26)]
-    assert recovery.rollbacks == RUNGS
-    streak(recovery, 27, 28)
+    assert recovery.rollbacks == ATTEMPTS
+    fail(recovery, 27, 28)
     with pytest.raises(FloatingPointError, match=r"27 to 28.* 3 times.*depth/27, depth/28"):
         recovery.go_back(28, [5, 3])
 
 
 def test_weights_that_went_bad_after_the_checkpoint_are_made_anew():
     recovery = Recovery(2)
-    streak(recovery, 25, 26)
+    fail(recovery, 25, 26)
     assert recovery.go_back(26, [20, 10]) == 20
     assert recovery.excluded == [(25, 26)]
-    streak(recovery, 27, 28)
+    fail(recovery, 27, 28)
     assert recovery.go_back(28, [20, 10]) == 20
     assert recovery.excluded == [(21, 28)]
 
 
-def test_a_later_streak_is_a_trouble_of_its_own():
+def test_a_later_streak_is_a_repeated_of_its_own():
     recovery = Recovery(2)
-    streak(recovery, 3, 4)
+    fail(recovery, 3, 4)
     recovery.go_back(4, [2])
-    streak(recovery, 7, 8)
+    fail(recovery, 7, 8)
     assert recovery.go_back(8, [6, 2]) == 6
     assert (recovery.excluded, recovery.rollbacks) == ([(3, 4), (7, 8)], 1)
 
 
 def test_no_checkpoint_before_is_an_error_that_says_so():
     recovery = Recovery(1)
-    streak(recovery, 3, 3)
+    fail(recovery, 3, 3)
     with pytest.raises(FloatingPointError, match="no checkpoint is old enough"):
         recovery.go_back(3, [4])
 
 
 def test_its_state_is_json():
     recovery, other = Recovery(2), Recovery(2)
-    streak(recovery, 21, 22)
+    fail(recovery, 21, 22)
     recovery.go_back(22, [20])
     other.load(json.loads(json.dumps(recovery.state())))
     assert (other.windows, other.rollbacks) == (recovery.windows, recovery.rollbacks)
@@ -117,16 +117,16 @@ def live(bad: set[int], poison: set[int], killed: set[int]) -> list[int] | str:
             passed = any(first <= now <= last for first, last in recovery.excluded)
             ill = any(len(weights) - weights.index(p) > 3 for p in poison & set(weights))
             skipped = not passed and (now in bad or ill)
-            trouble = recovery.watch(step(now, skipped=skipped, excluded=passed))
+            repeated = recovery.watch(step(now, skipped=skipped, excluded=passed))
             weights += [] if passed or skipped else [now]
-            if trouble:
+            if repeated:
                 try:
                     target = recovery.go_back(now, list(saved))
                 except FloatingPointError as error:
                     return str(error)
                 saved = {i: what for i, what in saved.items() if i <= target}
                 now, weights = target, list(saved[target][0])
-            elif now % EVERY == 0 and recovery.streak is None:
+            elif now % EVERY == 0 and recovery.failing_since is None:
                 saved[now] = (list(weights), json.dumps(recovery.state()))
                 saved = {i: saved[i] for i in sorted(saved)[-KEEP:]}
         if now == END:

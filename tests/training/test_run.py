@@ -283,7 +283,7 @@ def test_a_streak_is_passed_over_and_the_rest_is_as_if_it_had_never_been(spoil, 
     assert (window["first"], window["last"], window["back_to"]) == (5, 7, 3)
     assert window["examples"] == list(dict.fromkeys(n for s in steps for n in s.skipped))
 
-    for end in (6, 9, 12):  # killed inside the streak, on the way back, and after it
+    for end in (6, 9, 12):  # killed amid the failures, on the way back, and after it
         folder = tmp_path / f"killed{end}"
         for _, step in zip(range(end), run(PATIENT, folder), strict=False):
             assert step.iteration <= 10
@@ -301,7 +301,7 @@ def test_fewer_in_a_row_are_left_out_and_noted(spoil, tmp_path):
     assert all(
         name.startswith("depth/procedural/1/") for names in skipped.values() for name in names
     )
-    assert checkpoint.intact(tmp_path / "run" / "checkpoints") == [10, 3]  # none inside a streak
+    assert checkpoint.intact(tmp_path / "run" / "checkpoints") == [10, 3]  # none amid failures
 
 
 def test_what_no_going_back_mends_is_an_error(spoil, tmp_path):

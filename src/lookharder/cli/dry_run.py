@@ -9,7 +9,7 @@ from lookharder.visualize.html import Table
 
 NOTE = (
     f"Hours are at {MFU:.0%} of the device's dense bfloat16 peak, which is an assumption: latents from a cache, and "
-    "with pictures encoded every time. This CPU's peak is that of one product of matrices, measured now. Memory is of "
+    "with images encoded every time. This CPU's peak is that of one product of matrices, measured now. Memory is of "
     "one process on one device."
 )
 

@@ -48,7 +48,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Score every picture; write and print the scores."""
+    """Score every image; write and print the scores."""
     from lookharder.cli.terminal import progress, show
     from lookharder.data.source import open_spec
     from lookharder.evaluate.evaluation import evaluate, protocol
@@ -95,11 +95,11 @@ def run(args: argparse.Namespace) -> int:
             noise_schedule=args.noise_schedule,
         )
     write_json(args.out, result.to_json())
-    title = f"{args.task} on {args.data}, {len(examples)} pictures, protocol {result.protocol.name}"
+    title = f"{args.task} on {args.data}, {len(examples)} images, protocol {result.protocol.name}"
     show(title, score_table(result, everything=True), SCORES[args.task].note)
     print(
         f"{predictor.name}: {result.steps} steps, {result.members} members, "
-        f"{result.macs_per_image / 1e9:.3f} GMACs a picture: {args.out}"
+        f"{result.macs_per_image / 1e9:.3f} GMACs an image: {args.out}"
     )
     if maps is not None:
         _calibrate(args.out, result, maps)
@@ -109,14 +109,14 @@ def run(args: argparse.Namespace) -> int:
 def _error_maps(
     args: argparse.Namespace, predictor: "Predictor", rules: "Protocol", count: int
 ) -> "ErrorMaps":
-    """What calibration needs of each picture, once it is known that there can be one."""
+    """What calibration needs of each image, once it is known that there can be one."""
     from lookharder.evaluate.calibration import ErrorMaps
 
     members = predictor.chain.config.members if args.members is None else args.members
     if members < 2:
         raise InputError("--members", members, "2 or more, with --calibration")
     if count < 2:
-        raise InputError("--data", f"{count} picture", "2 or more, with --calibration")
+        raise InputError("--data", f"{count} image", "2 or more, with --calibration")
     with named("--task"):
         return ErrorMaps(args.task, rules)
 

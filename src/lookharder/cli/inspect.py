@@ -17,7 +17,7 @@ from lookharder.cli.arguments import (
 from lookharder.errors import InputError
 
 HELP = "what a model is and costs; on --data, which experts it uses"
-EPILOG = """With --data and --out, for a model with experts: each picture is predicted for every task,
+EPILOG = """With --data and --out, for a model with experts: each image is predicted for every task,
 and routing.json and routing.png say which experts were picked, by layer, task and step."""
 
 

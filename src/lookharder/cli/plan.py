@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     for said in best.assumes:
         print(f"assumed    {said}")
     if args.explain:
-        note = "T steps, N draws; FLOPs of an answer, and of all; * outside what was measured."
+        note = "T steps, N members; FLOPs of an answer, and of all; * outside what was measured."
         have = {(p.family.name, p.size.name) for p in frontier}
         out = [_name(f, s) for f in families for s in f.sizes if (f.name, s.name) not in have]
         note += f" Not within the budget: {', '.join(out)}." if out else ""
@@ -93,7 +93,7 @@ def _lines(plan: "Plan", answers: float | None) -> list[str]:
         f"training   {plan.iterations} iterations of {family.batch} images"
         + (f" ({family.recipe})" if family.recipe else "")
         + f", {plan.training:.3g} FLOPs",
-        f"answering  {plan.steps} steps, {plan.draws} draws, {plan.inference:.3g} FLOPs an image",
+        f"answering  {plan.steps} steps, {plan.draws} members, {plan.inference:.3g} FLOPs an image",
     ]
     if answers is not None:
         lines.append(f"total      {plan.total:.3g} FLOPs with {answers:g} answers")

@@ -45,7 +45,7 @@ def add_arguments(parser: Parser) -> None:
         "--resolution",
         type=whole(0),
         metavar="R",
-        help="longest edge at which the network works, pixels; 0 the picture's own [the model's]",
+        help="longest edge at which the network works, pixels; 0 the image's own [the model's]",
     )
     parser.add_argument(
         "--batch-size",
@@ -58,13 +58,13 @@ def add_arguments(parser: Parser) -> None:
         "--budget",
         type=rule("Budget"),
         metavar="B",
-        help="what one picture may cost: 2s, 5GMACs, 500MB; picks steps, members and sampler",
+        help="what one image may cost: 2s, 5GMACs, 500MB; picks steps, members and sampler",
     )
     parser.add_argument(
         "--until",
         type=rule("StopRule"),
         metavar="U",
-        help="draw until the answer is this certain: 0.01 (units of the answer) or gain:0.001",
+        help="sample members until the answer is this certain: 0.01 (units of the answer) or gain:0.001",
     )
     parser.add_argument(
         "--output",

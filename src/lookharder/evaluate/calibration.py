@@ -1,21 +1,21 @@
-"""Can a model's uncertainty be believed? Draws of each picture against the truth; terms as in `metrics.calibration`.
+"""Can a model's uncertainty be believed? Members of each image against the truth; terms as in `metrics.calibration`.
 
             error of a pixel               uncertainty of it, in the same unit          trivial uncertainty
     depth   |aligned - target| / target    scale x spread / aligned, shares of depth    an equal spread everywhere
     flow    end-point error, pixels        median distance of the draws, pixels         predicted speed
-    amodal  1 where the mask is wrong      share of draws that disagree                 nearness to the mask's outline
+    amodal  1 where the mask is wrong      share of members that disagree               nearness to the mask's outline
 
 An uncertainty may use what a user has: the prediction, and for depth the scale and shift that make it metric, not the
-target. It means something where it ranks errors better than the trivial one, which needs a single draw.
+target. It means something where it ranks errors better than the trivial one, which needs a single member.
 
-The first half of the pictures fits the factor k of a bound, the second half tests it. Three forms of a bound keep the
+The first half of the images fits the factor k of a bound, the second half tests it. Three forms of a bound keep the
 same promise, and the tighter is the better:
 
     spread     error <= k u
-    floored    error <= k (u + mean of u over the picture)      where a few draws agree by chance, u is far too small
-    constant   error <= k                                       needs no draws
+    floored    error <= k (u + mean of u over the image)        where a few members agree by chance, u is far too small
+    constant   error <= k                                       needs no members
 
-Errors of masks are 0 or 1, so their bound is empty where few pixels are wrong: of a share of draws one asks instead
+Errors of masks are 0 or 1, so their bound is empty where few pixels are wrong: of a share of members one asks instead
 whether it is the share of errors, which is `reliability`.
 """
 
@@ -37,7 +37,7 @@ from lookharder.predict.inputs import require
 from lookharder.predict.predictor import Prediction
 from lookharder.visualize.html import Table
 
-Pixels = Sequence[tuple[np.ndarray, np.ndarray]]  # error and uncertainty, (P,), of each picture
+Pixels = Sequence[tuple[np.ndarray, np.ndarray]]  # error and uncertainty, (P,), of each image
 FACTORS = np.geomspace(0.1, 1000, 81)  # values of k at which coverage is reported
 
 
@@ -50,13 +50,13 @@ FORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    """Error <= factor x form(uncertainty), for at least `level` of the pixels of a new picture on average.
+    """Error <= factor x form(uncertainty), for at least `level` of the pixels of a new image on average.
 
     Attributes:
         form: which of `FORMS`.
         level: the promise.
-        factor: k, fitted on `fitted` pictures; None where no finite one keeps the promise.
-        fitted: how many pictures.
+        factor: k, fitted on `fitted` images; None where no finite one keeps the promise.
+        fitted: how many images.
         held_out: how many others; the rest is measured on them, and None without a factor.
         coverage: share of their pixels within the bound: mean, low and high of its interval.
         width: mean of the bound, in the unit of the error.
@@ -77,15 +77,15 @@ class Calibration:
 
     Attributes:
         options: of the sampling, as those of `Evaluation`.
-        rows: for each picture its name, error, uncertainty, ause, aurg, spearman and `trivial.` ause, aurg, spearman.
-        means: of each of these its mean over pictures, with low and high of the 95 % interval.
+        rows: for each image its name, error, uncertainty, ause, aurg, spearman and `trivial.` ause, aurg, spearman.
+        means: of each of these its mean over images, with low and high of the 95 % interval.
         sparsification: at each `fraction` taken away the error that is left, over the mean error: `model`, `oracle`,
-            `trivial`; means over pictures.
-        coverage: at each `factor` k the share of pixels with error <= k uncertainty, of the pictures that were
+            `trivial`; means over images.
+        coverage: at each `factor` k the share of pixels with error <= k uncertainty, of the images that were
             `fitted` and of those `held_out`.
         bounds: one of each form, for one wanted share.
-        across: rank correlation, over pictures, of mean uncertainty and error.
-        reliability: masks only: for each share of disagreeing draws the share of `pixels`, mean `forecast` and
+        across: rank correlation, over images, of mean uncertainty and error.
+        reliability: masks only: for each share of disagreeing members the share of `pixels`, mean `forecast` and
             `outcome` (share of them that are wrong); `gap` is the mean of |forecast - outcome| over pixels.
     """
 
@@ -111,7 +111,7 @@ class Calibration:
 
 
 class ErrorMaps:
-    """Error and uncertainty of each picture, pixel by pixel, taken while a model is evaluated.
+    """Error and uncertainty of each image, pixel by pixel, taken while a model is evaluated.
 
         maps = ErrorMaps(task, rules)
         scores = evaluate(predictor, task, dataset, rules=rules, output_uncertainty=True, watch=maps.add, ...)
@@ -122,10 +122,10 @@ class ErrorMaps:
         rules: the protocol.
 
     Attributes:
-        rows: name and measures of each picture, as those of `Calibration`.
+        rows: name and measures of each image, as those of `Calibration`.
         curves: sparsification of each, by the model's uncertainty and by the trivial one.
-        pixels: error and uncertainty of each valid pixel, by picture.
-        bins: of each picture, sums over the pixels of each share of disagreeing members, (3, bins).
+        pixels: error and uncertainty of each valid pixel, by image.
+        bins: of each image, sums over the pixels of each share of disagreeing members, (3, bins).
 
     Raises:
         InputError: for a task without a notion of error.
@@ -165,15 +165,15 @@ class ErrorMaps:
 
 
 def calibration(scores: Evaluation, maps: ErrorMaps, *, level: float = 0.9) -> Calibration:
-    """Compare uncertainty with error over the pictures of an evaluation.
+    """Compare uncertainty with error over the images of an evaluation.
 
     Args:
         scores: of the evaluation; its seed is that of the intervals, too.
-        maps: taken during it, of 2 pictures or more. A finite bound takes 2 level / (1 - level).
+        maps: taken during it, of 2 images or more. A finite bound takes 2 level / (1 - level).
         level: share of pixels that the bound should cover.
 
     Raises:
-        InputError: for too few pictures, or a level that is no share.
+        InputError: for too few images, or a level that is no share.
     """
     rows, seed, half = maps.rows, scores.seed, (len(maps.rows) + 1) // 2
     require(len(rows) > 1, "examples", len(rows), "2 or more: some fit, the others test")
@@ -219,7 +219,7 @@ def calibration_table(found: Calibration) -> Table:
             ("rank", "spearman"),
         )
     ]
-    rows.append(("rank across pictures", f"{found.across:.3f}", ""))
+    rows.append(("rank across images", f"{found.across:.3f}", ""))
     for bound in found.bounds:
         kept = (
             "no finite one"
@@ -272,7 +272,7 @@ def _bound(form: str, fitted: Pixels, held_out: Pixels, level: float, seed: int)
 
 
 def _reliability(sums: Float[np.ndarray, "3 bins"]) -> dict[str, Any]:
-    """Sums over all pictures as shares; shares that no pixel has are left out."""
+    """Sums over all images as shares; shares that no pixel has are left out."""
     count, forecast, outcome = sums[:, sums[0] > 0]
     return {
         "pixels": (count / count.sum()).tolist(),

@@ -44,9 +44,9 @@ class Evaluation:
     """Scores of one model on one data set.
 
     Attributes:
-        rows: one dictionary per picture: its name, metrics, and `trivial.*`, the metrics of the trivial answers.
+        rows: one dictionary per image: its name, metrics, and `trivial.*`, the metrics of the trivial answers.
         options: of the sampling, where they are not the model's own: sampler, spacing, noise_schedule.
-        means: {metric: {"mean", "low", "high", "count"}}, the interval by bootstrap over pictures.
+        means: {metric: {"mean", "low", "high", "count"}}, the interval by bootstrap over images.
     """
 
     model: str
@@ -84,19 +84,19 @@ def evaluate(
     spacing: Spacing | None = None,
     noise_schedule: ScheduleName | None = None,
 ) -> Evaluation:
-    """Score a model on a data set; every picture is predicted as a user's would be, and scored at its own size.
+    """Score a model on a data set; every image is predicted as a user's would be, and scored at its own size.
 
     Args:
         predictor: the model.
         task: a row of `SCORES`.
-        dataset: pictures with ground truth for the task.
+        dataset: images with ground truth for the task.
         data: what the data set is called in the result.
         rules: the protocol.
         steps: denoising steps; None = the model's default.
-        members: draws; None = the model's default.
+        members: how many are merged; None = the model's default.
         seed: key of the noise.
         resolution: longest edge at which the network works; None = the model's default.
-        batch_size: pictures of one size predicted together.
+        batch_size: images of one size predicted together.
         output_uncertainty: give `watch` the uncertainty too, as `evaluate.calibration` needs it.
         watch: called after each batch with its examples and what was predicted for them.
         sampler: None = the model's default, as of `Options`.
@@ -110,7 +110,7 @@ def evaluate(
         raise InputError("--task", repr(task), f"one of {sorted(SCORES)}")
     examples = [dataset[i] for i in range(len(dataset))]
     if not examples:
-        raise InputError("--data", f"{data}, which is empty", "at least one picture")
+        raise InputError("--data", f"{data}, which is empty", "at least one image")
     options: dict[str, Any] = {
         "sampler": sampler,
         "spacing": spacing,
@@ -158,7 +158,7 @@ def _row(
     trivial: Mapping[str, Answer],
     rules: Protocol,
 ) -> dict[str, Any]:
-    """A picture's name and metrics, those of the trivial answers as `trivial.NAME.METRIC`."""
+    """An image's name and metrics, those of the trivial answers as `trivial.NAME.METRIC`."""
     truth = truth_of(example, score)
     row = {"name": example.name, **score.evaluate(prediction, truth, rules)}
     for name, answer in trivial.items():

@@ -1,7 +1,7 @@
 """What a model is and what it costs, known before it runs: `lookharder inspect MODEL`.
 
     parameters, MACs    in closed form (`models.flops`); the autoencoder's are its own
-    a prediction        S encodings + N F (T forwards + a decoding)        of one picture: N draws, F fields, T steps
+    a prediction        S encodings + N F (T forwards + a decoding)        of one image: N members, F fields, T steps
     memory              `memory`
 
 Everything is a figure of the `Inspection` first, and a row of a table after.
@@ -39,11 +39,11 @@ class LabelRows:
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """A model at work on a square picture.
+    """A model at work on a square image.
 
     Attributes:
         config: architecture, tasks, process and defaults, as `config.json` has them.
-        side: height and width of the picture, pixels.
+        side: height and width of the image, pixels.
         latent: (c, h, w) of its latent.
         tokens: patches of a latent, L.
         network: cost of the network, one forward of one sample.
@@ -52,10 +52,10 @@ class Inspection:
         encode_macs: to encode one image.
         decode_macs: to decode one image.
         steps: denoising steps of a prediction.
-        members: draws of a prediction.
+        members: of a prediction.
         prediction_macs: by task, the network's and the autoencoder's.
         labels: the label table, in order.
-        memory: what a prediction needs, draw by draw.
+        memory: what a prediction needs, one member at a time.
     """
 
     config: ChainConfig
@@ -84,9 +84,9 @@ def inspect(
 
     Args:
         chain: the system.
-        resolution: side of the picture, pixels, brought to the nearest that the network takes; None = the model's.
+        resolution: side of the image, pixels, brought to the nearest that the network takes; None = the model's.
         steps: denoising steps; None = the model's default.
-        members: draws; None = the model's default.
+        members: how many are merged; None = the model's default.
 
     Raises:
         InputError: a resolution below one patch.
@@ -137,7 +137,7 @@ def label_rows(config: ChainConfig) -> tuple[LabelRows, ...]:
         LabelRows(first=first + i, last=first + i, meaning=meaning, embedding=embedding)
         for i, (meaning, embedding) in enumerate(zip(meanings, model.routes, strict=True))
     ]
-    classes = [LabelRows(first=0, last=first - 1, meaning="classes of pictures", embedding=0)]
+    classes = [LabelRows(first=0, last=first - 1, meaning="classes of images", embedding=0)]
     return (
         *(classes if first else ()),
         *rows,
@@ -159,7 +159,7 @@ def tables(inspection: Inspection) -> dict[str, Table]:
         f"Cost at {inspection.side} x {inspection.side} pixels": Table(
             columns=("part", "parameters", "active", "MACs"), rows=_costs(inspection)
         ),
-        "Memory, float32, one draw at a time": Table(
+        "Memory, float32, one member at a time": Table(
             columns=("part", "MB"), rows=_megabytes(inspection.memory)
         ),
     }
@@ -181,7 +181,7 @@ def _parts(inspection: Inspection) -> list[tuple[str, str]]:
         ("schedule", f"{schedule.name}, {schedule.steps} steps"
          f"{terminal if schedule.zero_terminal_snr else ''}"),
         ("prediction", f"{config.prediction}, input scale {config.input_scale:g}"),
-        ("by default", f"steps {config.steps}, draws {config.members}, {config.resolution} pixels"),
+        ("by default", f"steps {config.steps}, members {config.members}, {config.resolution} pixels"),
         *((f"task {task.name}", _settings(to_json(task))) for task in config.tasks),
     ]  # fmt: skip
 
@@ -197,7 +197,7 @@ def _costs(inspection: Inspection) -> list[tuple[str, ...]]:
         ("autoencoder, encoding", *_numbers(Cost(params=codec, active_params=codec, macs=encode))),
         ("autoencoder, decoding", "", "", f"{decode:,}"),
     ]
-    way = f"steps {inspection.steps}, draws {inspection.members}"
+    way = f"steps {inspection.steps}, members {inspection.members}"
     for task, macs in inspection.prediction_macs.items():
         rows.append((f"{task}, {way}", "", "", f"{macs:,}"))
     return rows

@@ -72,7 +72,7 @@ class RoutingReport:
     """Use of the experts of one model on one data set.
 
     Attributes:
-        resolution: longest edge at which the network worked, pixels; 0 = the pictures' own.
+        resolution: longest edge at which the network worked, pixels; 0 = the images' own.
         pictures: how many were predicted.
         experts: E.
         active: K.
@@ -119,22 +119,22 @@ def routing_report(
     batch_size: int = 16,
     progress: Callable[[int], object] = lambda done: None,
 ) -> RoutingReport:
-    """Predict every picture for every task, and count what the routers decide.
+    """Predict every image for every task, and count what the routers decide.
 
     Args:
         predictor: a model with experts.
         tasks: tasks of the model, each once.
-        dataset: pictures, with what the tasks need beside them; ground truth is not read.
+        dataset: images, with what the tasks need beside them; ground truth is not read.
         data: what the data set is called in the report.
         steps: denoising steps; None = the model's default.
-        members: draws; None = the model's default.
+        members: how many are merged; None = the model's default.
         seed: key of the noise.
-        resolution: longest edge at which the network works; None = the model's, 0 = the pictures' own.
-        batch_size: pictures of one size predicted together.
-        progress: called with the number of pictures done, once for each task.
+        resolution: longest edge at which the network works; None = the model's, 0 = the images' own.
+        batch_size: images of one size predicted together.
+        progress: called with the number of images done, once for each task.
 
     Raises:
-        InputError: for a dense model, no tasks or one twice, no pictures, or data that lack what a task needs.
+        InputError: for a dense model, no tasks or one twice, no images, or data that lack what a task needs.
     """
     config = predictor.chain.config
     moe, task_names = experts_of(predictor.chain), tuple(tasks)
@@ -142,7 +142,7 @@ def routing_report(
     members = config.members if members is None else members
     once = len(task_names) == len(set(task_names)) > 0
     require(once, "tasks", list(task_names), "one or more tasks, each once")
-    require(len(dataset) > 0, "--data", f"{data}, which is empty", "at least one picture")
+    require(len(dataset) > 0, "--data", f"{data}, which is empty", "at least one image")
     for name, count in (("steps", steps), ("members", members), ("batch_size", batch_size)):
         require(count >= 1, name, count, "1 or more")
     options = Options(

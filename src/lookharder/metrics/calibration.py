@@ -176,7 +176,7 @@ def reliability(
 ) -> Float[np.ndarray, "3 bins"]:
     """Where the uncertainty is itself a forecast of the error: both, summed by bins of the uncertainty.
 
-    A share of draws that disagree forecasts a wrong pixel. Sums add up over images; with them
+    A share of members that disagree forecasts a wrong pixel. Sums add up over images; with them
     forecast = sum of uncertainty / count, and outcome = sum of error / count, which should be equal.
 
     Args:

@@ -20,7 +20,7 @@ class ErrorMap:
     Attributes:
         error: (H, W), zero or more.
         uncertainty: (H, W), what the model says of it, in the same unit.
-        trivial: (H, W), an uncertainty that needs no draws.
+        trivial: (H, W), an uncertainty that needs no members.
         valid: (H, W) bool, pixels that count.
     """
 

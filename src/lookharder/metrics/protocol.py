@@ -13,7 +13,7 @@ import numpy as np
 
 from lookharder.config import to_json
 
-Truth = Mapping[str, np.ndarray]  # annotations of one picture by their names in `Example`
+Truth = Mapping[str, np.ndarray]  # annotations of one image by their names in `Example`
 
 
 @dataclass(frozen=True, kw_only=True)

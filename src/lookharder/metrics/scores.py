@@ -1,7 +1,7 @@
 """How each task is scored: the table `SCORES`. To add a task, write its metrics and add its row.
 
-A prediction comes as (C, H, W), the truth as the annotations of one picture. Beside each score stands that of the
-trivial answers, which need no network: the best map that ignores the picture (depth), no motion and OpenCV's search
+A prediction comes as (C, H, W), the truth as the annotations of one image. Beside each score stands that of the
+trivial answers, which need no network: the best map that ignores the image (depth), no motion and OpenCV's search
 for it (flow), the visible mask and its convex hull (hidden objects).
 """
 
@@ -22,7 +22,7 @@ MAP_SIDE = 64  # side of the mean map among the depth baselines
 SEARCHED = 12  # pixels a side from which OpenCV searches for motion
 
 MetricValues = Mapping[str, float | None]
-Answer = Callable[[Truth], np.ndarray]  # a trivial answer to one picture, (C, H, W)
+Answer = Callable[[Truth], np.ndarray]  # a trivial answer to one image, (C, H, W)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Score:
 
     Attributes:
         needs: annotations without which an example cannot be scored, by their names in `Example`.
-        evaluate: (prediction (C, H, W), truth, protocol) -> metrics of one picture; None where one does not apply.
+        evaluate: (prediction (C, H, W), truth, protocol) -> metrics of one image; None where one does not apply.
         trivial: (all truths of a set, protocol) -> trivial answers by name.
         main: metrics that a table shows; the first stands for the task.
         studied: metrics that a scaling study records.
@@ -93,9 +93,9 @@ def _amodal(prediction: np.ndarray, truth: Truth, rules: Protocol) -> MetricValu
 
 
 def _depth_trivial(truths: Sequence[Truth], rules: Protocol) -> dict[str, Answer]:
-    """Maps that do not depend on the picture: flat, a vertical ramp, and the mean of this very ground truth.
+    """Maps that do not depend on the image: flat, a vertical ramp, and the mean of this very ground truth.
 
-    The mean map sees the answers, so with many pictures it is a bound on what ignoring the picture can reach.
+    The mean map sees the answers, so with many images it is a bound on what ignoring the image can reach.
     """
     mean = np.mean([_normalise(truth, rules) for truth in truths], axis=0)
     ramp = np.linspace(1, 0, MAP_SIDE)[:, None].repeat(MAP_SIDE, 1)

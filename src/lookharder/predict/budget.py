@@ -173,7 +173,7 @@ def spend(
     effort, (height, width) = setting.effort, prices.size(setting)
     expected = replace(budget, amount=cost(setting))
     choice = (
-        f"{budget}: {effort.steps} steps x {effort.members} draws, {effort.sampler}, {effort.spacing}, "
+        f"{budget}: {effort.steps} steps x {effort.members} members, {effort.sampler}, {effort.spacing}, "
         f"at {width} x {height}, about {expected}; "
         f"{table.errors[task]} {setting.error:.3g} on {table.data}"
     )

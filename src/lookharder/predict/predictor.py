@@ -90,7 +90,7 @@ class Predictor:
     def predict(
         self, task_name: str, batch: Batch, options: Options, *, began: float | None = None
     ) -> Iterator[Prediction]:
-        """The chain: images -> condition -> latents -> images -> draws -> an answer, in one round or in several.
+        """The chain: images -> condition -> latents -> images -> members -> an answer, in one round or in several.
 
         Args:
             task_name: a task of the model.

@@ -102,7 +102,7 @@ class Rounds:
             self.counts[image] = self._round.stop
 
     def _stop(self) -> None:
-        """Drop the images that meet the rule, and their draws."""
+        """Drop the images that meet the rule, and their members."""
         if self.until is None:
             return
         spreads = self.uncertainty[self.active].mean((1, 2)).tolist()

@@ -56,7 +56,7 @@ class TrainedPlan:
         high: upper end.
         extrapolates: whether it left what was measured.
         measured: error, mean over trainings.
-        measured_low: lower end of its 95 % interval over pictures.
+        measured_low: lower end of its 95 % interval over images.
         measured_high: upper end.
         seeds: error of each training.
         inside: how many of them lie in the predicted interval.

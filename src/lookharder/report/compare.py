@@ -1,18 +1,18 @@
-"""By how much one thing is better than another, with an interval over seeds and pictures.
+"""By how much one thing is better than another, with an interval over seeds and images.
 
     gain = mean over strata of 100 (1 - after / before)        percent of the error that is gone; negative: it grew
 
 Two measurements are a pair where they agree in everything but what is compared: size, effort, seed. All seeds of what
-else they share (a size, say) are a stratum. Pictures are resampled, the same for all. What another seed would change is
+else they share (a size, say) are a stratum. Images are resampled, the same for all. What another seed would change is
 estimated from all strata together, by the spread of the gain between seeds within each. Strata that differ only in how
 the same networks were asked count as one independent network, w of the n strata. So with f degrees of freedom
 
     spread² = Σ (gain of a seed - mean of its stratum, averaged over the strata of a network)² / f
     f       = Σ (seeds of a network - 1)
-    gain*   = mean over strata of the gain on other pictures + spread sqrt(Σ (w / n)² / seeds) * t
+    gain*   = mean over strata of the gain on other images + spread sqrt(Σ (w / n)² / seeds) * t
 
 and t by Student's distribution, because a few seeds do not tell their own spread: its quantiles, shuffled, since its
-tails are too long to be drawn. Where no stratum has two seeds, the interval is over pictures alone.
+tails are too long to be drawn. Where no stratum has two seeds, the interval is over images alone.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -130,7 +130,7 @@ def seeds_of(strata: Strata) -> tuple[int, int]:
 
 
 def gain(strata: Strata, seed: int = 0) -> Gain | None:
-    """The gain of all strata; None where there are none, or values of single pictures are not kept."""
+    """The gain of all strata; None where there are none, or values of single images are not kept."""
     found = gains(strata, seed)
     if found is None:
         return None
@@ -149,13 +149,13 @@ def gains(strata: Strata, seed: int = 0) -> tuple[float, np.ndarray] | None:
         sides = [_values(records) for records in zip(*found, strict=True)]
         if any(side is None for side in sides):
             return None
-        a, b = (side for side in sides if side is not None)  # (seeds, pictures)
+        a, b = (side for side in sides if side is not None)  # (seeds, images)
         if a.shape != b.shape:
             return None
         images = a.shape[1]
         if images not in weights:
             even = np.full(images, 1 / images)
-            weights[images] = rng.multinomial(images, even, RESAMPLES) / images  # (R, pictures)
+            weights[images] = rng.multinomial(images, even, RESAMPLES) / images  # (R, images)
         before, after = (weights[images] @ side.mean(0) for side in (a, b))
         means.append(100 * (1 - b.mean() / a.mean()))
         draws.append(100 * (1 - after / before))

@@ -135,7 +135,7 @@ def _difference(claim: Claim, records: Sequence[Record]) -> Finding:
     verdict: Verdict = decide(told.low, told.high, needed)
     why = f"worse, but by less than {-needed:g} %" if needed < told.low <= told.high < 0 else ""
     if most < LEAST_SEEDS:
-        verdict, why = "not enough data", "one seed: the interval is over pictures alone"
+        verdict, why = "not enough data", "one seed: the interval is over images alone"
     return Finding(**base, **vars(told), needed=needed, verdict=verdict, why=why)
 
 
@@ -195,7 +195,7 @@ def _base(claim: Claim, quantity: str, compared: str, seeds: tuple[int, int]) ->
 def _lack(records: Sequence[Record], strata: Strata) -> str:
     if not records:
         return "no records"
-    return "values of single pictures are not kept" if strata else "no two records to compare"
+    return "values of single images are not kept" if strata else "no two records to compare"
 
 
 def _strata_words(strata: Strata) -> str:

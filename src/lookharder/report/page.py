@@ -159,7 +159,7 @@ def _facts(records: Sequence[Record]) -> dict[str, str]:
         "records": str(len(records)),
         "runs measured": str(len({record.run for record in records})),
         "seeds": str(len(seeds)),
-        "pictures a measurement": ", ".join(map(str, pictures)),
+        "images a measurement": ", ".join(map(str, pictures)),
         "machine": "; ".join(sorted({record.machine for record in records})),
         "software": ", ".join(versions),
         "measured": first if first == last else f"{first} to {last}",

@@ -54,7 +54,7 @@ PARTS = {
                   lines=("size",)),
     "generalist": Part(title="One network for all tasks", source="section 6.4", x="model", xlabel="",
                        lines=("size",)),
-    "allocation": Part(title="Size against pictures", source="ours", x="train", xlabel=TRAIN, lines=("size",)),
+    "allocation": Part(title="Size against images", source="ours", x="train", xlabel=TRAIN, lines=("size",)),
 }
 METRICS = {
     "abs_rel": "AbsRel", "delta1_error": "1 - δ1", "loss": "diffusion loss", "epe": "end-point error, px",

@@ -135,7 +135,7 @@ def study_section(
         words, seeds = metric_word(task, metric), len({r.seed for r in members})
         said = f"{capital(words)}: {len(members)} measurements of {seeds} seed{'s' * (seeds > 1)}. "
         said += (
-            "Dots are seeds, marks their mean, bars the mean of their 95 % intervals over pictures."
+            "Dots are seeds, marks their mean, bars the mean of their 95 % intervals over images."
         )
         drawn.append(
             numbers.figure(draw_measurements(members, shown), f"{words}, {study}", said, how)
@@ -156,7 +156,7 @@ def study_section(
         notes.append("No law yet: too few places on the axis.")
     if study == "model-size" and records and not budgets:
         notes.append(
-            "No isoFLOP curves: all sizes see the same pictures; see the study of size against pictures."
+            "No isoFLOP curves: all sizes see the same images; see the study of size against images."
         )
     seen = pictures(study, records, shown, root) if root is not None and records else None
     if records and seen is None:

@@ -48,15 +48,15 @@ class Record:
         train_images: images seen in training, repeats counted; None where it is not known.
         train_macs: multiply-adds of the training, 3 forwards an image, attention counted.
         train_macs_paper: the same training in the unit of the paper's axes.
-        inference_macs: multiply-adds of one picture's answer, all steps and draws.
+        inference_macs: multiply-adds of one image's answer, all steps and members.
         inference_macs_paper: the same answer in the unit of the paper's axes; None where it is not known.
         task: "depth", "flow", "amodal" or "generation".
         metric: what the value is, smaller is better.
         value: the mean over images.
         low: lower end of its 95 % bootstrap interval over images.
         high: upper end.
-        images: pictures that it is a mean of.
-        per_image: one value per picture, in the order of the data; None where they are not kept.
+        images: how many it is a mean of.
+        per_image: one value per image, in the order of the data; None where they are not kept.
         seconds: of wall clock that the measurement took.
         machine: where.
         versions: of the software that it depends on, by name.

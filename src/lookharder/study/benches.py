@@ -14,7 +14,7 @@ from lookharder.study.price import price
 from lookharder.study.queue.jobs import Job
 
 PERCEPTION = ("depth", "flow", "amodal")
-VALIDATION = {  # of the paper: task -> (data, pictures, side)
+VALIDATION = {  # of the paper: task -> (data, images, side)
     "generation": ("imagenet:data/imagenet/val", 50_000, 256),
     "depth": ("hypersim:data/hypersim/val", 7_370, 256),
     "flow": ("flying_chairs:data/flying_chairs", 640, 512),
@@ -46,7 +46,7 @@ class NanoBench(Bench):
         """A perception model: from a generator, from a perception model (`own_chain=False`) or from fresh weights.
 
         A target repeats one number over a patch, so where it can be read off its noisy self nothing is learnt of the
-        picture: most of the training is at high noise.
+        image: most of the training is at high noise.
         """
         mix = {"depth": 1.0} if mix is None else mix
         count = self.preset.finetune if iterations is None else iterations

@@ -141,7 +141,7 @@ class Bench(ABC):
 
     @abstractmethod
     def pretrained(self, size: str, seed: int, iterations: int | None = None) -> Job:
-        """Add the training of a generator of pictures; None = iterations of the preset."""
+        """Add the training of a generator of images; None = iterations of the preset."""
 
     @abstractmethod
     def depth(

@@ -46,7 +46,7 @@ def train(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> dic
 
     With `"own_chain": true` the weights go into the recipe's system, whose schedule, prediction and resolution may be
     others than that model's; otherwise it goes on as what it is. Nothing is copied from one task's inputs to
-    another's: a map that reads noisy pictures at a tenth of their size reads clean ones worse than a fresh one does
+    another's: a map that reads noisy images at a tenth of their size reads clean ones worse than a fresh one does
     (`docs/log.md`).
 
     Raises:

@@ -10,7 +10,7 @@
     spacing       ours             how much of figure 8 is leading spacing?
     trade         section 1        a larger network once, or a smaller one often?
     generalist    section 6.4      one network for all tasks, against one for each?
-    allocation    ours             a larger network, or more pictures?
+    allocation    ours             a larger network, or more images?
 
 One denoising step and one draw is the baseline that all test-time compute has to beat.
 """
@@ -164,7 +164,7 @@ def allocation(bench: Bench) -> str:
                 model = bench.depth(size, seed, pretrain=length, finetune=length)
                 bench.score(model, "isoFLOP", place, seed)
                 bench.loss(model, "isoFLOP", place, seed, "depth")
-    return "Is a training budget better spent on a larger network, or on more pictures?"
+    return "Is a training budget better spent on a larger network, or on more images?"
 
 
 # in the order in which they are best run: what is shared, cheap and rich in claims first

@@ -1,9 +1,9 @@
-"""The diffusion loss on held-out pictures, so measured that two models differ by what they know and by nothing else.
+"""The diffusion loss on held-out images, so measured that two models differ by what they know and by nothing else.
 
-    loss[i, k] = mean square error of the prediction for picture i at noise level k
+    loss[i, k] = mean square error of the prediction for image i at noise level k
 
-Levels are the middles of `levels` equal parts of the training's time; the noise of (seed, picture, level) is the same
-for every model of one latent size. So a difference of two models is paired, level by level and picture by picture.
+Levels are the middles of `levels` equal parts of the training's time; the noise of (seed, image, level) is the same
+for every model of one latent size. So a difference of two models is paired, level by level and image by image.
 """
 
 import torch
@@ -20,15 +20,15 @@ from lookharder.seeding import torch_generator
 def validation_loss(
     chain: Chain, task_name: str, dataset: Dataset, levels: int, seed: int, batch: int = 64
 ) -> Float[Tensor, "images levels"]:
-    """Loss of each picture at each level, the mean over a task's fields; float64.
+    """Loss of each image at each level, the mean over a task's fields; float64.
 
     Args:
         chain: the system.
         task_name: one of its tasks.
-        dataset: held-out pictures.
+        dataset: held-out images.
         levels: how many.
         seed: key of the noise.
-        batch: pictures at a time; the loss does not depend on it but for rounding.
+        batch: images at a time; the loss does not depend on it but for rounding.
     """
     task, schedule = chain.task(task_name), chain.config.schedule
     chain.network.eval()

@@ -1,7 +1,7 @@
 """Class-conditional generation: pre-training is one more task, whose condition is empty.
 
-The label of the picture takes the place of the task's label; the answer is the picture itself. Draws of a generative
-model are different pictures, so merging keeps the first and reports how much they differ.
+The label of the image takes the place of the task's label; the answer is the image itself. Draws of a generative
+model are different images, so merging keeps the first and reports how much they differ.
 """
 
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from lookharder.tasks.base import TargetImage, Task, resize_map
 
 @dataclass(frozen=True, kw_only=True)
 class Generation(Task):
-    """Pictures of a class.
+    """Images of a class.
 
     Attributes:
-        label_dropout: share of training pictures whose label becomes the null label (for guidance).
+        label_dropout: share of training images whose label becomes the null label (for guidance).
     """
 
     name: Literal["generation"] = "generation"
@@ -29,7 +29,7 @@ class Generation(Task):
 
     @property
     def label_rows(self) -> int:
-        """None: the label of a picture is its class."""
+        """None: the label of an image is its class."""
         return 0
 
     @property
@@ -42,12 +42,12 @@ class Generation(Task):
         return batch.image[:, None][:, :0]
 
     def to_image(self, batch: Batch) -> TargetImage:
-        """The picture itself, (B, 1, 3, H, W)."""
+        """The image itself, (B, 1, 3, H, W)."""
         known = torch.ones_like(batch.image[:, 0], dtype=torch.bool)
         return TargetImage(images=batch.image[:, None], known=known)
 
     def from_image(self, images: FieldDraws) -> Float[Tensor, "N B 3 H W"]:
-        """Pictures in [-1, 1]."""
+        """Images in [-1, 1]."""
         return images[:, :, 0].clamp(-1, 1)
 
     def merge(self, draws: Float[Tensor, "N B 3 H W"]) -> tuple[Images, Float[Tensor, "B H W"]]:

@@ -125,13 +125,13 @@ class _Work:
             for step in train(config.train, self.state, self.chain, datasets):
                 last = step.iteration == config.train.iterations
                 stopping = self.state.team.any(stop.stop_requested)
-                trouble = self.recovery.watch(step)
+                repeated = self.recovery.watch(step)
                 self.observer.see(
-                    step, last, sound=not trouble
+                    step, last, sound=not repeated
                 )  # before a checkpoint, which implies it
                 self._note(step, last)
                 self.saver.check()
-                if trouble:
+                if repeated:
                     self._go_back(step.iteration)
                 elif last or stopping or step.iteration % config.checkpoint_every == 0:
                     self._save(step.iteration, wanted=last or stopping)
@@ -141,7 +141,7 @@ class _Work:
                     by = stop.received or "a signal to another process"
                     log.warning("stopped by %s at iteration %d, saved", by, step.iteration)
                     return
-                if again := trouble:
+                if again := repeated:
                     break
         self.ranks.together(self.saver.settle)
 
@@ -162,7 +162,7 @@ class _Work:
         self.saver.settle()
 
     def _go_back(self, last: int) -> None:
-        """Return to an older checkpoint and pass over what led to a streak of updates left out."""
+        """Return to an older checkpoint and pass over what led to repeated non-finite updates."""
         self.saver.settle()
         folder, every = self.saver.folder, self.config.checkpoint_every
         saved = self.ranks.first(lambda: [i for i in checkpoint.intact(folder) if i % every == 0])
@@ -183,12 +183,12 @@ class _Work:
         state.iteration = found.iteration
 
     def _save(self, iteration: int, wanted: bool) -> None:
-        """Save at an iteration; inside a streak only if that is wanted, as of its beginning: same weights."""
-        if (streak := self.recovery.streak) is not None:
+        """Save at an iteration; amid non-finite updates only if wanted, as of before them: the weights are the same."""
+        if (since := self.recovery.failing_since) is not None:
             if not wanted:
                 return
             if iteration < self.config.train.iterations:
-                iteration = streak - 1
+                iteration = since - 1
         state = self.state
         self.saver.save(
             iteration,

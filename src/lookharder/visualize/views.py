@@ -67,7 +67,7 @@ VIEWS: dict[str, View] = {
             "units": "none",
             "meaning": "affine-invariant: scale and shift unknown; 0 is near, 1 is far",
             "png16_values": "65535 x depth",
-            "uncertainty_meaning": "median absolute deviation of the aligned draws, units of depth",
+            "uncertainty_meaning": "median absolute deviation of the aligned members, units of depth",
         },
     ),
     "flow": View(
@@ -94,7 +94,7 @@ VIEWS: dict[str, View] = {
         meaning={
             "units": "pixels of the input",
             "meaning": "motion from input to second; [0] is u, right; [1] is v, down",
-            "uncertainty_meaning": "median distance of the draws from the answer, pixels",
+            "uncertainty_meaning": "median distance of the members from the answer, pixels",
         },
     ),
     "amodal": View(
@@ -122,7 +122,7 @@ VIEWS: dict[str, View] = {
         meaning={
             "units": "none",
             "meaning": "true inside the whole object, hidden parts included",
-            "uncertainty_meaning": "share of the draws that disagree, 0 to 0.5",
+            "uncertainty_meaning": "share of the members that disagree, 0 to 0.5",
         },
     ),
 }

@@ -82,9 +82,9 @@ def finish(out: Path, records: Sequence[Mapping[str, Any]]) -> None:
         aside.write_text("".join(lines), encoding="utf-8")
     first = records[0]
     most = max(record["members"] for record in records)
-    draws = "1 draw" if most == 1 else f"{most} draws"
-    draws = f"up to {draws}" if any(record["members"] < most for record in records) else draws
-    lead = f"Model {first['model']}, {first['steps']} steps, {draws}, seed {first['seed']}."
+    members = "1 member" if most == 1 else f"{most} members"
+    members = f"up to {members}" if any(r["members"] < most for r in records) else members
+    lead = f"Model {first['model']}, {first['steps']} steps, {members}, seed {first['seed']}."
     lead += f" Chosen for a budget of {first['choice']}." if first["choice"] else ""
     meaning = first["meaning"][0].upper() + first["meaning"][1:]
     write_gallery(
@@ -131,7 +131,7 @@ def _card(record: Mapping[str, Any]) -> Card:
     facts = {
         "size": f"{width} x {height}",
         "worked at": f"{record['resolution'][1]} x {record['resolution'][0]}",
-        "draws": str(record["members"]),
+        "members": str(record["members"]),
         "time": f"{record['seconds']:.2f} s",
         "compute": f"{record['macs'] / 1e9:.2f} GMACs",
     }

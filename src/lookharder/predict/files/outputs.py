@@ -3,7 +3,7 @@
     NAME_depth.npy  NAME_depth_16bit.png  NAME_depth.png                        depth
     NAME_flow.flo   NAME_flow.npy         NAME_flow.png                         flow
     NAME_amodal.npy NAME_amodal.png       NAME_whole.png  NAME_overlay.png      amodal
-    NAME_TASK_uncertainty.npy .png        with several draws
+    NAME_TASK_uncertainty.npy .png        with several members
 
 What a task writes is its row of `VIEWS`, so that it is known, and checked, before anything is predicted.
 """

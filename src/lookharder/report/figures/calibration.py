@@ -1,12 +1,12 @@
 """Calibration as a figure: a column for each task; above, does uncertainty rank the error; below, does it bound it?
 
 Above, the error that is left when the most uncertain pixels go first: the closer to the oracle, the better. The shaded
-area is AUSE. What the trivial uncertainty can do, the draws must beat.
-Below, the share of pixels whose error is within k times the uncertainty, over k, on pictures that k was not fitted
-on. If the truth were one more draw it would follow the dotted law, which passes 50 % at k = 1, because the uncertainty
-is the median distance of the draws to their middle; a curve to the right of it tells of errors that all draws share.
-For masks, the share of draws that disagree against the share of wrong pixels, which should be equal; dots grow with the
-share of pixels.
+area is AUSE. What the trivial uncertainty can do, the members must beat.
+Below, the share of pixels whose error is within k times the uncertainty, over k, on images that k was not fitted
+on. If the truth were one more member, it would follow the dotted law, which passes 50 % at k = 1, because the
+uncertainty is the median distance of the members to their middle; a curve to the right of it means errors that all
+members share. For masks, the share of members that disagree against the share of wrong pixels, which should be equal;
+dots grow with the share of pixels.
 """
 
 import math
@@ -57,8 +57,8 @@ def draw_calibration(reports: Sequence[Calibration], path: str | Path, dpi: int 
             legend(axis, loc="upper right" if axis is upper else "upper left")
     first = reports[0]
     figure.suptitle(
-        f"Does the spread of {first.members} draws rank and bound the error?   "
-        f"{first.model}, {first.data}, {len(first.rows)} pictures, T = {first.steps}",
+        f"Does the spread of {first.members} members rank and bound the error?   "
+        f"{first.model}, {first.data}, {len(first.rows)} images, T = {first.steps}",
         fontsize=11,
         color=INK,
     )
@@ -70,7 +70,7 @@ def _draw_ranking(axis: Any, report: Calibration, colour: str) -> None:
     percent, trivial = 100 * curves["fraction"], SCORES[report.task].trivial_uncertainty
     axis.axhline(1, color=SOFT, linestyle="--", linewidth=1.2, label="random order")
     axis.plot(percent, curves["trivial"], color=SOFT, linestyle=":", label=f"trivial: {trivial}")
-    axis.plot(percent, curves["model"], color=colour, linewidth=2.2, label="spread of the draws")
+    axis.plot(percent, curves["model"], color=colour, linewidth=2.2, label="spread of the members")
     axis.plot(percent, curves["oracle"], color=INK, linewidth=1.2, label="oracle: by the error")
     axis.fill_between(percent, curves["oracle"], curves["model"], color=colour, alpha=0.12, lw=0)
     mean = {key: report.means[key]["mean"] for key in ("ause", "aurg", "spearman")}
@@ -88,7 +88,7 @@ def _draw_coverage(axis: Any, report: Calibration, colour: str) -> None:
     factors = np.array(report.coverage["factor"])
     bound = report.bounds[0]
     law = 100 * one_more_draw(report.task, factors)
-    axis.plot(factors, law, color=SOFT, linestyle=":", label="if the truth were one more draw")
+    axis.plot(factors, law, color=SOFT, linestyle=":", label="if the truth were one more member")
     held_out = 100 * np.array(report.coverage["held_out"])
     axis.plot(factors, held_out, color=colour, linewidth=2.2, label=f"{bound.held_out} held out")
     fitted = 100 * np.array(report.coverage["fitted"])
@@ -97,7 +97,7 @@ def _draw_coverage(axis: Any, report: Calibration, colour: str) -> None:
     if bound.factor is not None:
         axis.axvline(bound.factor, color=colour, linestyle="--", linewidth=1.2)
     axis.set(
-        title=f"at k = 1: {100 * _at_one(report):.1f} % (of one more draw: 50 %)",
+        title=f"at k = 1: {100 * _at_one(report):.1f} % (of one more member: 50 %)",
         xlabel=_words(report.bounds),
         ylabel="pixels with error $\\leq$ k x uncertainty, %",
         xscale="log",
@@ -111,7 +111,7 @@ def _words(bounds: Sequence[Bound]) -> str:
     """The factor, and how wide the bounds that keep one promise are."""
     first, percent = bounds[0], 100 * bounds[0].level
     if first.factor is None or first.coverage is None:
-        return f"k\nno k covers {percent:.0f} % of a new picture"
+        return f"k\nno k covers {percent:.0f} % of a new image"
     widths = [f"{b.form} {b.width:.2g}" for b in bounds if b.width is not None]
     return (
         f"k; fitted for {percent:.0f} %: {first.factor:.3g}, held out {100 * first.coverage[0]:.0f} %\n"
@@ -128,11 +128,11 @@ def _draw_reliability(axis: Any, report: Calibration, colour: str) -> None:
     forecast, outcome = 100 * np.array(bins["forecast"]), 100 * np.array(bins["outcome"])
     size = 20 + 600 * np.sqrt(np.array(bins["pixels"]))
     axis.plot([0, 50], [0, 50], color=SOFT, linestyle="--", linewidth=1.2, label="calibrated")
-    axis.plot(forecast, outcome, color=colour, linewidth=2.2, label="spread of the draws")
+    axis.plot(forecast, outcome, color=colour, linewidth=2.2, label="spread of the members")
     axis.scatter(forecast, outcome, s=size, color=colour, alpha=0.35, linewidth=0)
     axis.set(
         title=f"forecast and outcome are {100 * bins['gap']:.1f} % apart",
-        xlabel="draws that disagree, %",
+        xlabel="members that disagree, %",
         ylabel="pixels that are wrong, %",
         xlim=(-3, 55),
         ylim=(-3, max(72.0, 1.3 * outcome.max())),

@@ -98,7 +98,7 @@ def draw_routing(report: RoutingReport) -> Any:
     figure.suptitle(
         f"Share of picks of each expert, %: {report.model} on {report.data}\n"
         f"{report.active} of {report.experts} experts per token, pictures: {report.pictures}, "
-        f"steps: {report.steps}, draws: {report.members}",
+        f"steps: {report.steps}, members: {report.members}",
         fontsize=10,
         color=INK,
     )

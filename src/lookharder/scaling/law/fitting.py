@@ -15,8 +15,8 @@ Where several points are of one network, asked with more steps say, what sets th
 `groups` tells which. Then it is drawn what other networks would do to the mean of each place: the residuals of a group
 keep their values and get a normal factor in common, all of them times sqrt(G / χ²) of G - 1 degrees for G groups.
 
-Images: the pictures of the test set are drawn anew, the same for all points because all were measured on the same
-ones. What one point's pictures do against another's is among the residuals already, so that intervals with images err
+Images: those of the test set are drawn anew, the same for all points because all were measured on the same
+ones. What one point's images do against another's is among the residuals already, so that intervals with images err
 on the wide side.
 
 Of 300 planted laws, intervals of 95 % held 95 %, of 80 % 73 %, of 50 % 37 % (`tests/scaling/test_law.py`): a robust
@@ -223,7 +223,7 @@ def _deviations(
 def _other_pictures(
     images: Float[np.ndarray, "n I"], resamples: int, seed: int
 ) -> Float[np.ndarray, "b n"]:
-    """By how much the logarithm of each mean would move on other pictures."""
+    """By how much the logarithm of each mean would move on other images."""
     count = images.shape[1]
     share = numpy_generator(seed, "pictures").multinomial(
         count, np.full(count, 1 / count), resamples
