@@ -15,6 +15,7 @@ import json
 import time
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -90,14 +91,16 @@ def measure(
     ways: int = len(WAYS),
     resolution: int | None = None,
     reference: bool = False,
+    world: Literal["classic", "photo"] = "classic",
 ) -> None:
     """The settings, one line of the JSONL each; `ways`: only the first so many; `reference`: 200 steps x 5 draws."""
     predictor = Predictor.from_pretrained(model)
     lines = records.read_text().splitlines() if records.exists() else []
     done = {key_of(json.loads(line)) for line in lines}
-    world = ProceduralWorld(predictor.chain.config.resolution, TRAINING_SEED)
-    examples = [world[BEYOND + i] for i in range(scenes)]
     own = predictor.chain.config.resolution
+    size = (own * 3 // 4, own) if world == "photo" else (own, own)
+    rendered = ProceduralWorld(size, TRAINING_SEED, world=world)
+    examples = [rendered[BEYOND + i] for i in range(scenes)]
     resolution = resolution or own
     steps, most = ((200,), 5) if reference else (steps, DRAWS)
     tried = WAYS[:ways] if resolution == own and not reference else WAYS[:1]
@@ -260,7 +263,9 @@ def write_table(folder: Path, points: dict[str, list[dict]], own: int) -> None:
     scenes = min(point["scenes"] for settings in points.values() for point in settings)
     data = f"{scenes} or more procedural scenes of {own} pixels"
     errors = {"depth": "AbsRel", "flow": "end-point error", "amodal": "1 - IoU"}
-    SettingsTable(data=data, errors=errors, rows=tuple(rows)).write(folder)
+    former = SettingsTable.read(folder)
+    bounds = () if former is None else former.bounds
+    SettingsTable(data=data, errors=errors, rows=tuple(rows), bounds=bounds).write(folder)
 
 
 def draw(points: dict[str, list[dict]], path: Path) -> None:

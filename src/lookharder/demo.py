@@ -26,12 +26,12 @@ from lookharder.visualize.html import Card, PageImage, Section, write_gallery
 from lookharder.visualize.panels import Cells
 from lookharder.visualize.views import VIEWS, View
 
-SIZE = 64  # pixels of a scene
-ZOOM = 3  # pictures are written so many times larger
+SIZE = (96, 128)  # pixels of a scene
+ZOOM = 2  # pictures are written so many times larger
 
 
 def demo(
-    predictor: Predictor,
+    predictors: Mapping[str, Predictor],
     out: Path,
     count: int = 12,
     progress: Callable[[int], object] = lambda done: None,
@@ -39,7 +39,7 @@ def demo(
     """Predict, score and show all three tasks; writes `index.html`, `overview.png`, `metrics.json` and `pictures/`.
 
     Args:
-        predictor: a model of all three tasks.
+        predictors: a model for each task of `VIEWS`.
         out: folder, which exists.
         count: scenes.
         progress: called with the number of things done: a scene made, or predicted for one task; 4 x `count` in all.
@@ -49,13 +49,13 @@ def demo(
     """
     began = time.perf_counter()
     for task in VIEWS:
-        predictor.chain.task(task)
-    world = ProceduralWorld(SIZE, HELD_OUT_SEED, count=count)
+        predictors[task].chain.task(task)
+    world = ProceduralWorld(SIZE, HELD_OUT_SEED, count=count, world="photo")
     examples = []
     for i in range(count):
         examples.append(world[i])
         progress(1)
-    data = f"procedural:{count}:{HELD_OUT_SEED}"
+    data = f"procedural:{count}:{HELD_OUT_SEED}?world=photo&size={SIZE[0]}x{SIZE[1]}"
 
     scores: dict[str, Evaluation] = {}
     shown: dict[str, list[Cells]] = {}
@@ -74,8 +74,10 @@ def demo(
                 panels.append(view.panel(example, values, result.painting[i]))
             progress(len(seen))
 
-        rules = protocol(task, "procedural", predictor.chain)
-        scores[task] = evaluate(predictor, task, examples, data=data, rules=rules, watch=show)
+        rules = protocol(task, "procedural", predictors[task].chain)
+        scores[task] = evaluate(
+            predictors[task], task, examples, data=data, rules=rules, watch=show
+        )
         sections.append(_section(scores[task], panels, out))
 
     write_image(out / "overview.png", _overview(shown))
@@ -84,18 +86,18 @@ def demo(
         out / "metrics.json",
         {
             "version": __version__,
-            "model": predictor.name,
+            "models": {task: predictors[task].name for task in VIEWS},
             "scenes": count,
             "seconds": seconds,
             "tasks": {task: evaluation.to_json() for task, evaluation in scores.items()},
         },
     )
-    first = next(iter(scores.values()))
+    names = {task: predictor.name for task, predictor in predictors.items()}
+    told = ", ".join(f"{name} for {task}" for task, name in names.items())
     write_gallery(
         out / "index.html",
         title="lookharder: what the model sees",
-        lead=f"Model {predictor.name} on {count} scenes it was never trained on, {first.steps} denoising steps, "
-        f"{first.members} member{'s' * (first.members > 1)} each; made in {seconds:.0f} seconds.",
+        lead=f"{count} scenes that no model was trained on: {told}; made in {seconds:.0f} seconds.",
         sections=sections,
     )
     return scores
@@ -128,7 +130,7 @@ def _overview(shown: Mapping[str, Sequence[Cells]], scenes: int = 6) -> np.ndarr
             for task, panel in zip(VIEWS, scene, strict=True)
             for cell in VIEWS[task].overview
         ]
-        rows.append([picture.repeat(2, axis=0).repeat(2, axis=1) for picture in cells])
+        rows.append(cells)
     titles = [title for view in VIEWS.values() for title in view.overview.values()]
     return np.moveaxis(montage(rows, titles), -1, 0)
 

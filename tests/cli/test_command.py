@@ -16,7 +16,7 @@ from lookharder.errors import InputError
 FLAGS = {  # the command line grows on purpose
     "demo": "--count --device --help --model --out",
     "predict": "--antithetic --batch-size --budget --device --help --mask --members --model --noise-schedule --out "
-    "--resolution --sampler --second --seed --spacing --steps --until",
+    "--output --resolution --sampler --second --seed --spacing --steps --until",
     "train": "--dry-run --help --out --quiet --set",
     "evaluate": "--calibration --data --device --help --members --model --noise-schedule --out --sampler --seed "
     "--size --spacing --steps --task",
@@ -132,8 +132,8 @@ PREDICT = "predict depth --model model --out out"
             ("--members", "1", "2 or more, with --calibration"),
         ),
         (
-            "evaluate --model model --task flow --data procedural:2 --calibration --sampler ddpm --out e.json",
-            ("--sampler", "ddpm", "the model's default"),
+            "evaluate --model model --task flow --data procedural:2 --calibration --members 1 --out e.json",
+            ("--members", "1", "2 or more"),
         ),
         ("demo --model model --count 0", ("--count", "'0'")),
         ("demo --model model --out file", ("--out", "file")),

@@ -19,7 +19,7 @@ def test_demo_writes_page_pictures_and_scores(capsys, place):
     assert len(pictures) == 2 * (3 + 4 + 5)
     for picture in pictures:
         assert f'src="pictures/{picture.name}"' in page
-        assert read_image(picture).shape == (3, 192, 192)
+        assert read_image(picture).shape == (3, 192, 256)
     said = capsys.readouterr().out
     for metric in ("abs_rel", "epe", "iou_invisible"):
         assert metric in page and metric in said

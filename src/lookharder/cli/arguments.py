@@ -164,7 +164,7 @@ def add_device(parser: Parser) -> None:
 def add_model(parser: Parser) -> None:
     """--model and --device."""
     parser.add_argument(
-        "--model", default="tiny", metavar="M", help="model folder or shipped model [%(default)s]"
+        "--model", metavar="M", help="model folder or shipped model [the best that is shipped]"
     )
     add_device(parser)
 
@@ -227,12 +227,15 @@ def named(argument: str) -> Iterator[None]:
         raise InputError(argument, got, allowed) from error
 
 
-def open_model(args: argparse.Namespace) -> "Predictor":
-    """The model of --model, on its --device, able to take so many --steps."""
+def open_model(args: argparse.Namespace, task: str | None = None) -> "Predictor":
+    """The model of --model, or the shipped one for a task, on its --device, able to take so many --steps."""
+    from lookharder.chain import default_model
     from lookharder.predict.predictor import Predictor
     from lookharder.training.distributed.runtime import pick_device
 
-    predictor = Predictor.from_pretrained(args.model, pick_device(args.device))
+    task = task or getattr(args, "task", None)
+    name = default_model(task) if args.model is None else args.model
+    predictor = Predictor.from_pretrained(name, pick_device(args.device))
     steps, most = getattr(args, "steps", None), predictor.chain.config.schedule.steps
     if steps is not None and steps > most:
         raise InputError("--steps", steps, f"1 to {most}, the steps of the model's training")

@@ -31,11 +31,12 @@ def run(args: argparse.Namespace) -> int:
     from lookharder.evaluate.table import score_table
     from lookharder.metrics.scores import SCORES
     from lookharder.predict.files.outputs import prepare
+    from lookharder.visualize.views import VIEWS
 
-    predictor = open_model(args)
+    predictors = {task: open_model(args, task) for task in VIEWS}
     prepare(args.out)
     with progress(total=4 * args.count, desc="demo") as bar:
-        scores = demo(predictor, args.out, args.count, bar.update)
+        scores = demo(predictors, args.out, args.count, bar.update)
     for task, evaluation in scores.items():
         show(task, score_table(evaluation), SCORES[task].note)
     print(f"{args.count} scenes, all three tasks: {args.out / 'index.html'}")

@@ -78,10 +78,11 @@ def read_image(
             more than 64 Mi pixels in all.
     """
     name, content = str(path), _bytes(path) if data is None else data
+    image = _decoded(name, content, min_side)
+    pixels = _rgb(name, _upright(name, image) if upright else image)
     if content.startswith(SIGNATURE) and (damage := chunks_of(name, content).damage):
         say_once(name, f"{damage}; its pixels may be wrong")
-    image = _decoded(name, content, min_side)
-    return _rgb(name, _upright(name, image) if upright else image)
+    return pixels
 
 
 def is_turned(path: str | Path) -> bool:
