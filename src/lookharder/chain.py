@@ -35,7 +35,7 @@ from lookharder.tasks.registry import AnyTask
 from lookharder.tensors import Shapes, read_tensors, shapes_of
 
 WEIGHTS = Path(__file__).parent / "weights"  # models shipped with the package
-DEFAULT, BETTER = (
+DEFAULT, BETTER = "tiny", dict[str, str]()  # shipped model of any task, and of tasks at which another is better
     "sight",
     {"flow": "tiny"},
 )  # shipped model of any task, and of tasks at which another is better
