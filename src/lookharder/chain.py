@@ -35,10 +35,8 @@ from lookharder.tasks.registry import AnyTask
 from lookharder.tensors import Shapes, read_tensors, shapes_of
 
 WEIGHTS = Path(__file__).parent / "weights"  # models shipped with the package
-DEFAULT, BETTER = "tiny", dict[str, str]()  # shipped model of any task, and of tasks at which another is better
-    "sight",
-    {"flow": "tiny"},
-)  # shipped model of any task, and of tasks at which another is better
+DEFAULT = "tiny"  # which of them is used where none is named,
+BETTER: dict[str, str] = {}  # and for tasks at which another is better on real pictures
 
 
 @dataclass(frozen=True, kw_only=True)
