@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from lookharder.data.example import collate
 from lookharder.data.source import open_spec
 from lookharder.evaluate.evaluation import protocol, truth_of
 from lookharder.files import write_json
 from lookharder.metrics.scores import SCORES
 from lookharder.metrics.statistics import bootstrap_mean
-from lookharder.predict.predictor import Options, Predictor
+from lookharder.predict.predictor import Predictor
 
 ERRORS = {"depth": "abs_rel", "flow": "epe", "amodal": "iou"}  # 1 - iou
 
@@ -34,31 +33,32 @@ def run(
     out: Path = Path("docs/results/caching.json"),
 ) -> None:
     predictor = Predictor.from_pretrained(model)
-    scenes = open_spec(f"procedural:{scenes}", predictor.chain.config.resolution)
-    examples = [scenes[i] for i in range(len(scenes))]
+    data = open_spec(f"procedural:{scenes}", predictor.chain.config.resolution)
+    examples = [data[i] for i in range(len(data))]
     rows: list[dict[str, Any]] = []
     for task in tasks:
         rules = protocol(task, "procedural", predictor.chain)
         for count in steps:
             plain: dict[str, Any] = {}
             for k in sorted({1, *every}):
-                options = Options(
-                    num_inference_steps=count,
-                    ensemble_size=members,
-                    processing_resolution=0,
-                    cache=k,
-                )
                 maps, errors, macs = [], [], 0
                 for first in range(0, len(examples), 16):
                     part = examples[first : first + 16]
-                    (answer,) = predictor.predict(task, collate(part), options)
+                    answer = predictor.predict_examples(
+                        part,
+                        task,
+                        num_inference_steps=count,
+                        ensemble_size=members,
+                        processing_resolution=0,
+                        cache=k,
+                    )
                     macs += answer.macs
                     for example, prediction in zip(part, answer.prediction, strict=True):
                         prediction = np.moveaxis(prediction, -1, 0)
                         maps.append(prediction)
                         truth = truth_of(example, SCORES[task])
-                        score = SCORES[task].evaluate(prediction, truth, rules)[ERRORS[task]]
-                        errors.append(1 - score if task == "amodal" else score)
+                        value = SCORES[task].evaluate(prediction, truth, rules)[ERRORS[task]]
+                        errors.append(SCORES[task].error(ERRORS[task], value))
                 if k == 1:
                     plain = {"maps": maps, "errors": errors, "macs": macs}
                 moved = [

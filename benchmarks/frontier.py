@@ -43,7 +43,7 @@ LABELS = {"depth": "AbsRel", "flow": "end-point error, pixels", "amodal": "1 - I
 def error(task: str, prediction: np.ndarray, example, rules) -> float:
     truth = truth_of(example, SCORES[task])
     value = SCORES[task].evaluate(prediction, truth, rules)[METRIC[task]]
-    return 1 - value if task == "amodal" else value
+    return SCORES[task].error(METRIC[task], value)
 
 
 @torch.inference_mode()

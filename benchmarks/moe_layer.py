@@ -58,6 +58,23 @@ class SlicedMLP(nn.Module):
         return sum(parts[1:], parts[0])
 
 
+def by_slices(experts: nn.ModuleList, x: Tensor, picks: Tensor, gates: Tensor) -> Tensor:
+    """Tokens (N, D) by their picks and gates (N, K), an expert at a time over its slice, as released."""
+    flat, gates, total = picks.flatten(), gates.reshape(-1, 1), torch.zeros_like(x)
+    order = flat.argsort()
+    ends = flat.bincount(minlength=len(experts)).cpu().numpy().cumsum(0)
+    tokens = order // picks.shape[1]
+    for e, (expert, end) in enumerate(zip(experts, ends, strict=True)):
+        start = 0 if e == 0 else ends[e - 1]
+        if start == end:
+            continue
+        token = tokens[start:end]
+        result = expert(x[token]).mul_(gates[order[start:end]])
+        index = token.view(-1, 1).repeat(1, x.shape[1])
+        total.scatter_reduce_(0, index, result, reduce="sum")
+    return total
+
+
 class Released(nn.Module):
     """The layer as DiT-MoE computes it, in this file's words; its router in float32, so that the picks are ours."""
 
@@ -95,7 +112,7 @@ class Released(nn.Module):
             loss = self.config.balance * (scores.mean(0) * picked * self.config.experts).sum()
             out = self.by_masks(x, experts, gates)
         else:
-            loss, out = None, self.by_slices(x, experts.flatten(), gates.view(-1, 1))
+            loss, out = None, by_slices(self.experts, x, experts, gates)
         return (out if self.shared is None else out + self.shared(x)), loss
 
     def by_masks(self, x: Tensor, experts: Tensor, gates: Tensor) -> Tensor:
@@ -104,21 +121,6 @@ class Released(nn.Module):
         for e, expert in enumerate(self.experts):
             y[flat == e] = expert(repeated[flat == e])
         return (y.view(*gates.shape, -1) * gates[..., None]).sum(1)
-
-    def by_slices(self, x: Tensor, flat: Tensor, gates: Tensor) -> Tensor:
-        total = torch.zeros_like(x)
-        order = flat.argsort()
-        ends = flat.bincount(minlength=len(self.experts)).cpu().numpy().cumsum(0)
-        tokens = order // self.config.active
-        for e, (expert, end) in enumerate(zip(self.experts, ends, strict=True)):
-            start = 0 if e == 0 else ends[e - 1]
-            if start == end:
-                continue
-            token = tokens[start:end]
-            result = expert(x[token]).mul_(gates[order[start:end]])
-            index = token.view(-1, 1).repeat(1, x.shape[1])
-            total.scatter_reduce_(0, index, result, reduce="sum")
-        return total
 
 
 def layer(width: int, hidden: int, config: MoEConfig) -> MoE:

@@ -30,6 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.harness import machine, take_turns
+from benchmarks.moe_layer import by_slices
 from lookharder.chain import Chain, find
 from lookharder.data.example import Batch, collate
 from lookharder.data.procedural import ProceduralWorld
@@ -79,18 +80,7 @@ class LoopedExperts(nn.Module):
         gates, picks = scores.topk(self.config.active, dim=-1)
         if self.config.renormalise:
             gates = gates / gates.sum(-1, keepdim=True)
-        flat, gates, total = picks.flatten(), gates.view(-1, 1), torch.zeros_like(x)
-        order = flat.argsort()
-        ends = flat.bincount(minlength=len(self.experts)).cpu().numpy().cumsum(0)
-        rows = order // self.config.active
-        for e, (expert, end) in enumerate(zip(self.experts, ends, strict=True)):
-            start = 0 if e == 0 else ends[e - 1]
-            if start == end:
-                continue
-            row = rows[start:end]
-            result = expert(x[row]).mul_(gates[order[start:end]])
-            total.scatter_reduce_(0, row.view(-1, 1).repeat(1, x.shape[1]), result, reduce="sum")
-        return total.view_as(tokens), None
+        return by_slices(self.experts, x, picks, gates).view_as(tokens), None
 
 
 class ReleasedNetwork(nn.Module):
@@ -120,7 +110,7 @@ class ReleasedNetwork(nn.Module):
         c = dit.t_embedder(t) + dit.y_embedder(y)
         for block in dit.blocks:
             tokens, _ = block(tokens, c)
-        return dit.emit(tokens, c, *x.shape[2:])
+        return dit.emit(tokens, c, [], *x.shape[2:])
 
 
 @torch.inference_mode()

@@ -37,6 +37,7 @@ from lookharder.chain import Chain, ChainConfig
 from lookharder.data.source import DataConfig, open_data
 from lookharder.diffusion.schedule import NoiseSchedule
 from lookharder.files import write_json
+from lookharder.hardware import peak_of
 from lookharder.models.dit import DiT, sized
 from lookharder.models.flops import count
 from lookharder.seeding import torch_generator
@@ -50,11 +51,6 @@ from lookharder.training.optim import OptimConfig
 CLASSES, STEPS = 1000, 1000
 UNUSED = 8  # channels of the condition, which generation leaves empty
 OPTIM = OptimConfig(lr=1e-4, ema_decay=0.9999, ema_warmup=False)
-PEAKS = {
-    "H200": 989e12,
-    "H100": 989e12,
-    "A100": 312e12,
-}  # dense bfloat16 FLOP/s, by the data sheets
 
 
 class PlainBlock(nn.Module):
@@ -337,7 +333,7 @@ def on_gpu(batch: int, rounds: int) -> dict:
     if not torch.cuda.is_available():
         return {"what": what, "result": "not measured: no GPU"}
     device, name = torch.device("cuda"), torch.cuda.get_device_name()
-    peak = next((value for key, value in PEAKS.items() if key in name), None)
+    peak = peak_of(name, "bfloat16")
     macs = count(
         sized("XL", input_size=32, in_channels=4, num_classes=CLASSES, learn_sigma=True), 32, 32
     ).macs
@@ -396,8 +392,7 @@ def run(
     rounds: int = 10,
     out: Path = Path("training_step.json"),
 ) -> None:
-    measure, batch = (on_gpu, 64) if gpu else (on_cpu, 4)
-    result = measure(batch or batch, rounds)
+    result = on_gpu(batch or 64, rounds) if gpu else on_cpu(batch or 4, rounds)
     write_json(out, result)
     if gpu:
         print(result["result"])

@@ -15,6 +15,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,10 +90,8 @@ def validate(
     Raises:
         InputError: data that cannot be read or lack an annotation, or no task to score.
     """
-    from lookharder.data.formats import write_image
     from lookharder.evaluate.evaluation import evaluate, protocol
     from lookharder.predict.predictor import Predictor
-    from lookharder.visualize.colours import montage
     from lookharder.visualize.views import VIEWS
 
     sets = held_out(chain, config, tasks)
@@ -133,13 +132,7 @@ def validate(
         network.train(mode)
     if columns:
         titles = [title for task in sets for title in VIEWS[task].strip.values()]
-        blank = np.full((1, 1, 3), 255, np.uint8)
-        most = max(len(column) for column in columns)
-        rows = [
-            [column[i] if i < len(column) else blank for column in columns] for i in range(most)
-        ]
-        picture = np.moveaxis(montage(rows, titles), -1, 0)
-        write_image(folder / "validation" / f"{iteration:08d}.png", picture)
+        _draw(columns, titles, folder / "validation" / f"{iteration:08d}.png")
     others = [row for row in rows_of(folder) if row["iteration"] != iteration]
     _write(folder, sorted([*others, {"iteration": iteration, **found}], key=_iteration))
     return found
@@ -188,6 +181,16 @@ def _means(scores: "Evaluation") -> dict[str, float]:
     found = {f"{task}.{key}": means[key]["mean"] for key in SCORES[task].main if key in means}
     found[f"{task}.ratio"] = ratio(scores)
     return {key: float(value) for key, value in found.items() if math.isfinite(value)}
+
+
+def _draw(columns: Sequence[Sequence[np.ndarray]], titles: Sequence[str], path: Path) -> None:
+    """Write the columns as one picture; those of a task with fewer scenes end in white."""
+    from lookharder.data.formats import write_image
+    from lookharder.visualize.colours import montage
+
+    blank = np.full((1, 1, 3), 255, np.uint8)
+    rows = [list(row) for row in zip_longest(*columns, fillvalue=blank)]
+    write_image(path, np.moveaxis(montage(rows, titles), -1, 0))
 
 
 def _sized(picture: np.ndarray) -> np.ndarray:
