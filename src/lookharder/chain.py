@@ -198,7 +198,7 @@ class Chain:
 
     @property
     def multiple(self) -> int:
-        """Height and width of a picture must be multiples of this many pixels."""
+        """Height and width of an image must be multiples of this many pixels."""
         return self.autoencoder.factor * self.config.model.patch_size
 
     def task(self, name: str) -> Task:

@@ -1,4 +1,4 @@
-"""Predictions against ground truth, under a protocol that is written down, beside answers that need no network.
+"""Predictions against ground truth, under a written protocol, beside trivial answers, which need no network.
 
 How a task is scored, and by which trivial answers, is its row of `metrics.scores.SCORES`; a protocol says how
 predictions are aligned, clipped and masked, and its hash stands in every result.

@@ -1,4 +1,4 @@
-"""Convolutions around the transformer: what patches are cut from, and what makes a picture of tokens again.
+"""Convolutions around the transformer: what patches are cut from, and what makes an image of tokens again.
 
     x (B, C, H, W) - first -> level 1 at 1/2 - level 2 at 1/4 - ... - level n at 1/2^n -> tokens of patches
                                  |              |                       |                      |
@@ -39,7 +39,7 @@ class ConvBlock(nn.Module):
     def forward(
         self, x: Float[Tensor, "B i H W"], c: Float[Tensor, "#B D"]
     ) -> Float[Tensor, "B o H W"]:
-        """The same picture in other channels."""
+        """The same image in other channels."""
         shift, scale = self.adaLN_modulation(c)[..., None, None].chunk(2, 1)
         h = self.conv1(F.silu(self.in_norm(x)))
         h = self.conv2(F.silu(self.norm(h) * (1 + scale) + shift))
@@ -48,7 +48,7 @@ class ConvBlock(nn.Module):
 
 
 class Stem(nn.Module):
-    """A picture at 1/2, 1/4, ... of its sides."""
+    """An image at 1/2, 1/4, ... of its sides."""
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Stem(nn.Module):
 
 
 class Head(nn.Module):
-    """The levels of the stem and the image of the tokens -> a picture at full size."""
+    """The levels of the stem and the image of the tokens -> an image at full size."""
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A faster network in the same system: bfloat16 weights, compiled blocks, cached blocks. Each is asked for by name.
+"""A faster network in the same system: bfloat16 weights, compiled blocks, cached blocks. Each is off by default.
 
     chain = accelerate(Chain.load(folder), precision="bf16", compiled=True)        once
     denoiser = cached_denoiser(chain, every=2)                                     once for each trajectory

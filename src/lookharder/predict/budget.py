@@ -1,4 +1,4 @@
-"""Spend a budget: of the settings that were measured and fit, take the one that is worth it.
+"""Spend a budget: of the measured settings that it affords, take the cheapest whose error is near the least.
 
     MACs       closed form (`cost`), so never over
     seconds    the same work at the speed of this machine, measured at this size; members are sampled in rounds, and no

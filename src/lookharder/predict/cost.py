@@ -32,11 +32,11 @@ class ImageCost:
 
     @property
     def member(self) -> int:
-        """One member, decoded at its end."""
+        """Cost of one member, decoded at its end."""
         return self.fields * (self.network[-1] + self.decode)
 
     def member_until(self, step: int) -> int:
-        """The first `step` denoising steps of one member, decoded after each of them."""
+        """Cost of the first `step` denoising steps of one member, decoded after each of them."""
         return self.fields * (self.network[step - 1] + step * self.decode)
 
 

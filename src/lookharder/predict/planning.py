@@ -18,7 +18,7 @@ from lookharder.predict.settings import SettingsTable
 
 
 class SamplingPlanner:
-    """Plans of a system.
+    """Plans the predictions of one system.
 
     Args:
         chain: the system, on its device.

@@ -1,4 +1,4 @@
-"""What a prediction gives: merged answers, at the size and in the type that the caller wants."""
+"""Predictions as callers get them: merged answers, at the size and in the type that was asked for."""
 
 import math
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ def present(
     seconds: float,
     macs: int,
 ) -> Prediction:
-    """The answers so far as the caller wants them.
+    """The answers so far, at the size and in the type that was asked for.
 
     Args:
         rounds: merged answers at the size at which the network worked.

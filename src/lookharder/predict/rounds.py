@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def without_gradients(generate: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
-    """A generator that computes without gradients, and leaves their mode as it was wherever it yields."""
+    """Run a generator under `no_grad`, which does not reach the code that consumes it."""
 
     @wraps(generate)
     def advance(*args: P.args, **kwargs: P.kwargs) -> Iterator[T]:

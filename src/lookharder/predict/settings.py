@@ -1,4 +1,4 @@
-"""What was measured of a model: its error by effort, which a budget is spent by, and how far errors go beyond spreads.
+"""What was measured of a model: its error at each effort, by which a budget is spent, and bounds of its errors.
 
     setting   task, resolution, effort  ->  error with its interval, on the scenes named in the table
     choose    of the settings that fit, the cheapest whose error is within 1 % of the least that fits
@@ -72,13 +72,13 @@ class ErrorBound:
     data: str
 
     def of(self, spread: Float[Tensor, "B *_"]) -> Float[Tensor, "B *_"]:
-        """The bound, in the unit of the spread, picture by picture."""
+        """The bound, in the unit of the spread, image by image."""
         return self.factor * (spread + spread.flatten(1).mean(1)[:, None, None])
 
 
 @dataclass(frozen=True, kw_only=True)
 class SettingsTable:
-    """What was measured.
+    """The measured settings of a model, and bounds of its errors.
 
     Attributes:
         data: scenes on which settings were measured.

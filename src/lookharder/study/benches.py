@@ -161,7 +161,7 @@ class PaperBench(Bench):
         return self.add("train", config, () if start is None else (start,), name)
 
     def pretrained(self, size: str, seed: int, iterations: int | None = None) -> Job:
-        """Trains as table 1, and shorter as figure 4."""
+        """Train as in table 1 of the paper; with fewer iterations as in figure 4."""
         if iterations is None:
             return self.named(f"paper_table1_{size}")
         return self.named(f"paper_fig4_pretrain_{iterations // 1000}k")
@@ -176,7 +176,7 @@ class PaperBench(Bench):
         schedule: str | None = None,
         prediction: str | None = None,
     ) -> Job:
-        """Trains as figures 3, 4 and 10."""
+        """Train as in figures 3, 4 and 10."""
         name = f"paper_fig3_{size}"
         if pretrain is not None:
             name = f"paper_fig4_{pretrain // 1000}k"
@@ -188,11 +188,11 @@ class PaperBench(Bench):
         return self.named(name, self.pretrained(size, seed, pretrain))
 
     def trained_on(self, model: Job, size: str, seed: int, experts: ExpertCounts) -> Job:
-        """Trains as figure 6."""
+        """Train as in figure 6."""
         return self.named(f"paper_fig6_{size}_{experts[0]}e{experts[1]}a", model)
 
     def at_resolutions(self) -> Iterable[tuple[Place, int, Job, int]]:
-        """Trains as figure 5: a dense network and one with experts, each scored at its own side."""
+        """Train as in figure 5: a dense network and one with experts, each scored at its own side."""
         starts = {256: "paper_table2_l_8e2a", 512: "paper_fig5_pretrain_l_8e2a_512"}
         for side in self.preset.resolutions:
             dense = self.named(f"paper_fig5_xl_{side}")
@@ -201,7 +201,7 @@ class PaperBench(Bench):
                 yield {"size": name, "resolution": side}, 0, model, side
 
     def generalists(self, seed: int) -> dict[str, dict[str, Job]]:
-        """Trains as section 6.4."""
+        """Train as in section 6.4."""
         tables = {"depth": "table3", "flow": "table4", "amodal": "table5"}
         one = self.named("paper_generalist")
         sparse = self.named("paper_generalist_8e2a", one)
@@ -212,7 +212,7 @@ class PaperBench(Bench):
         }
 
     def length(self, size: str, macs: float) -> int:
-        """Refuses: the paper split no budget."""
+        """Not in the paper, which splits no budget: refused."""
         raise InputError("NAME", "'allocation'", "a study of the paper, at its size")
 
     def held_out(self, task: str, side: int | None) -> dict[str, Any]:

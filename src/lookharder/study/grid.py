@@ -225,7 +225,7 @@ class Bench(ABC):
         needs: Sequence[Job],
         title: str,
     ) -> Job:
-        """Add a job and what it costs; where a job does the same, return that one."""
+        """Add a job and what it costs; if the same job is there already, return that one."""
         names = tuple(job.hash for job in needs)
         job = Job(kind=kind, config=config, needs=names, title=title)
         known = {other.hash: other for other in self._jobs}
@@ -237,7 +237,7 @@ class Bench(ABC):
         return job
 
     def study(self, question: str) -> Study:
-        """The study with all that was added."""
+        """The study of all jobs and points that were added."""
         return Study(
             name=self.name, question=question, points=tuple(self._points), jobs=Graph(self._jobs)
         )

@@ -30,7 +30,7 @@ from lookharder.training.run import RunConfig
 
 
 class Shape(NamedTuple):
-    """Of a transformer of the family."""
+    """Shape of a transformer of the family."""
 
     width: int
     depth: int

@@ -25,7 +25,7 @@ EXPERT_BLOCK = 0.016  # likewise, more for each block with experts
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """Of one job.
+    """What one job costs.
 
     Attributes:
         macs: multiply-adds.

@@ -12,7 +12,7 @@ from lookharder.study.results import conclude
 
 
 def main(arguments: list[str] | None = None) -> list[Path]:
-    """Write them; their paths."""
+    """Write laws, claims and report; returns their paths."""
     parser = argparse.ArgumentParser(prog="python -m lookharder.study.publish")
     parser.add_argument("dir", type=Path, help="folder of results")
     parser.add_argument("--study", default="all", help="which study [%(default)s]")

@@ -1,11 +1,11 @@
-"""What the kinds of jobs do: each a function of (its folder, what it is told, the folders of what it needs).
+"""What the kinds of jobs do: each a function of (its folder, its configuration, the folders of what it needs).
 
     train       a recipe, from its start or from the model of the job that it needs      -> FOLDER/run, FOLDER/model
     upcycle     the model of the job that it needs, with experts                         -> FOLDER/model
     evaluate    predictions of a model against held-out scenes, image by image           -> numbers
     loss        the diffusion loss of a model on held-out scenes, at fixed noise levels  -> numbers
 
-A result tells what a record needs: the network's cost, the compute spent on it so far, and each metric with its
+A result holds what a record needs: the network's cost, the compute spent on it so far, and each metric with its
 interval over images. A stage that is stopped can be called again: a training goes on where it was.
 """
 

@@ -1,1 +1,1 @@
-"""What a task is: an annotation as an image, the image as an annotation, and how draws are merged."""
+"""What a task is: an annotation as an image, the image as an annotation, and how members are merged."""

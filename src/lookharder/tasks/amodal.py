@@ -49,7 +49,7 @@ class Amodal(Task):
         return (Given(argument="mask", field="visible", kind="mask"),)
 
     def condition(self, batch: Batch) -> Sources:
-        """(B, 2, 3, H, W): the picture and the visible mask, white on black."""
+        """(B, 2, 3, H, W): the image and the visible mask, white on black."""
         return torch.stack([batch.image, mask_to_rgb(batch.need("visible"))], dim=1)
 
     def to_image(self, batch: Batch) -> TargetImage:
@@ -81,7 +81,7 @@ class Amodal(Task):
         return torch.where(self._inside(images)[..., None, :, :], colours, 1.0)
 
     def merge(self, draws: Bool[Tensor, "N B H W"]) -> tuple[Mask, Float[Tensor, "B H W"]]:
-        """Majority vote; uncertainty is the share of draws that disagree."""
+        """Majority vote; uncertainty is the share of members that disagree."""
         return vote(draws)
 
     def _inside(self, image: Float[Tensor, "*N 3 H W"]) -> Bool[Tensor, "*N H W"]:

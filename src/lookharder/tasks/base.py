@@ -37,7 +37,7 @@ class TargetImage:
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """Something that a task needs beside the picture.
+    """Something that a task needs beside the image.
 
     Attributes:
         argument: what a caller gives it as: a keyword of `Predictor`, an option of `lookharder predict`.
@@ -77,7 +77,7 @@ class Task(ABC):
 
     @property
     def inputs(self) -> tuple[Given, ...]:
-        """What the task needs beside the picture."""
+        """What the task needs beside the image."""
         return ()
 
     @property

@@ -84,7 +84,7 @@ class Depth(Task):
         return self.name if self.answer == "depth" else self.answer
 
     def condition(self, batch: Batch) -> Sources:
-        """(B, 2, 3, H, W): the picture and the prompt."""
+        """(B, 2, 3, H, W): the image and the prompt."""
         prompt = torch.ones_like(batch.image)
         if self.prompt == "validity":
             prompt = prompt * batch.need("depth_valid")[:, None]
@@ -126,7 +126,7 @@ class Depth(Task):
         return draws
 
     def merge(self, draws: Float[Tensor, "N B H W"]) -> tuple[DepthMap, DepthMap]:
-        """Draws are aligned to each other (each has its own scale and shift), then their median; one is the answer."""
+        """Align the members to each other (each has its own scale and shift) and take their median."""
         if len(draws) == 1:
             return draws[0], torch.zeros_like(draws[0])
         merged = [merge_affine(draws[:, i]) for i in range(draws.shape[1])]

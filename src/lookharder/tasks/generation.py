@@ -51,7 +51,7 @@ class Generation(Task):
         return images[:, :, 0].clamp(-1, 1)
 
     def merge(self, draws: Float[Tensor, "N B 3 H W"]) -> tuple[Images, Float[Tensor, "B H W"]]:
-        """The first draw; uncertainty is the standard deviation over draws, mean over channels."""
+        """The first member; uncertainty is the standard deviation over members, mean over channels."""
         return draws[0], draws.std(0, correction=0).mean(1)
 
     def resize(self, prediction: Images, height: int, width: int) -> Float[Tensor, "B 3 h w"]:

@@ -155,7 +155,7 @@ def cpu_peak(side: int = 512, tries: int = 30) -> float:
 
 
 def cost(config: TrainingSetup) -> TrainingCost:
-    """The cost of a run, by its configuration alone: pictures are of `sides_of` pixels."""
+    """The cost of a run, from its configuration alone; images have the size that `data.TASK` gives."""
     chain, train, model = config.chain, config.train, config.chain.model
     codec = codec_of(chain)
     tasks: dict[str, Task] = {task.name: task for task in chain.tasks}

@@ -1,4 +1,4 @@
-"""Whether the batches of a run can be dealt to its ranks."""
+"""Can the batches of a run be divided among its ranks?"""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from lookharder.training.distributed.parallel import Team
 def check_deal(
     config: TrainConfig, chain: Chain, team: Team, datasets: Mapping[str, Dataset]
 ) -> None:
-    """Every task and every share has an example, and all ranks call the network equally often, once for each size.
+    """Check that every task and share has an example, and that all ranks call the network equally often, once a size.
 
     Raises:
         InputError: otherwise, or where a data set is of latents that are not this system's.

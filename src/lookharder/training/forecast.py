@@ -1,10 +1,10 @@
 """Memory that a run needs on each rank, known before it starts.
 
 Always there: weights, AdamW's two moments (Muon's one), averaged weights, the autoencoder; gradients from the first
-backward on. Beside them the dearest moment of an iteration:
+backward on. Beside them the largest of four moments of an iteration:
 
     encode      the autoencoder at work on one share of the batch
-    forward     what all blocks keep for the way back, and what the loss holds
+    forward     what all blocks keep for the backward, and what the loss holds
     backward    the same blocks, and the gradients inside the last
     update      the gradients, and what the optimiser makes of them
 
@@ -57,7 +57,7 @@ class TrainingMemory:
         forward: likewise at the end of the forward.
         backward: likewise in the backward of the last block.
         update: likewise in the optimiser.
-        early: gradients are there before the backward: of other micro-batches, or, to be safe, where ranks hold copies.
+        early: gradients are there before the backward: of other micro-batches, or (assumed) where ranks hold copies.
         examples: in the host's memory, those that are read ahead.
     """
 
@@ -94,11 +94,11 @@ class _Block:
     """Bytes of one block.
 
     Attributes:
-        token: kept of each token for the way back, the token that enters among them.
+        token: kept of each token for the backward, the token that enters included.
         item: kept of each item.
         stream: a token itself.
-        forward: alive beside a token on the way there.
-        backward: likewise at the start of the way back.
+        forward: alive beside a token in the forward.
+        backward: likewise at the start of the backward.
         gradient: of its last matrix.
         rounded: its matrices in bfloat16.
         params: numbers in it.
@@ -115,7 +115,7 @@ class _Block:
 
 
 def forecast(config: TrainingSetup, ranks: int = 1, device: str | None = None) -> TrainingMemory:
-    """The memory of a run, by its configuration alone: pictures are squares of `data.TASK.size` pixels.
+    """The memory of a run, from its configuration alone; images have the size that `data.TASK` gives.
 
     Args:
         config: a `RunConfig`.
@@ -148,7 +148,7 @@ def forecast(config: TrainingSetup, ranks: int = 1, device: str | None = None) -
     params = sum(p.numel() for p in network.parameters())
     block = _block(network.blocks[0], model, half, gpu)
     inside = tokens * block.token + items * block.item
-    # items and the patches of what the network saw; on the way there stacks of them, x_t, and that itself
+    # items and the patches of the network's input; in the forward stacks of them, x_t, and the input itself
     inputs = latents * (FLOAT * (2 + SOURCES) + number * (SOURCES + 1))
     inputs += number * convolved  # what stem and head keep
     stacks = latents * FLOAT * (4 + 2 * SOURCES)
@@ -255,7 +255,7 @@ def _example(spec: str, task: str) -> int:
 
 
 def available(device: str) -> int | None:
-    """Bytes that are free on "cuda" or in the host's memory; None where it cannot be told."""
+    """Bytes that are free on "cuda" or in the host's memory; None where it is not known."""
     if device == "cuda":
         return torch.cuda.mem_get_info()[0]
     return free_memory()

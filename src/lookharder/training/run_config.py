@@ -1,4 +1,4 @@
-"""What a run is told, and the folder that it holds to.
+"""The configuration of a run, and how a run folder is bound to it.
 
 A folder belongs to the configuration it began with. What changes when and where things are computed, saved or shown,
 but not what is learnt, may change when the run is resumed: its `essence` stays.

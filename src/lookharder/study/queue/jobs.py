@@ -25,7 +25,7 @@ class Job:
 
     Attributes:
         kind: which stage does it.
-        config: what the stage is told; finite JSON values.
+        config: the arguments of the stage; finite JSON values.
         needs: hashes of the jobs whose folders the stage reads, in the order in which it expects them.
         cost: FLOPs that it is expected to take, 2 per multiply-add.
         title: what a person calls it; no part of the hash.

@@ -42,7 +42,7 @@ class Stopped(BaseException):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSpec:
-    """What a worker is told, as a file.
+    """What a worker is to do, as a file.
 
     Attributes:
         root: folder of the ledger.

@@ -110,11 +110,11 @@ class Team:
         return tensor
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is up on any rank."""
+        """Whether it is true on any rank."""
         return bool(self.sum(torch.tensor(float(flag), device=self.device)))
 
     def collect(self, items: tuple[str, ...]) -> tuple[str, ...]:
-        """The words of all ranks, in the order of ranks."""
+        """The items of all ranks, rank after rank."""
         if self.mesh is None:
             return items
         found: list[tuple[str, ...]] = [()] * self.size
@@ -122,7 +122,7 @@ class Team:
         return tuple(item for part in found for item in part)
 
     def gather(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """On rank 0 the whole tensors, those that were in parts on the CPU; elsewhere nothing. All ranks call it.
+        """Gather full tensors on rank 0, sharded ones into the CPU's memory; other ranks get none. All ranks call it.
 
         Tensors that are whole already are not copied.
         """

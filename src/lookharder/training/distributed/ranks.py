@@ -19,12 +19,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Ranks:
-    """The processes of a job, as one of them sees it.
+    """One process of a job, and its way to act together with the others.
 
     Attributes:
         rank: its number.
         size: how many there are.
-        group: carries what they say; None for a job of one process.
+        group: carries their messages; None for a job of one process.
     """
 
     rank: int = 0

@@ -36,6 +36,6 @@ def shard_like(tensor: Tensor, model: Tensor) -> Tensor:
 
 
 def is_sharded(tensor: Tensor) -> bool:
-    """Whether it is a DTensor; asked so that the second which its import takes is spent where there are some."""
+    """Whether it is a DTensor; importing that class takes a second, so it is not imported to find out."""
     module = sys.modules.get("torch.distributed.tensor")
     return module is not None and isinstance(tensor, module.DTensor)

@@ -219,7 +219,7 @@ def final_losses(history: History) -> dict[str, float]:
 
 
 def summary(history: History) -> dict[str, float | None]:
-    """A run in numbers; None for what its rows do not tell. Shares are of the wall time, data wait of the busy time."""
+    """A run in numbers; None for what its rows do not say. Shares are of the wall time, data wait of the busy time."""
     rows, busy, wall = history.rows, busy_seconds(history), wall_seconds(history)
     total = sum(busy)
 
@@ -254,7 +254,7 @@ def _share(part: float | None, whole: float) -> float | None:
 
 
 def summary_table(histories: Sequence[History]) -> Table:
-    """A column for each run; blank is what its rows do not tell."""
+    """A column for each run; blank is what its rows do not say."""
     tasks = list(dict.fromkeys(task for history in histories for task in history.tasks))
     found = [summary(history) for history in histories]
     losses = [final_losses(history) for history in histories]

@@ -1,7 +1,7 @@
-"""What a run tells of itself: lines of metrics, validations, TensorBoard. Nothing here changes what is learnt.
+"""What a run reports: lines of metrics, validations, TensorBoard. Nothing here changes what is learnt.
 
-Rank 0 writes; a validation needs the weights of all. When a run resumes or goes back, what was told of iterations that
-are going to be done again is cut off.
+Rank 0 writes; a validation needs the weights of all. When a run resumes or goes back, what was reported of
+iterations that are going to be done again is cut off.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ from lookharder.training.run_config import RunConfig
 
 
 def check_validation(config: RunConfig, chain: Chain) -> None:
-    """Find what an observer would trip over, before anything is written.
+    """Check that validations can be made and TensorBoard written, before anything is.
 
     Raises:
         InputError: nothing to validate on, or no TensorBoard.
@@ -89,7 +89,7 @@ class Observer:
                 self.board.write(row)
 
     def cut(self, iteration: int) -> None:
-        """Forget what was told after an iteration, which is going to be done again."""
+        """Remove what was reported after an iteration, which is going to be done again."""
         self.meter.row()
         if self.journal is not None:
             self.journal.cut(iteration)

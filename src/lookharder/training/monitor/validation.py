@@ -214,7 +214,7 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def cut_back(folder: Path, iteration: int) -> None:
-    """Forget the validations after `iteration`, pictures included: when a run resumes there."""
+    """Remove the validations after `iteration`, pictures included: when a run resumes there."""
     rows = rows_of(folder)
     kept = [row for row in rows if row["iteration"] <= iteration]
     if len(kept) < len(rows):
