@@ -15,7 +15,7 @@ NOTE = (
 
 
 def dry_run(config: RunConfig) -> None:
-    """Print it."""
+    """Print what the run is, costs and needs."""
     priced = cost(config)
     memories = {device: forecast(config, device=device) for device in ("cpu", "cuda")}
     rows = [*_what(config), *_price(priced), *_memory(memories)]

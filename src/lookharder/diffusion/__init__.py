@@ -1,4 +1,4 @@
-"""The noise process: how latents are noised, denoised, learned from and drawn.
+"""The noise process: how latents are noised, denoised, learned from and sampled.
 
     schedule    x_t = alpha x0 + sigma eps, and at which times to look
     denoiser    what a network's output means

@@ -50,7 +50,7 @@ def to_eps(kind: PredictionType, output: Latents, x_t: Latents, at: PathPoint) -
 
 
 def target_of(kind: PredictionType, x0: Latents, eps: Latents, at: PathPoint) -> Latents:
-    """What the network should say; v is Salimans & Ho's (2202.00512), on the line eps - x0."""
+    """What the network is trained to predict; v is Salimans & Ho's (2202.00512), on the line eps - x0."""
     if kind == "eps":
         return eps
     if kind == "v":
@@ -60,7 +60,7 @@ def target_of(kind: PredictionType, x0: Latents, eps: Latents, at: PathPoint) ->
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Denoised:
-    """What a denoiser says of a noisy latent.
+    """What a denoiser makes of a noisy latent.
 
     Attributes:
         x0: the clean latent expected.

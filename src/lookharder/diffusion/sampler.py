@@ -88,7 +88,7 @@ def sample(
 
 
 def draw_noise(keys: Sequence[tuple[Key, ...]], shape: Sequence[int]) -> NoiseSource:
-    """Noise in which every draw owns its stream, whichever others share its batch.
+    """Noise with a stream of its own for every member, whichever others share its batch.
 
         noise = draw_noise([(seed, image, member) for member in range(8)], (c, h, w))
         latents = sample(denoise, noise(0), timesteps, schedule, ddpm_step, noise)

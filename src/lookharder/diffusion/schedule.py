@@ -172,7 +172,7 @@ def _table(
 
 
 def spaced_timesteps(steps_train: int, steps: int, spacing: str) -> list[int]:
-    """Times at which a sampler asks the network, descending (Lin et al., 2305.08891, Table 2).
+    """Times at which a sampler evaluates the network, descending (Lin et al., 2305.08891, Table 2).
 
     With T = `steps_train` and N = `steps`:
 

@@ -1,4 +1,4 @@
-"""What studies found, as a file: what `plan` reads.
+"""The findings of studies as a file, which `plan` reads.
 
     families   networks of one kind on one task: a law of size and images, what effort does to it, what each size costs
     series     what was measured along one axis, and the laws of it, in figures and words
@@ -59,12 +59,12 @@ class FamilySize:
 
     @property
     def n(self) -> float:
-        """Size as the law knows it."""
+        """N of the law: the parameters that it counts."""
         return float(self.active_params if self.law_params is None else self.law_params)
 
     @property
     def image_macs(self) -> float:
-        """Spent on training, for each image: three forwards."""
+        """Multiply-adds of training for each image: three forwards."""
         return 3 * (self.macs if self.train_macs is None else self.train_macs)
 
 
@@ -144,7 +144,7 @@ class Family:
 
 @dataclass(frozen=True, kw_only=True)
 class Laws:
-    """What studies found.
+    """The findings of studies.
 
     Attributes:
         studies: their names.

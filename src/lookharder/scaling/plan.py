@@ -30,11 +30,11 @@ FAR = 100  # times the images of any measurement: an error that needs more is no
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """What is given; FLOPs, each for what its name says.
+    """What a plan is made for: budgets in FLOPs, or an error.
 
     Attributes:
         training: for all of the training; None leaves images and compute at the most that were measured.
-        inference: for one answer; None leaves steps and draws as they were in the measurements.
+        inference: for one answer; None leaves steps and members as they were in the measurements.
         total: for training and all answers.
         error: to be reached for the least total.
         answers: how many images will be served.
@@ -106,12 +106,12 @@ class Plan:
 
     @property
     def iterations(self) -> int:
-        """Of training."""
+        """Iterations of training."""
         return round((self.images - self.size.start_images) / self.family.batch)
 
     @property
     def assumes(self) -> tuple[str, ...]:
-        """What is taken for granted."""
+        """The assumptions that the plan rests on."""
         family = self.family
         said = [family.assumes] if family.assumes else []
         if self.extrapolates and family.training.ceiling is not None:

@@ -1,4 +1,4 @@
-"""Look at every row of a set of one's own and list all that is wrong, before a run trips over it.
+"""Look at every row of a set of one's own and list all that is wrong, before a run fails on it.
 
 Beyond what cannot be read, three mistakes show in the values: a wrong unit (the median depth of a
 scene lies between 10 cm and 200 m), flow in other units than pixels (longer than the diagonal of

@@ -64,7 +64,7 @@ class Design:
 
     @cached_property
     def derivatives(self) -> Float[np.ndarray, "T n P"]:
-        """Of the logarithm of each term at each point by each unknown; the constant term comes first."""
+        """Derivatives of the logarithm of each term at each point by each unknown; the constant term comes first."""
         n, k = self.logs.shape
         v = np.zeros((k + self.offset, n, self.unknowns))
         if self.offset:

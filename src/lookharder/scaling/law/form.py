@@ -92,7 +92,7 @@ class Law:
 
     @property
     def theta(self) -> tuple[float, ...]:
-        """What a row of `samples` holds, of this law."""
+        """The parameters of this law, in the order of a row of `samples`."""
         inside = () if self.ceiling is None else (self.power, self.ceiling)
         return (self.offset, *self.log_coefficients, *self.exponents, *inside)
 
@@ -187,11 +187,11 @@ class Law:
     def interval(
         self, name: str, level: float = 0.95, variable: str | None = None
     ) -> tuple[float, float]:
-        """Where a parameter lies with a confidence of `level`; what was fitted, at its limit perhaps, is inside.
+        """Where a parameter lies with a confidence of `level`; the fitted value is inside, at an end perhaps.
 
         Args:
             name: "offset", "coefficient" or "exponent"; inside a ceiling also "power" or "ceiling".
-            level: of confidence.
+            level: of confidence; below 0.9 the interval is narrower than it says (`fitting` has the figures).
             variable: whose, in a law of several.
 
         Raises:

@@ -13,7 +13,7 @@ ParameterRow = tuple[float, ...]
 
 
 def exp(log: float) -> float:
-    """The number of this logarithm, or the largest that a float holds."""
+    """The exponential, or the largest number that a float holds."""
     return float(np.exp(min(log, LARGEST)))
 
 

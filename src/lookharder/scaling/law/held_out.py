@@ -25,10 +25,10 @@ class HeldOut:
 
     @property
     def error(self) -> float:
-        """Of the law, relative to what was measured; positive: too large."""
+        """Relative error of the law's prediction; positive where it is too large."""
         return self.predicted / self.measured - 1
 
     @property
     def baseline_error(self) -> float:
-        """Of the baseline, likewise."""
+        """Relative error of the baseline, likewise."""
         return self.baseline / self.measured - 1

@@ -81,7 +81,7 @@ class Ledger:
         return self.root / "runs" / job
 
     def plan(self, job: Job) -> None:
-        """Write a job down, unless it is."""
+        """Record a job as planned, if it is not there yet."""
         path = self.folder(job.hash) / "job.json"
         if not path.exists():
             write_json(path, job.to_json())
@@ -169,7 +169,7 @@ class Ledger:
         _unlock(lease.lock)
 
     def result(self, name: str) -> dict[str, Any]:
-        """What a job that is done was published with.
+        """The result of a job that is done.
 
         Raises:
             InputError: it is not done.

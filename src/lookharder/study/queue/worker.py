@@ -59,12 +59,12 @@ class WorkerSpec:
     parent: int | None = None
 
     def write(self, path: Path) -> None:
-        """As JSON."""
+        """Write the file, as JSON."""
         write_json(path, asdict(self))
 
     @classmethod
     def read(cls, path: Path) -> "WorkerSpec":
-        """What `write` wrote."""
+        """Read what `write` wrote."""
         return read_as(cls, path)
 
 
