@@ -73,7 +73,7 @@ def test_weights_that_went_bad_after_the_checkpoint_are_made_anew():
     assert recovery.excluded == [(21, 28)]
 
 
-def test_a_later_streak_is_a_repeated_of_its_own():
+def test_later_failures_begin_with_the_first_attempt():
     recovery = Recovery(2)
     fail(recovery, 3, 4)
     recovery.go_back(4, [2])
@@ -117,9 +117,9 @@ def live(bad: set[int], poison: set[int], killed: set[int]) -> list[int] | str:
             passed = any(first <= now <= last for first, last in recovery.excluded)
             ill = any(len(weights) - weights.index(p) > 3 for p in poison & set(weights))
             skipped = not passed and (now in bad or ill)
-            repeated = recovery.watch(step(now, skipped=skipped, excluded=passed))
+            due = recovery.watch(step(now, skipped=skipped, excluded=passed))
             weights += [] if passed or skipped else [now]
-            if repeated:
+            if due:
                 try:
                     target = recovery.go_back(now, list(saved))
                 except FloatingPointError as error:

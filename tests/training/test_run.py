@@ -260,7 +260,9 @@ def spoil(monkeypatch):
     return iterations
 
 
-def test_a_streak_is_passed_over_and_the_rest_is_as_if_it_had_never_been(spoil, tmp_path, caplog):
+def test_repeated_failures_are_passed_over_and_the_rest_is_as_if_they_had_never_been(
+    spoil, tmp_path, caplog
+):
     spoil(5, 6, 7)
     steps = list(run(PATIENT, tmp_path / "run"))
     assert [step.iteration for step in steps] == [1, 2, 3, 4, 5, 6, 7, 4, 5, 6, 7, 8, 9, 10]
@@ -314,7 +316,7 @@ def test_what_no_going_back_mends_is_an_error(spoil, tmp_path):
     assert all(tensor.isfinite().all() for tensor in found.tensors.values())
 
 
-def test_asked_to_stop_inside_a_streak_it_saves_what_was_before(spoil, tmp_path):
+def test_asked_to_stop_amid_failures_it_saves_what_was_before(spoil, tmp_path):
     spoil(5, 6, 7)
     for step in run(PATIENT, tmp_path / "run"):
         if step.iteration == 5:

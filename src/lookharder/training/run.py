@@ -125,13 +125,13 @@ class _Work:
             for step in train(config.train, self.state, self.chain, datasets):
                 last = step.iteration == config.train.iterations
                 stopping = self.state.team.any(stop.stop_requested)
-                repeated = self.recovery.watch(step)
+                unsound = self.recovery.watch(step)
                 self.observer.see(
-                    step, last, sound=not repeated
+                    step, last, sound=not unsound
                 )  # before a checkpoint, which implies it
                 self._note(step, last)
                 self.saver.check()
-                if repeated:
+                if unsound:
                     self._go_back(step.iteration)
                 elif last or stopping or step.iteration % config.checkpoint_every == 0:
                     self._save(step.iteration, wanted=last or stopping)
@@ -141,7 +141,7 @@ class _Work:
                     by = stop.received or "a signal to another process"
                     log.warning("stopped by %s at iteration %d, saved", by, step.iteration)
                     return
-                if again := repeated:
+                if again := unsound:
                     break
         self.ranks.together(self.saver.settle)
 
