@@ -17,7 +17,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from safetensors.torch import save_file
 from torch import Tensor
 
 from lookharder import autoencoder
@@ -32,7 +31,7 @@ from lookharder.models.flops import count
 from lookharder.shapes import Latents
 from lookharder.tasks.base import SOURCES, Task
 from lookharder.tasks.registry import AnyTask
-from lookharder.tensors import Shapes, read_tensors, shapes_of
+from lookharder.tensors import Shapes, read_tensors, shapes_of, write_tensors
 
 WEIGHTS = Path(__file__).parent / "weights"  # models shipped with the package
 DEFAULT = "tiny"  # which of them is used where none is named,
@@ -69,6 +68,10 @@ class ChainConfig:
         names = [task.name for task in self.tasks]
         if len(set(names)) != len(names) or not names:
             raise InputError("tasks", names, "one or more tasks, each once")
+        most = {"resolution": 2**14, "steps": self.schedule.steps, "members": 10_000}
+        for name, largest in most.items():
+            if not 1 <= getattr(self, name) <= largest:
+                raise InputError(name, getattr(self, name), f"1 to {largest}")
         rows = sum(task.label_rows for task in self.tasks)
         if len(self.model.routes) != rows:
             raise InputError(
@@ -108,8 +111,7 @@ def write_model(
         name: value.detach().to("cpu", kind).contiguous()
         for name, value in network.state_dict().items()
     }
-    with atomic(folder / "model.safetensors") as aside:
-        save_file(weights, aside, metadata={"format": "pt"})
+    write_tensors(folder / "model.safetensors", weights)
     write_json(folder / "config.json", to_json(config))
     with atomic(folder / "README.md") as aside:
         aside.write_text(card, encoding="utf-8")

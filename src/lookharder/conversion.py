@@ -21,7 +21,7 @@ from lookharder.chain import Chain, ChainConfig, routes, write_model
 from lookharder.config import to_json
 from lookharder.diffusion.schedule import NoiseSchedule
 from lookharder.errors import InputError
-from lookharder.files import write_json
+from lookharder.files import listed, write_json
 from lookharder.models.dit import DiT
 from lookharder.models.flops import count
 from lookharder.models.foreign.layouts import LAYOUTS
@@ -231,7 +231,7 @@ def _checked(before: DiT, after: DiT) -> float:
 
 
 def _claim(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and (not out.is_dir() or any(listed(out))):
         raise InputError("--out", f"{out}, which holds something", "a new or empty folder")
 
 

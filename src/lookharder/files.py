@@ -1,17 +1,22 @@
 """Files are written whole or not at all: write aside, fsync, rename, fsync the folder. Only regular files are read."""
 
 import json
+import logging
 import os
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from lookharder.errors import InputError
+from lookharder.errors import InputError, printable
 
+log = logging.getLogger(__name__)
+
+LITTER = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin"}
 MAX_TEXT = 2**28  # bytes of a file of text
 
 
@@ -31,6 +36,35 @@ def opened(path: str | Path) -> Iterator[BufferedReader]:
         raise InputError(str(path), "a file that may not be read", "a readable file")
     with Path(path).open("rb") as handle:
         yield handle
+
+
+def listed(folder: Path) -> list[Path]:
+    """The entries of a folder by name, without what systems and editors leave there.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise InputError(str(folder), "no such folder", "a folder")
+    return sorted(path for path in folder.iterdir() if not is_litter(path.name))
+
+
+def is_litter(name: str) -> bool:
+    """Whether a name is no user's: hidden (`._x`, `.ipynb_checkpoints`), or left by archives and shares."""
+    return name.startswith(".") or name.casefold() in LITTER
+
+
+@lru_cache(maxsize=4096)
+def say_once(name: str, message: str) -> None:
+    """Tell on standard error what was taken for granted or left out, once in a process."""
+    log.warning("%s", printable(f"{name}: {message}"))
+
+
+def say_left_out(folder: Path, names: Sequence[str], allowed: str) -> None:
+    """Tell which files of a folder are not used, the first by name; nothing if there are none."""
+    if names:
+        shown = ", ".join(sorted(names)[:4]) + (", ..." if len(names) > 4 else "")
+        say_once(str(folder), f"{len(names)} left out: {shown}; used: {allowed}")
 
 
 def file_size(handle: BufferedReader) -> int:

@@ -1,14 +1,16 @@
 """Tensors in safetensors files, read strictly: a header can be asked alone, and numbers are finite."""
 
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from lookharder.errors import InputError
-from lookharder.files import opened
+from lookharder.files import atomic, opened
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -46,6 +48,20 @@ def read_tensors(path: Path, name: str | None = None) -> tuple[dict[str, Tensor]
         got = f"numbers that are not finite in {len(wrong)} of {len(tensors)} tensors, e.g. {wrong[0]}"
         raise InputError(name or str(path), got, "finite numbers")
     return tensors, metadata
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write a safetensors file, whole or not at all.
+
+    Raises:
+        OSError: the disk is full, or fails.
+    """
+    with atomic(path) as aside:
+        try:
+            save_file(dict(tensors), aside, metadata={"format": "pt"})
+        except SafetensorError as error:  # which is how it reports a disk
+            number = errno.ENOSPC if "No space" in str(error) else errno.EIO
+            raise OSError(number, f"not written: {error}", str(path)) from error
 
 
 def is_finite(tensor: Tensor) -> bool:

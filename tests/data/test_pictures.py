@@ -12,8 +12,8 @@ import torch
 from PIL import Image, ImageFilter
 
 from lookharder.data import formats
-from lookharder.data.formats.guard import say_once
 from lookharder.errors import InputError
+from lookharder.files import say_once
 
 RNG = np.random.default_rng(3)
 RGB = RNG.integers(0, 256, (16, 24, 3), np.uint8)

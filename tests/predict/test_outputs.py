@@ -11,9 +11,10 @@ from PIL import Image
 
 from lookharder.data.formats import read_depth_png, read_flo, read_image, read_mask, read_npy
 from lookharder.predict.effort import Effort
-from lookharder.predict.files.batch import TOGETHER, finish, predict_files
+from lookharder.predict.files.batch import finish, predict_files
 from lookharder.predict.files.outputs import file_names, write
 from lookharder.predict.files.pictures import expand, gather, unique_names
+from lookharder.predict.inputs import TOGETHER
 from lookharder.predict.predictor import Prediction, Predictor
 from lookharder.tasks.depth import Depth
 from lookharder.visualize.colours import (

@@ -9,9 +9,9 @@ import pytest
 from lookharder.config import override
 from lookharder.data import formats
 from lookharder.data.example import Example
-from lookharder.data.formats.guard import say_once
 from lookharder.data.usable import TRIES, Usable
 from lookharder.errors import InputError
+from lookharder.files import say_once
 from lookharder.recipes import smoke
 from lookharder.training import checkpoint
 from lookharder.training.run import run

@@ -12,6 +12,7 @@ tenth less processor time on a CPU (`benchmarks/kl_encode.py`).
 
 import copy
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ from lookharder.autoencoder.base import check_sides
 from lookharder.config import from_json, to_json
 from lookharder.errors import InputError
 from lookharder.shapes import Images, Latents
+
+# a model folder may name any source: without the user's word nothing is fetched, and never in the user's name
+DOWNLOADS: ContextVar[bool] = ContextVar("downloads", default=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +66,7 @@ class KL(nn.Module):
 
     @classmethod
     def load(cls, settings: KLConfig) -> "KL":
-        """Load weights, safetensors only; a source that is no local folder is asked of the hub.
+        """Load weights, safetensors only; the hub is asked only where `DOWNLOADS` says so.
 
         Raises:
             InputError: diffusers is not installed, or there are no such weights.
@@ -77,11 +81,14 @@ class KL(nn.Module):
                 settings.source,
                 subfolder=settings.subfolder,
                 use_safetensors=True,
-                local_files_only=Path(settings.source).is_dir(),
+                local_files_only=Path(settings.source).is_dir() or not DOWNLOADS.get(),
+                token=False,
             )
         except (OSError, ValueError) as error:
             reason = str(error).strip().partition("\n")[0]
-            allowed = "a folder or hub name of an AutoencoderKL in safetensors"
+            allowed = (
+                "the folder of an AutoencoderKL in safetensors, or a hub name and --allow-download"
+            )
             raise InputError(
                 "autoencoder.source", f"{settings.source} ({reason})", allowed
             ) from error

@@ -33,8 +33,8 @@ class Pixel:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.factor < 1:
-            raise InputError("factor", self.factor, "an integer >= 1")
+        if not 1 <= self.factor <= 256:
+            raise InputError("factor", self.factor, "1 to 256")
         if not (math.isfinite(self.scale) and self.scale > 0):
             raise InputError("scale", self.scale, "a finite number > 0")
 

@@ -18,17 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lookharder.autoencoder.base import check_sides
 from lookharder.config import from_json, to_json
 from lookharder.errors import InputError
-from lookharder.files import atomic, write_json
+from lookharder.files import write_json
 from lookharder.jsons import read_json
 from lookharder.shapes import Images, Latents
-from lookharder.tensors import read_tensors
+from lookharder.tensors import read_tensors, write_tensors
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "autoencoder" / "tiny"
 
@@ -46,10 +45,10 @@ class TinyConfig:
     widths: tuple[int, ...] = (16, 48, 128)
 
     def __post_init__(self) -> None:
-        if self.channels < 1:
-            raise InputError("channels", self.channels, "an integer >= 1")
-        if not self.widths or min(self.widths) < 1:
-            raise InputError("widths", self.widths, "one or more integers >= 1")
+        if not 1 <= self.channels <= 4096:
+            raise InputError("channels", self.channels, "1 to 4096")
+        if not 1 <= len(self.widths) <= 8 or not all(1 <= width <= 4096 for width in self.widths):
+            raise InputError("widths", self.widths[:9], "one to eight integers of 1 to 4096")
 
 
 class Block(nn.Module):
@@ -151,8 +150,7 @@ class Tiny(nn.Module):
     def save(self, folder: str | Path) -> None:
         """Write `model.safetensors` and `config.json` into a folder, each atomically."""
         state = {name: tensor.cpu().contiguous() for name, tensor in self.state_dict().items()}
-        with atomic(Path(folder) / "model.safetensors") as aside:
-            save_file(state, aside, metadata={"format": "pt"})
+        write_tensors(Path(folder) / "model.safetensors", state)
         write_json(Path(folder) / "config.json", self.config())
 
     @classmethod

@@ -12,6 +12,7 @@ that help and mistakes answer at once.
 """
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -19,7 +20,7 @@ from typing import Protocol, cast, runtime_checkable
 
 from lookharder import __version__
 from lookharder.cli.arguments import Parser, close_to
-from lookharder.errors import InputError
+from lookharder.errors import InputError, printable
 
 __all__ = ["VERBS", "build_parser", "load_verb", "main", "parse"]
 
@@ -38,6 +39,8 @@ VERBS = (
     "study",
 )
 
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "not enough memory", "bad_alloc")
+SMALLER = "a smaller picture, --size, --resolution or --batch-size may do"
 OVERVIEW = """usage: lookharder VERB ...
 
 Depth, optical flow and hidden objects by iterative denoising.
@@ -114,6 +117,10 @@ def main(line: Sequence[str] | None = None) -> int:
     """Run one command line (None: the process's own) and return its exit code."""
     try:
         args = parse(sys.argv[1:] if line is None else line)
+        if getattr(args, "allow_download", False):
+            from lookharder.autoencoder.kl import DOWNLOADS
+
+            DOWNLOADS.set(True)
         return load_verb(args.verb).run(args)
     except InputError as error:
         return _fail(str(error), 2)
@@ -121,10 +128,19 @@ def main(line: Sequence[str] | None = None) -> int:
         return _fail(f"{error.filename or 'system'}: {error.strerror or error}", 1)
     except FloatingPointError as error:
         return _fail(str(error), 1)
+    except MemoryError as error:
+        return _fail(f"out of memory: {str(error) or SMALLER}", 1)
+    except RuntimeError as error:  # torch has no MemoryError
+        if not any(words in str(error) for words in OUT_OF_MEMORY):
+            raise
+        return _fail(f"out of memory: {str(error).splitlines()[0]}", 1)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
 
 
 def _fail(message: str, code: int) -> int:
-    print("lookharder: error:", " ".join(message.splitlines()), file=sys.stderr)
+    if sys.stderr is None:  # closed by whoever started us
+        return code
+    with contextlib.suppress(OSError, ValueError):
+        print("lookharder: error:", printable(" ".join(message.splitlines())), file=sys.stderr)
     return code

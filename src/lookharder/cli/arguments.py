@@ -16,6 +16,7 @@ from lookharder.errors import InputError
 if TYPE_CHECKING:
     from lookharder.predict.predictor import Predictor
 
+MAX_SCENE, MAX_MEMBERS = 2048, 10_000
 TASK = "depth, flow, amodal, or another that the model has"
 DATA = (
     "procedural[:COUNT[:SEED]], or READER:PATH[?OPTIONS]; an unknown READER lists those there are"
@@ -109,12 +110,13 @@ def close_to(word: str, known: Sequence[str]) -> str:
     return "".join(f"perhaps {near}; " for near in get_close_matches(word, known, 1))
 
 
-def whole(least: int) -> Callable[[str], int]:
-    """A type of arguments: whole numbers from `least` on."""
+def whole(least: int, most: int = 10**9) -> Callable[[str], int]:
+    """A type of arguments: whole numbers from `least` to `most`."""
 
     def convert(text: str) -> int:
-        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text) or int(text) < least:
-            raise InputError("number", repr(text), f"a whole number, {least} or more")
+        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text) or not least <= int(text) <= most:
+            above = f"{least} or more" if most == 10**9 else f"{least} to {most}"
+            raise InputError("number", repr(text), f"a whole number, {above}")
         return int(text)
 
     return convert
@@ -159,6 +161,16 @@ def add_device(parser: Parser) -> None:
         metavar="D",
         help="auto, cpu or cuda [%(default)s]",
     )
+    add_download(parser)
+
+
+def add_download(parser: Parser) -> None:
+    """--allow-download, which `lookharder.cli.main` heeds."""
+    parser.add_argument(
+        "--allow-download",
+        action="store_true",
+        help="fetch an autoencoder that is not on this machine from the Hugging Face hub",
+    )
 
 
 def add_model(parser: Parser) -> None:
@@ -173,7 +185,7 @@ def add_size(parser: Parser) -> None:
     """--size, of procedural scenes."""
     parser.add_argument(
         "--size",
-        type=whole(8),
+        type=whole(8, MAX_SCENE),
         metavar="S",
         help="side of procedural scenes, pixels [the model's resolution]",
     )
@@ -186,7 +198,7 @@ def add_sampling(parser: Parser) -> None:
     )
     parser.add_argument(
         "--members",
-        type=whole(1),
+        type=whole(1, MAX_MEMBERS),
         metavar="N",
         help="members that are merged; more than one also give an uncertainty [the model's default]",
     )

@@ -65,14 +65,12 @@ def run(args: argparse.Namespace) -> int:
     size = predictor.chain.config.resolution if args.size is None else args.size
     dataset = open_spec(args.data, size)
     prepare(args.out.absolute().parent)
-    with progress(total=len(dataset), desc="data") as bar:
-        examples = []
-        for i in range(len(dataset)):
-            examples.append(dataset[i])
-            bar.update()
     rules = protocol(args.task, args.data.partition(":")[0], predictor.chain)
-    maps = _error_maps(args, predictor, rules, len(examples)) if args.calibration else None
-    with progress(total=len(examples), desc=args.task) as bar:
+    maps = _error_maps(args, predictor, rules, len(dataset)) if args.calibration else None
+    with (
+        progress(total=len(dataset), desc="data") as reading,
+        progress(total=len(dataset), desc=args.task) as bar,
+    ):
 
         def watch(seen: "Sequence[Example]", prediction: "Prediction") -> None:
             if maps is not None:
@@ -82,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         result = evaluate(
             predictor,
             args.task,
-            examples,
+            dataset,
             data=args.data,
             rules=rules,
             steps=args.steps,
@@ -90,12 +88,15 @@ def run(args: argparse.Namespace) -> int:
             seed=args.seed,
             output_uncertainty=args.calibration,
             watch=watch,
+            tick=reading.update,
             sampler=args.sampler,
             spacing=args.spacing,
             noise_schedule=args.noise_schedule,
         )
     write_json(args.out, result.to_json())
-    title = f"{args.task} on {args.data}, {len(examples)} images, protocol {result.protocol.name}"
+    left_out = f" ({len(result.left_out)} left out)" if result.left_out else ""
+    images = f"{len(result.rows)} images{left_out}"
+    title = f"{args.task} on {args.data}, {images}, protocol {result.protocol.name}"
     show(title, score_table(result, everything=True), SCORES[args.task].note)
     print(
         f"{predictor.name}: {result.steps} steps, {result.members} members, "

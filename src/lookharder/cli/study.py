@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from lookharder.cli.arguments import Parser, choice, whole
+from lookharder.cli.arguments import Parser, add_download, choice, whole
 from lookharder.errors import InputError
 
 HELP = "run or resume a study of how errors scale"
@@ -14,6 +14,7 @@ their runs. SIGTERM and Ctrl-C give the runs back, saved, and exit with 75."""
 
 def add_arguments(parser: Parser) -> None:
     """What `lookharder study` takes."""
+    add_download(parser)
     parser.add_argument("name", metavar="NAME", help="which study, or all")
     parser.add_argument(
         "--preset",

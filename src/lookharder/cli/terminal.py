@@ -1,8 +1,12 @@
 """What verbs say: tables and reports on stdout, progress on stderr."""
 
+import sys
 from typing import TYPE_CHECKING, Any
 
+from lookharder.errors import printable
+
 if TYPE_CHECKING:
+    from rich.text import Text
     from tqdm import tqdm
 
     from lookharder.conversion import ConversionReport
@@ -17,14 +21,21 @@ def show(title: str, table: "Table", note: str = "") -> None:
 
     shown = RichTable(box=box.SIMPLE, pad_edge=False)
     for i, name in enumerate(table.columns):
-        shown.add_column(name, justify="left" if i < 2 else "right", no_wrap=True)
+        shown.add_column(_plain(name), justify="left" if i < 2 else "right", no_wrap=True)
     for row in table.rows:
-        shown.add_row(*row)
+        shown.add_row(*map(_plain, row))
     console = Console(highlight=False)
-    console.print(title, style="bold", markup=False)
+    console.print(printable(title), style="bold", markup=False)
     console.print(shown)
     if note:
         console.print(note + "\n", markup=False)
+
+
+def _plain(text: str) -> "Text":
+    """A cell as it is: no markup, and nothing that a terminal would obey."""
+    from rich.text import Text
+
+    return Text(printable(text))
 
 
 def show_conversion(report: "ConversionReport") -> None:
@@ -43,4 +54,6 @@ def progress(**keywords: Any) -> "tqdm":
     """A progress bar on stderr; only on a terminal where nothing else is said."""
     from tqdm import tqdm
 
-    return tqdm(**{"disable": None, "dynamic_ncols": True, **keywords})
+    return tqdm(
+        **{"disable": None if sys.stderr is not None else True, "dynamic_ncols": True, **keywords}
+    )

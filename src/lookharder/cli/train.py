@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from lookharder.cli.arguments import Parser
+from lookharder.cli.arguments import Parser, add_download
 from lookharder.errors import InputError
 
 HELP = "run or resume a recipe"
@@ -26,6 +26,7 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument("--out", type=Path, metavar="RUN", help="folder of the run")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_download(parser)
     parser.add_argument(
         "--dry-run",
         action="store_true",
@@ -77,8 +78,8 @@ def run(args: argparse.Namespace) -> int:
             total=total,
             initial=first.iteration - 1,
             desc=config.name,
-            disable=args.quiet or mute,
-            mininterval=0.2 if sys.stderr.isatty() else 10.0,
+            disable=args.quiet or mute or sys.stderr is None,
+            mininterval=0.2 if sys.stderr is not None and sys.stderr.isatty() else 10.0,
         ) as bar,
     ):
         for step in chain([first], steps):

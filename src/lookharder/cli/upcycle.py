@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from lookharder.cli.arguments import Parser, whole
+from lookharder.cli.arguments import Parser, add_download, whole
 
 HELP = "a dense model into a mixture of experts, its function kept"
 EPILOG = ""
@@ -11,6 +11,7 @@ EPILOG = ""
 
 def add_arguments(parser: Parser) -> None:
     """What `lookharder upcycle` takes."""
+    add_download(parser)
     parser.add_argument("source", metavar="SRC", help="model folder or shipped model, dense")
     parser.add_argument("--experts", type=whole(1), required=True, metavar="E", help="experts")
     parser.add_argument(

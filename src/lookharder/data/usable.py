@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from lookharder.data.example import Dataset, Example
-from lookharder.data.formats.guard import say_once
 from lookharder.errors import InputError
+from lookharder.files import say_once
 
 TRIES = 32  # unusable examples in a row, after which the set is
 

@@ -30,6 +30,7 @@ from lookharder.errors import InputError
 from lookharder.shapes import Latents
 
 ScheduleName = Literal["linear", "scaled-linear", "cosine", "rectified"]
+MOST_STEPS = 100_000  # of a training process
 Spacing = Literal["trailing", "leading", "linspace"]
 
 
@@ -102,6 +103,8 @@ class NoiseSchedule:
     zero_terminal_snr: bool = False
 
     def __post_init__(self) -> None:
+        if not 1 <= self.steps <= MOST_STEPS:
+            raise InputError("schedule steps", self.steps, f"1 to {MOST_STEPS:,}")
         if self.name == "rectified":
             if self.steps < 2:
                 raise InputError("schedule steps", self.steps, "2 or more")

@@ -28,7 +28,8 @@ from jaxtyping import Float
 
 from lookharder.config import to_json
 from lookharder.data.example import Example
-from lookharder.evaluate.evaluation import Evaluation, truth_of
+from lookharder.evaluate.evaluation import Evaluation
+from lookharder.evaluate.survey import truth_of
 from lookharder.metrics import calibration as metrics
 from lookharder.metrics.protocol import Protocol
 from lookharder.metrics.scores import SCORES

@@ -4,8 +4,11 @@ How a task is scored, and by which trivial answers, is its row of `metrics.score
 predictions are aligned, clipped and masked, and its hash stands in every result.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,14 +16,18 @@ import numpy as np
 from lookharder.chain import Chain
 from lookharder.config import to_json
 from lookharder.data.example import Dataset, Example
+from lookharder.data.source import Remembered
 from lookharder.diffusion.schedule import ScheduleName, Spacing
 from lookharder.diffusion.steps import SamplerName
 from lookharder.errors import InputError
-from lookharder.metrics.protocol import Protocol, Truth
+from lookharder.evaluate.survey import Survey, truth_of
+from lookharder.metrics.protocol import Protocol
 from lookharder.metrics.scores import SCORES, Answer, Score
 from lookharder.metrics.statistics import bootstrap_mean
+from lookharder.predict.inputs import together
 from lookharder.predict.predictor import Prediction, Predictor
 
+KEPT = 2**28  # bytes of examples that are not made twice
 PROTOCOLS = {  # published valid ranges (facts of Marigold's and RAFT's evaluation); other sets use the defaults
     ("depth", "hypersim"): Protocol(
         name="hypersim-depth", task="depth", min_depth=1e-5, max_depth=65.0
@@ -45,6 +52,7 @@ class Evaluation:
 
     Attributes:
         rows: one dictionary per image: its name, metrics, and `trivial.*`, the metrics of the trivial answers.
+        left_out: name and reason of each image that cannot be scored.
         options: of the sampling, where they are not the model's own: sampler, spacing, noise_schedule.
         means: {metric: {"mean", "low", "high", "count"}}, the interval by bootstrap over images.
     """
@@ -59,6 +67,7 @@ class Evaluation:
     macs_per_image: float
     rows: list[dict[str, Any]]
     options: Mapping[str, Any] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
     means: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -80,11 +89,14 @@ def evaluate(
     batch_size: int = 16,
     output_uncertainty: bool = False,
     watch: Callable[[Sequence[Example], Prediction], object] = lambda examples, result: None,
+    tick: Callable[[], object] = lambda: None,
     sampler: SamplerName | None = None,
     spacing: Spacing | None = None,
     noise_schedule: ScheduleName | None = None,
 ) -> Evaluation:
     """Score a model on a data set; every image is predicted as a user's would be, and scored at its own size.
+
+    The set is read twice, first to see what can be scored and what trivial answers are, and it is not kept.
 
     Args:
         predictor: the model.
@@ -99,6 +111,7 @@ def evaluate(
         batch_size: images of one size predicted together.
         output_uncertainty: give `watch` the uncertainty too, as `evaluate.calibration` needs it.
         watch: called after each batch with its examples and what was predicted for them.
+        tick: called after each picture that was read to see whether it can be scored.
         sampler: None = the model's default, as of `Options`.
         spacing: likewise.
         noise_schedule: likewise.
@@ -108,34 +121,37 @@ def evaluate(
     """
     if task not in SCORES:
         raise InputError("--task", repr(task), f"one of {sorted(SCORES)}")
-    examples = [dataset[i] for i in range(len(dataset))]
-    if not examples:
-        raise InputError("--data", f"{data}, which is empty", "at least one image")
     options: dict[str, Any] = {
         "sampler": sampler,
         "spacing": spacing,
         "noise_schedule": noise_schedule,
     }
-    score = SCORES[task]
-    truths = [truth_of(example, score) for example in examples]
-    trivial = score.trivial(truths, rules)
+    score, survey = SCORES[task], Survey(Remembered(dataset, KEPT), SCORES[task], rules, tick)
+    truths = survey.truths()
+    if (first := next(truths, None)) is None:
+        raise survey.refusal(data)
+    trivial = score.trivial(itertools.chain([first], truths), rules)
+    deque(truths, maxlen=0)  # to the end, also where no trivial answer looks at them
+    predict = partial(
+        predictor.predict_examples,
+        task=task,
+        num_inference_steps=steps,
+        ensemble_size=members,
+        processing_resolution=resolution,
+        seed=seed,
+        output_uncertainty=output_uncertainty,
+        **options,
+    )
     rows: list[dict[str, Any]] = []
     macs = 0
-    for group in _same_size(examples, batch_size):
-        result = predictor.predict_examples(
-            group,
-            task,
-            num_inference_steps=steps,
-            ensemble_size=members,
-            processing_resolution=resolution,
-            seed=seed,
-            output_uncertainty=output_uncertainty,
-            **options,
-        )
-        macs += result.macs
-        for example, prediction in zip(group, result.prediction, strict=True):
-            rows.append(_row(example, np.moveaxis(prediction, -1, 0), score, trivial, rules))
-        watch(group, result)
+    for group in _same_size(survey.examples(), batch_size):
+        for examples, result in survey.attempt(predict, group):
+            macs += result.macs
+            for example, prediction in zip(examples, result.prediction, strict=True):
+                rows.append(_row(example, np.moveaxis(prediction, -1, 0), score, trivial, rules))
+            watch(examples, result)
+    if not rows:
+        raise survey.refusal(data)
     return Evaluation(
         model=predictor.name,
         task=task,
@@ -147,6 +163,7 @@ def evaluate(
         macs_per_image=macs / len(rows),
         rows=rows,
         options={name: value for name, value in options.items() if value is not None},
+        left_out=survey.left_out,
         means=_means(rows, seed),
     )
 
@@ -167,15 +184,17 @@ def _row(
     return row
 
 
-def _same_size(examples: list[Example], most: int) -> Iterator[list[Example]]:
-    """Runs of neighbours of one size, `most` at the most."""
+def _same_size(examples: Iterable[Example], most: int) -> Iterator[list[Example]]:
+    """Runs of neighbours of one size, `most` at the most, fewer of large ones."""
     group: list[Example] = []
     for example in examples:
-        if group and (len(group) == most or group[0].image.shape != example.image.shape):
+        full = len(group) >= min(most, together(*example.image.shape[1:]))
+        if group and (full or group[0].image.shape != example.image.shape):
             yield group
             group = []
         group.append(example)
-    yield group
+    if group:
+        yield group
 
 
 def _means(rows: list[dict[str, Any]], seed: int) -> dict[str, dict[str, float]]:
@@ -186,19 +205,3 @@ def _means(rows: list[dict[str, Any]], seed: int) -> dict[str, dict[str, float]]
             mean, low, high = bootstrap_mean(values, seed)
             means[key] = {"mean": mean, "low": low, "high": high, "count": len(values)}
     return means
-
-
-def truth_of(example: Example, score: Score) -> Truth:
-    """The annotations of an example by name, all that it has.
-
-    Raises:
-        InputError: one is absent without which its task cannot be scored.
-    """
-    truth = {field.name: getattr(example, field.name) for field in fields(example)}
-    truth = {name: value for name, value in truth.items() if isinstance(value, np.ndarray)}
-    for name in score.needs:
-        if name not in truth:
-            raise InputError(
-                f"--data ({example.name})", f"no `{name}`", f"a set that annotates `{name}`"
-            )
-    return truth

@@ -5,7 +5,7 @@ trivial answers, which need no network: the best map that ignores the image (dep
 for it (flow), the visible mask and its convex hull (hidden objects).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,7 @@ class Score:
 
     Attributes:
         needs: annotations without which an example cannot be scored, by their names in `Example`.
+        judged: (truth, protocol) -> pixels that are scored, (H, W) bool; a image without one cannot be.
         evaluate: (prediction (C, H, W), truth, protocol) -> metrics of one image; None where one does not apply.
         trivial: (all truths of a set, protocol) -> trivial answers by name.
         main: metrics that a table shows; the first stands for the task.
@@ -45,9 +46,10 @@ class Score:
 
     needs: tuple[str, ...]
     evaluate: Callable[[np.ndarray, Truth, Protocol], MetricValues]
-    trivial: Callable[[Sequence[Truth], Protocol], Mapping[str, Answer]]
+    trivial: Callable[[Iterable[Truth], Protocol], Mapping[str, Answer]]
     main: tuple[str, ...]
     studied: tuple[str, ...]
+    judged: Callable[[Truth, Protocol], np.ndarray] = lambda truth, rules: np.ones(1, bool)
     higher: frozenset[str] = frozenset()
     note: str = ""
     error_map: Callable[[np.ndarray, np.ndarray, Truth, Protocol], ErrorMap] | None = None
@@ -92,7 +94,7 @@ def _amodal(prediction: np.ndarray, truth: Truth, rules: Protocol) -> MetricValu
     return segmentation.evaluate(prediction[0], truth["amodal"], truth["visible"])
 
 
-def _depth_trivial(truths: Sequence[Truth], rules: Protocol) -> dict[str, Answer]:
+def _depth_trivial(truths: Iterable[Truth], rules: Protocol) -> dict[str, Answer]:
     """Maps that do not depend on the image: flat, a vertical ramp, and the mean of this very ground truth.
 
     The mean map sees the answers, so with many images it is a bound on what ignoring the image can reach.
@@ -123,6 +125,7 @@ def _resize(values: np.ndarray, height: int, width: int) -> np.ndarray:
 SCORES: dict[str, Score] = {
     "depth": Score(
         needs=("depth", "depth_valid"),
+        judged=depth_mask,
         evaluate=_depth,
         trivial=_depth_trivial,
         main=("abs_rel", "rmse", "delta1"),
@@ -135,6 +138,7 @@ SCORES: dict[str, Score] = {
     ),
     "flow": Score(
         needs=("second", "flow", "flow_valid"),
+        judged=flow_mask,
         evaluate=_flow,
         trivial=lambda truths, rules: {
             "zero": lambda truth: np.zeros_like(truth["flow"]),
@@ -150,6 +154,7 @@ SCORES: dict[str, Score] = {
     ),
     "amodal": Score(
         needs=("amodal", "visible"),
+        judged=lambda truth, rules: truth["visible"] | truth["amodal"],
         evaluate=_amodal,
         trivial=lambda truths, rules: {
             "visible": lambda truth: truth["visible"][None],

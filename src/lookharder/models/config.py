@@ -107,16 +107,19 @@ class DiTConfig:
     def __post_init__(self) -> None:
         used = {0, *self.routes}
         checks = [
-            ("patch_size", self.patch_size >= 1, "at least 1"),
-            ("in_channels", self.in_channels >= 1, "at least 1"),
-            ("depth", self.depth >= 1, "at least 1"),
+            ("patch_size", 1 <= self.patch_size <= 256, "1 to 256"),
+            ("in_channels", 1 <= self.in_channels <= 2**20, "1 to 2^20"),
+            ("depth", 1 <= self.depth <= 1000, "1 to 1000"),
             ("num_heads", self.num_heads >= 1, "at least 1"),
-            ("num_classes", self.num_classes >= 0, "at least 0"),
-            ("out_channels", self.predicted >= 1, "at least 1, or None"),
+            ("num_classes", 0 <= self.num_classes <= 10**6, "0 to 1,000,000"),
+            ("out_channels", 1 <= self.predicted <= 2**20, "1 to 2^20, or None"),
             ("hidden_size", _multiple(self.hidden_size, 4), "positive multiples of 4"),
             ("num_heads", _multiple(self.hidden_size, self.num_heads), "divisors of hidden_size"),
+            ("hidden_size", self.hidden_size <= 2**16, "65,536 at the most"),
+            ("input_size", 1 <= self.input_size <= 2**14, "1 to 16,384"),
             ("input_size", _multiple(self.input_size, self.patch_size), "multiples of patch_size"),
-            ("mlp_ratio", self.mlp_hidden >= 1, "at least 1 / hidden_size"),
+            ("mlp_ratio", self.mlp_ratio <= 64 and self.mlp_hidden >= 1, "1 / hidden_size to 64"),
+            ("routes", len(self.routes) <= 1000, "1000 rows at the most"),
             (
                 "stem_widths",
                 bool(self.stem_widths) and all(_multiple(w, NORM_GROUPS) for w in self.stem_widths),

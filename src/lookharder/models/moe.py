@@ -59,9 +59,9 @@ class MoEConfig:
 
     def __post_init__(self) -> None:
         for name, valid, allowed in (
-            ("experts", self.experts >= 1, "1 or more"),
+            ("experts", 1 <= self.experts <= 4096, "1 to 4096"),
             ("active", 1 <= self.active <= self.experts, f"1 to experts = {self.experts}"),
-            ("shared", self.shared >= 0, "0 or more"),
+            ("shared", 0 <= self.shared <= 64, "0 to 64"),
             ("expert", self.expert in ("swiglu", "gelu"), "'swiglu' or 'gelu'"),
             ("balance", 0 <= self.balance < float("inf"), "0 or more"),
             ("z", 0 <= self.z < float("inf"), "0 or more"),

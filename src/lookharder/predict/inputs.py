@@ -14,6 +14,13 @@ from lookharder.errors import InputError
 from lookharder.tasks.base import Task, resize_map
 
 ImageInput = Picture
+TOGETHER = 16  # pictures of one size in one call
+PIXELS = 2**22  # of all of them, unless one has more
+
+
+def together(height: int, width: int) -> int:
+    """How many pictures of a size are predicted in one call, so that memory does not grow with their size."""
+    return max(1, min(TOGETHER, PIXELS // (height * width)))
 
 
 def batch_of(task: Task, image: Any, given: Mapping[str, Any]) -> Batch:

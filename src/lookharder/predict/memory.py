@@ -32,6 +32,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from lookharder.chain import Chain
+from lookharder.errors import InputError
 from lookharder.hardware import free_memory
 from lookharder.models.config import DiTConfig
 from lookharder.models.moe import MoEConfig
@@ -99,6 +100,20 @@ def chunk_within(chain: Chain, size: tuple[int, int], steps: int, most: int) -> 
     if free is None:  # not Linux: the caller's number stands
         return most
     return max(1, min(most, free // 2 // _denoising(chain, *size, steps)))
+
+
+def refuse_if_too_large(chain: Chain, size: tuple[int, int], steps: int) -> None:
+    """Refuse a size at which one input of the network does not fit in the memory that is free.
+
+    Raises:
+        InputError: saying what is needed and what there is.
+    """
+    device = next(chain.network.parameters()).device
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
+    needed = _denoising(chain, *size, steps)
+    if free is not None and needed > free:
+        got = f"{size[1]} x {size[0]} pixels, which need {needed / 1e9:.1f} GB"
+        raise InputError("processing_resolution", got, f"what fits in the {free / 1e9:.1f} GB free")
 
 
 def _denoising(chain: Chain, height: int, width: int, steps: int) -> int:

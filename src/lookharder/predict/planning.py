@@ -11,7 +11,7 @@ from lookharder.errors import InputError
 from lookharder.predict.budget import Prices, measure_speed, spend
 from lookharder.predict.cost import image_cost
 from lookharder.predict.inputs import require
-from lookharder.predict.memory import chunk_within, peak_memory
+from lookharder.predict.memory import chunk_within, peak_memory, refuse_if_too_large
 from lookharder.predict.options import Options, SamplingPlan
 from lookharder.predict.rounds import Rounds
 from lookharder.predict.settings import SettingsTable
@@ -67,6 +67,7 @@ class SamplingPlanner:
             effort, size = options.effort(self.chain.config), self.working_size(*native, asked)
             several = effort.members > 1 or not options.output_uncertainty
             require(several, "output_uncertainty", True, "ensemble_size of 2 or more")
+            refuse_if_too_large(self.chain, size, effort.steps)
             chunk = chunk_within(self.chain, size, effort.steps, chunk)
             return SamplingPlan(effort=effort, size=size, chunk=chunk, bound=bound)
         prices = Prices(

@@ -9,6 +9,7 @@ A record alone cannot be looked at, a model can; models are large and go, so wha
 
 import base64
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from PIL import Image
 from lookharder.config import from_json, to_json
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import HELD_OUT_SEED
+from lookharder.errors import InputError
 from lookharder.files import write_json
 from lookharder.jsons import read_json
 from lookharder.predict.predictor import Predictor
@@ -29,6 +31,7 @@ from lookharder.visualize.views import VIEWS
 
 SCENES, COLUMNS = 3, 7  # shown at most
 KEPT = "pictures.json"
+OWN_PICTURE = re.compile(r"data:image/png;base64,[A-Za-z0-9+/=]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +138,12 @@ def _kept(path: Path) -> dict[str, Strip]:
     """Read the strips of a file, by study; none where there is no file."""
     if not path.is_file():
         return {}
-    return from_json(_Kept, {"by_study": read_json(path)}, str(path)).by_study
+    kept = from_json(_Kept, {"by_study": read_json(path)}, str(path)).by_study
+    for study, found in kept.items():
+        for link in (link for row in found.rows for link in row):
+            if not OWN_PICTURE.fullmatch(link):  # a page promises to ask no network
+                raise InputError(f"{path}: {study}", link[:60], "PNG files as data URIs")
+    return kept
 
 
 def _chosen(

@@ -31,6 +31,7 @@ from torch.nn import functional as F
 from lookharder.autoencoder import Autoencoder, Tiny, TinyConfig
 from lookharder.data.example import Example, collate, to_float
 from lookharder.errors import InputError
+from lookharder.files import is_litter
 from lookharder.seeding import numpy_generator, torch_generator
 from lookharder.shapes import Images
 from lookharder.tasks.amodal import Amodal
@@ -94,7 +95,7 @@ def load_photos(folder: str | Path, crop: int) -> dict[str, UInt8[np.ndarray, "H
     """
     photos: dict[str, np.ndarray] = {}
     for path in sorted(Path(folder).rglob("*")):
-        if path.suffix.lower() not in (".jpg", ".jpeg", ".png"):
+        if path.suffix.lower() not in (".jpg", ".jpeg", ".png") or is_litter(path.name):
             continue
         try:
             with Image.open(path, formats=["JPEG", "PNG"]) as image:

@@ -8,6 +8,7 @@ declare their sizes, which bound what is decompressed.
 import ast
 import math
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -26,7 +27,8 @@ HEADER_KEYS = {"descr", "fortran_order", "shape"}
 def _header(handle: Stream, path: str) -> tuple[int, np.dtype, bool, tuple[int, ...]]:
     """Bytes of header, type, whether columns come first, shape; the numbers follow."""
     start = handle.read(8)
-    if len(start) < 8 or start[:6] != b"\x93NUMPY" or start[6] not in (1, 2, 3):
+    versions = ((1, 0), (2, 0), (3, 0))
+    if len(start) < 8 or start[:6] != b"\x93NUMPY" or (start[6], start[7]) not in versions:
         raise InputError(path, f"a file that begins with {start[:6]!r}", ALLOWED)
     width = 2 if start[6] == 1 else 4
     length = int.from_bytes(handle.read(width), "little")
@@ -36,14 +38,16 @@ def _header(handle: Stream, path: str) -> tuple[int, np.dtype, bool, tuple[int, 
         if not isinstance(fields, dict) or fields.keys() != HEADER_KEYS:
             raise InputError(path, "a header without type, order and shape", ALLOWED)
         kind, columns_first, shape = fields["descr"], fields["fortran_order"], fields["shape"]
-        if not (isinstance(kind, str) and len(kind) == 3 and kind[1] in "biuf"):
+        if type(columns_first) is not bool:
+            raise InputError(path, f"order {str(columns_first)[:40]!r}", "True or False")
+        if not (isinstance(kind, str) and re.fullmatch("[<>|=][biuf][1248]", kind)):
             raise InputError(path, f"type {str(kind)[:40]!r}", ALLOWED)
         sizes = shape if isinstance(shape, tuple) and len(shape) <= 8 else (-1,)
         if not all(type(size) is int and 0 <= size <= MAX_BYTES for size in sizes):
             raise InputError(
                 path, f"shape {str(shape)[:40]}", f"up to eight sizes of 0 to {MAX_BYTES}"
             )
-        return 8 + width + length, np.dtype(kind), columns_first is True, shape
+        return 8 + width + length, np.dtype(kind), columns_first, shape
 
 
 def _array(handle: Stream, path: str, size: int) -> np.ndarray:
@@ -52,7 +56,10 @@ def _array(handle: Stream, path: str, size: int) -> np.ndarray:
     if size > MAX_BYTES:
         raise InputError(path, f"{size:,} bytes", f"at most {MAX_BYTES:,} bytes")
     data = read_exactly(handle, path, header, size, count, f"shape {shape} of {dtype}")
-    stored = np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if columns_first else "C")
+    with decoding(path, ALLOWED):  # no number at all, of sides beyond any array
+        stored = np.frombuffer(data, dtype=dtype).reshape(
+            shape, order="F" if columns_first else "C"
+        )
     return stored.astype(dtype.newbyteorder("="), order="C")
 
 
@@ -88,9 +95,11 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
         if len(members) > MAX_MEMBERS or total > MAX_BYTES:
             allowed = f"at most {MAX_MEMBERS} arrays, {MAX_BYTES:,} bytes"
             raise InputError(str(path), f"{len(members)} arrays, {total:,} bytes", allowed)
-        arrays = {}
+        arrays: dict[str, np.ndarray] = {}
         for member in members:
             where = f"{os.fspath(path)}[{member.filename}]"
+            if member.filename.removesuffix(".npy") in arrays:
+                raise InputError(where, "a second array of that name", "each name once")
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise InputError(where, f"compression {member.compress_type}", "stored or deflated")
             with archive.open(member) as stream:

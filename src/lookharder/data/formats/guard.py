@@ -1,17 +1,13 @@
 """What a reader asks of a file before it believes it: that its size is right, and what a decoder may raise."""
 
 import errno
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from io import BufferedIOBase
 from pathlib import Path
 from typing import IO
 
 from lookharder.errors import InputError
-
-log = logging.getLogger(__name__)
 
 MAX_SIDE = 16_384  # pixels
 MAX_PIXELS = 64 * 2**20  # 8192 x 8192: 192 MiB as RGB, 512 MiB as flow
@@ -67,9 +63,3 @@ def decoding(path: str | Path, allowed: str) -> Iterator[None]:
         if "nsufficient memory" in reason:  # OpenCV's, which is no MemoryError
             raise MemoryError(f"{path}: {reason}") from error
         raise InputError(str(path), f"a file that cannot be decoded ({reason})", allowed) from error
-
-
-@lru_cache(maxsize=4096)
-def say_once(path: str, message: str) -> None:
-    """Tell on standard error what was taken for granted about a file, once in a process."""
-    log.warning("%s: %s", path, message)

@@ -16,12 +16,12 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from lookharder.data.formats.guard import check_extent, decoding, say_once
+from lookharder.data.formats.guard import check_extent, decoding
 from lookharder.data.formats.levels import inside
 from lookharder.data.formats.metadata import MAX_SCANS, scans, without_metadata
 from lookharder.data.formats.png import SIGNATURE, chunks_of, whole_png
 from lookharder.errors import InputError
-from lookharder.files import atomic, opened
+from lookharder.files import atomic, opened, say_once
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".ppm")
@@ -63,7 +63,11 @@ def to_picture(
 
 
 def read_image(
-    path: str | Path, min_side: int = MIN_SIDE, data: bytes | None = None, upright: bool = True
+    path: str | Path,
+    min_side: int = MIN_SIDE,
+    data: bytes | None = None,
+    upright: bool = True,
+    exact: bool = False,
 ) -> UInt8[np.ndarray, "3 H W"]:
     """A picture file as (3, H, W) uint8.
 
@@ -72,23 +76,32 @@ def read_image(
         min_side: the shortest side allowed, in pixels.
         data: the bytes of the file where they lie elsewhere, in an archive; `path` then names them in errors.
         upright: turn it by its EXIF tag; False where annotations speak of the picture as stored.
+        exact: the pixels are measurements: a PNG must be whole to the last bit.
 
     Raises:
         InputError: missing, not a picture, cut short, a side outside `min_side`..16384 pixels, or
             more than 64 Mi pixels in all.
     """
     name, content = str(path), _bytes(path) if data is None else data
+    damage = None
+    if content.startswith(SIGNATURE):  # a second header is refused before a decoder sees it
+        damage = (whole_png if exact else chunks_of)(name, content).damage
     image = _decoded(name, content, min_side)
     pixels = _rgb(name, _upright(name, image) if upright else image)
-    if content.startswith(SIGNATURE) and (damage := chunks_of(name, content).damage):
+    if damage is not None:
         say_once(name, f"{damage}; its pixels may be wrong")
     return pixels
 
 
 def is_turned(path: str | Path) -> bool:
     """Whether EXIF turns or mirrors a picture, so that what was drawn on it as stored does not fit it upright."""
-    with opened(path) as handle, decoding(path, ALLOWED):
-        return Image.open(handle, formats=FORMATS).getexif().get(ORIENTATION, 1) not in (0, 1)
+    try:
+        with opened(path) as handle, decoding(path, "EXIF"), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            exif = Image.open(handle, formats=FORMATS).getexif()
+            return exif.get(ORIENTATION, 1) in range(2, 9)
+    except InputError:  # told where the picture is read
+        return False
 
 
 def to_mask(value: Picture, argument: str = "mask") -> Bool[np.ndarray, "H W"]:

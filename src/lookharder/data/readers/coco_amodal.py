@@ -9,7 +9,6 @@ annotated; else the object is in full view and its polygon is both masks.
 Source: Zhu et al., Semantic Amodal Segmentation (CVPR 2017).
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,11 @@ from lookharder.data.formats import read_image
 from lookharder.data.formats.guard import decoding
 from lookharder.data.readers.rows import list_files
 from lookharder.errors import InputError
-from lookharder.files import opened
+from lookharder.jsons import as_object, read_json
 
 
-def decode_runs(counts: str, height: int, width: int) -> Bool[np.ndarray, "H W"]:
-    """A mask from COCO's compressed run lengths.
+def decode_runs(counts: str | list[int], height: int, width: int) -> Bool[np.ndarray, "H W"]:
+    """A mask from COCO's run lengths, compressed (text) or plain (numbers).
 
     Runs alternate outside, inside, outside, ... down the columns. Each length (from the fourth on:
     less the one two before) is written in groups of five bits, lowest first, as characters from
@@ -35,6 +34,8 @@ def decode_runs(counts: str, height: int, width: int) -> Bool[np.ndarray, "H W"]
     Raises:
         InputError: the runs do not fill the picture.
     """
+    if isinstance(counts, list):
+        return _filled([int(length) for length in counts], height, width)
     lengths: list[int] = []
     value = shift = 0
     for character in counts.encode("ascii", "replace"):
@@ -49,15 +50,22 @@ def decode_runs(counts: str, height: int, width: int) -> Bool[np.ndarray, "H W"]
             value -= 1 << shift
         lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
         value = shift = 0
-    if shift or min(lengths, default=-1) < 0 or sum(lengths) != height * width:
+    return _filled(lengths if not shift else [], height, width)
+
+
+def _filled(lengths: list[int], height: int, width: int) -> Bool[np.ndarray, "H W"]:
+    if min(lengths, default=-1) < 0 or sum(lengths) != height * width:
         raise InputError("run lengths", f"{sum(lengths)} pixels", f"{width} x {height} pixels")
     inside = np.arange(len(lengths)) % 2 == 1
     return np.repeat(inside, lengths).reshape(width, height).T
 
 
-def _polygon(outline: list[float], height: int, width: int) -> Bool[np.ndarray, "H W"]:
+def _polygon(outline: list[Any], height: int, width: int) -> Bool[np.ndarray, "H W"]:
+    """Inside of one outline, or of any of several."""
+    parts = [part for part in outline if isinstance(part, list)] or [outline]
     canvas = Image.new("L", (width, height), 0)
-    ImageDraw.Draw(canvas).polygon([float(value) for value in outline], fill=1)
+    for part in parts:
+        ImageDraw.Draw(canvas).polygon(np.asarray(part, np.float64).tolist(), fill=1)
     return np.asarray(canvas) > 0
 
 
@@ -72,10 +80,11 @@ class CocoAmodal:
     def __init__(self, root: str | Path, min_occlusion: float = -1.0) -> None:
         self.regions: list[tuple[Path, dict[str, Any]]] = []
         for path in list_files(Path(root), "*.json"):
-            with opened(path) as handle, decoding(path, "JSON with a list `regions`"):
-                for region in json.load(handle)["regions"]:
+            said = as_object(read_json(path), str(path))
+            with decoding(path, "JSON with a list `regions`"):
+                for region in said["regions"]:
                     if float(region["occlude_rate"]) > min_occlusion:
-                        self.regions.append((path, region))
+                        self.regions.append((path, as_object(region, f"{path}: regions")))
         if not self.regions:
             raise InputError(str(root), "no regions", "at least one")
 
@@ -84,7 +93,9 @@ class CocoAmodal:
 
     def __getitem__(self, index: int, /) -> Example:
         path, region = self.regions[index]
-        image = read_image(path.with_suffix(".jpg"))
+        image = read_image(
+            path.with_suffix(".jpg"), upright=False
+        )  # outlines are of what is stored
         height, width = image.shape[1:]
         with decoding(path, "regions as in COCO amodal"):
             if "visible_mask" in region:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from lookharder.data.readers.rows import ManifestRow, Rows, list_files
 from lookharder.errors import InputError
-from lookharder.files import opened
+from lookharder.files import read_text
 
 SPLIT_FILE = "FlyingChairs_train_val.txt"
 SPLITS = {"train": ("1",), "val": ("2",), "all": ("1", "2")}
@@ -27,8 +27,7 @@ def open_flying_chairs(root: str | Path, split: Literal["train", "val", "all"] =
         raise InputError("split", split, ", ".join(SPLITS))
     root = Path(root)
     flows = list_files(root / "data", "*_flow.flo")
-    with opened(root / SPLIT_FILE) as handle:
-        marks = handle.read().decode(errors="replace").split()
+    marks = read_text(root / SPLIT_FILE).split()
     if len(marks) != len(flows) or not set(marks) <= {"1", "2"}:
         allowed = f"{len(flows)} marks, 1 or 2, one for each pair in data"
         raise InputError(

@@ -28,7 +28,7 @@ from lookharder.data.readers.records import (
 )
 from lookharder.data.readers.rows import FIELDS, ManifestRow, Rows
 from lookharder.errors import InputError
-from lookharder.files import opened
+from lookharder.files import read_text
 
 UNITS = {"m": 1.0, "cm": 100.0, "mm": 1000.0}
 COLUMNS = (*FIELDS, "label", "depth_unit", "depth_scale", "depth_min", "depth_max")
@@ -142,12 +142,7 @@ def list_rows(
     if path.is_dir():
         base, records = path, from_names(path)
     elif path.suffix.lower() in parsers:
-        with opened(path) as handle:
-            try:
-                text = handle.read().decode("utf-8-sig")
-            except UnicodeDecodeError as error:
-                raise InputError(str(path), error, "UTF-8 text") from error
-        base, records = path.parent, parsers[path.suffix.lower()](text)
+        base, records = path.parent, parsers[path.suffix.lower()](read_text(path))
     else:
         got = path.suffix if path.exists() else "no such folder or file"
         raise InputError(str(path), got, "a folder, a .jsonl or a .csv")

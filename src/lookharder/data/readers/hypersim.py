@@ -26,7 +26,7 @@ from lookharder.data.formats import read_depth_png, read_image
 from lookharder.data.readers.records import Problem
 from lookharder.data.readers.rows import ManifestRow, Rows
 from lookharder.errors import InputError
-from lookharder.files import opened
+from lookharder.files import read_text
 
 MIN_DEPTH_RANGE = 0.5  # metres
 MIN_RGB_RANGE = 10.0  # of 255
@@ -66,8 +66,7 @@ def measure(row: ManifestRow) -> Statistics:
 
 def _pairs(path: Path) -> Iterator[tuple[int, str, str, Statistics | None]]:
     """Line, picture, depth map and, from a CSV, statistics of each frame of a list."""
-    with opened(path) as handle:
-        text = handle.read().decode(errors="replace")
+    text = read_text(path)
     if path.suffix.lower() != ".csv":
         for number, line in enumerate(text.splitlines(), start=1):
             names = line.split()

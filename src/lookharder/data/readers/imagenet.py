@@ -23,6 +23,7 @@ from lookharder.data.formats import MAX_SIDE, PICTURE_SUFFIXES, read_image
 from lookharder.data.readers.records import Problem
 from lookharder.data.readers.shards import Index, open_index, walk
 from lookharder.errors import InputError
+from lookharder.files import is_litter, listed, say_left_out, say_once
 
 
 def center_crop(image: UInt8[np.ndarray, "3 H W"], side: int) -> UInt8[np.ndarray, "3 S S"]:
@@ -44,15 +45,10 @@ class Folders:
 
     def __init__(self, root: Path, side: int) -> None:
         self.root, self.side = root, side
-        self.classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
-        self.files = [
-            sorted(
-                entry.name
-                for entry in os.scandir(root / name)
-                if os.path.splitext(entry.name)[1].lower() in PICTURE_SUFFIXES  # noqa: PTH122
-            )
-            for name in self.classes
-        ]
+        self.classes = sorted(
+            entry.name for entry in os.scandir(root) if entry.is_dir() and not is_litter(entry.name)
+        )
+        self.files = [_pictures(root / name) for name in self.classes]
         self.ends = list(accumulate(len(names) for names in self.files))
         if not self.ends or not self.ends[-1]:
             allowed = "folders of pictures, one for each class, or shards NAME-000000.tar"
@@ -73,6 +69,16 @@ class Folders:
         path = self.root / self.classes[label] / name
         image = center_crop(read_image(path, min_side=1), self.side)
         return Example(name=f"{self.classes[label]}/{name}", image=image, label=label)
+
+
+def _pictures(folder: Path) -> list[str]:
+    """Names of the pictures of a class; other files are told. By strings, for there are 1.3 million."""
+    names = sorted(entry.name for entry in os.scandir(folder) if not is_litter(entry.name))
+    found = [n for n in names if os.path.splitext(n)[1].lower() in PICTURE_SUFFIXES]  # noqa: PTH122
+    say_left_out(folder, [*set(names).difference(found)], ", ".join(PICTURE_SUFFIXES))
+    if not found:
+        say_once(str(folder), "a class without pictures; it has a label all the same")
+    return found
 
 
 class Shards:
@@ -112,13 +118,17 @@ def open_imagenet(root: str | Path, side: int = 256) -> Dataset:
     root = Path(root)
     if not root.is_dir():
         raise InputError(str(root), "no such folder", "a folder of class folders or of shards")
-    return Shards(open_index(root), side) if any(root.glob("*.tar")) else Folders(root, side)
+    return Shards(open_index(root), side) if _shards(root) else Folders(root, side)
+
+
+def _shards(root: Path) -> list[Path]:
+    return [path for path in listed(root) if path.suffix == ".tar"]
 
 
 def faults(root: Path) -> list[Problem]:
     """What is wrong with the shards of a folder, one problem for each that cannot be read."""
     problems = []
-    for number, path in enumerate(sorted(root.glob("*.tar")), start=1):
+    for number, path in enumerate(_shards(root), start=1):
         try:
             walk(path)
         except InputError as error:

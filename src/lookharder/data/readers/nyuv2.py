@@ -46,7 +46,7 @@ class Nyuv2:
     def __getitem__(self, index: int, /) -> Example:
         path = self.depths[index]
         name = path.name.removesuffix("_depth.png")
-        image, stored = read_image(path.with_name(f"{name}.jpg")), read_image(path)
+        image, stored = read_image(path.with_name(f"{name}.jpg")), read_image(path, exact=True)
         for found in (image, stored):
             if found.shape != SIDES:
                 got = f"{found.shape[2]} x {found.shape[1]} pixels"

@@ -13,6 +13,7 @@ from typing import Any
 from lookharder.data.formats import PICTURE_SUFFIXES
 from lookharder.data.readers.rows import FIELDS
 from lookharder.errors import InputError
+from lookharder.files import listed, say_left_out
 from lookharder.jsons import parse_json
 
 SUFFIXES = dict.fromkeys(FIELDS, PICTURE_SUFFIXES) | {
@@ -89,14 +90,19 @@ def from_csv(text: str) -> Numbered:
 def from_names(folder: Path) -> Numbered:
     """Records of a folder without a manifest, by the endings of its file names."""
     found: dict[str, dict[str, list[str]]] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or not path.is_file():
-            continue
+    left_out: list[str] = []
+    for path in filter(Path.is_file, listed(folder)):
         name, _, ending = path.stem.rpartition("_")
-        field = ending if name and ending in FIELDS and ending != "image" else "image"
+        field = ending.casefold() if name and ending.casefold() in FIELDS else "image"
+        stem = path.stem if field == "image" else name
         if path.suffix.lower() in (PICTURE_SUFFIXES if field == "image" else ANNOTATIONS):
-            stem = path.stem if field == "image" else name
             found.setdefault(stem, {}).setdefault(field, []).append(path.name)
+        elif field == "image":
+            left_out.append(path.name)
+        else:
+            message = f"got {path.name}, allowed: {', '.join(SUFFIXES[field])}"
+            yield 0, Problem(row=0, field=field, message=message)
+    say_left_out(folder, left_out, ", ".join(PICTURE_SUFFIXES))
     position = 0
     for name, files in sorted(found.items()):
         position += "image" in files

@@ -28,7 +28,9 @@ from lookharder.data.formats import (
     read_pfm,
     read_vkitti_flow,
 )
+from lookharder.data.formats.pictures import is_turned
 from lookharder.errors import InputError
+from lookharder.files import is_litter, say_once
 
 Arrays = dict[str, np.ndarray]
 FLOW_PNG = {"kitti": read_kitti_flow, "vkitti": read_vkitti_flow}
@@ -97,6 +99,16 @@ def _depth(row: ManifestRow, path: Path) -> Arrays:
     return {"depth": np.where(valid, stored, np.float32(0)), "depth_valid": valid}
 
 
+def _image(row: ManifestRow, path: Path) -> np.ndarray:
+    """The picture, upright; annotations drawn on it as stored would not fit."""
+    annotated = (row.depth, row.flow, row.visible, row.amodal, row.whole)
+    if any(annotated) and is_turned(path):
+        say_once(
+            str(path), "turned by its EXIF tag: what is annotated beside it must be upright too"
+        )
+    return read_image(path)
+
+
 def _flow(row: ManifestRow, path: Path) -> Arrays:
     if path.suffix.lower() == ".flo":
         stored = read_flo(path)
@@ -109,7 +121,7 @@ def _flow(row: ManifestRow, path: Path) -> Arrays:
 
 
 FIELDS: dict[str, Callable[[ManifestRow, Path], Arrays]] = {
-    "image": lambda row, path: {"image": read_image(path)},
+    "image": lambda row, path: {"image": _image(row, path)},
     "second": lambda row, path: {"second": read_image(path)},
     "depth": _depth,
     "flow": _flow,
@@ -171,7 +183,11 @@ def list_files(folder: Path, pattern: str) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(str(folder), "no such folder", f"a folder that holds {pattern}")
-    found = sorted(folder.glob(pattern))
+    found = sorted(
+        path
+        for path in folder.glob(pattern)
+        if not any(map(is_litter, path.relative_to(folder).parts))
+    )
     if not found:
         raise InputError(str(folder), f"no file {pattern}", f"a folder that holds {pattern}")
     return found

@@ -18,6 +18,7 @@ from PIL import Image
 
 from lookharder.data.world.patterns import NAMES, PATTERNS, SIZE, noise
 from lookharder.errors import InputError
+from lookharder.files import is_litter
 from lookharder.seeding import numpy_generator
 
 LEVELS = 6
@@ -102,7 +103,12 @@ def load_bank(folder: str | Path | None) -> Bank:
     if not Path(folder).is_dir():
         raise InputError("textures", str(folder), "an existing folder of jpg or png pictures")
     suffixes = {".jpg", ".jpeg", ".png"}
-    found = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in suffixes)
+    found = sorted(
+        path
+        for path in Path(folder).rglob("*")
+        if path.suffix.lower() in suffixes
+        and not any(map(is_litter, path.relative_to(folder).parts))
+    )
     if not found:
         raise InputError(
             "textures", f"{folder} without pictures", "a folder of jpg or png pictures"

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from lookharder.errors import InputError
+from lookharder.files import say_once
 from lookharder.models.config import SIZES, DiTConfig
 from lookharder.models.dit import DiT
 from lookharder.models.foreign.layouts import Entry, layout_of, published_names, translation
@@ -231,6 +232,9 @@ def _heads(foreign: _Foreign, depth: int, width: int) -> int:
     if heads is None:
         known = {size.heads for size in SIZES.values() if size[:2] == (depth, width)}
         heads = known.pop() if known else max(4, width // 64)
+        if not known:
+            guess = f"{heads} attention heads are a guess: a network of this size has no name"
+            say_once(str(foreign.path), f"{guess}; give their number (--heads) where you know it")
     if not isinstance(heads, int) or heads < 1 or width % heads:
         raise InputError("num_heads", heads, f"divisors of the width {width}")
     return heads

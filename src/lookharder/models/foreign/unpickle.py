@@ -9,13 +9,31 @@ nothing of the package, so that `-I` finds all it needs. Failure is one line and
 """
 
 import argparse
+import codecs
+import pathlib
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 
-WRAPPERS = ("ema", "model", "state_dict")  # what training scripts put weights under, best first
+WRAPPERS = (  # what training scripts put weights under, best first: averages, then the weights themselves
+    *("ema", "model_ema", "ema_model", "ema_state_dict", "state_dict_ema"),
+    *("module", "model", "model_state_dict", "state_dict", "net", "network"),
+)
+BESIDE = (str, bytes, bool, int, float, type(None), np.generic)  # facts that may lie among weights
+PLAIN: list[Any] = [  # plain data, whose construction runs nothing
+    argparse.Namespace,
+    pathlib.PosixPath,
+    np.dtype,
+    np.float64(0).__reduce__()[
+        0
+    ],  # what makes a number of numpy; its place differs between versions
+    *(type(np.dtype(kind)) for kind in ("f8", "f4", "i8", "i4", "?")),
+    codecs.encode,
+]
 SLACK = 1 << 30  # bytes beyond what the file's own size explains
 
 
@@ -38,17 +56,26 @@ def cap_resources(source: Path) -> None:
 
 def convert(source: Path, target: Path) -> None:
     """Write the weights of a torch file as safetensors: a bare state dict, or one in WRAPPERS."""
-    # DiT's training script stores its parsed arguments beside the weights: plain data.
-    with torch.serialization.safe_globals([argparse.Namespace]):
+    # training scripts store parsed arguments and figures beside the weights: plain data
+    with torch.serialization.safe_globals(PLAIN):
         content = torch.load(source, map_location="cpu", weights_only=True)
-    if isinstance(content, dict):
-        content = next((content[name] for name in WRAPPERS if name in content), content)
     if not isinstance(content, dict):
         sys.exit(f"a {type(content).__name__}")
-    strangers = [str(key) for key, value in content.items() if not isinstance(value, torch.Tensor)]
-    if strangers:
+    weights = unwrapped(content)
+    known = (torch.Tensor, *BESIDE)
+    if strangers := [str(key) for key, value in weights.items() if not isinstance(value, known)]:
         sys.exit(f"a dict with other things than tensors: {', '.join(strangers)}")
-    save_file({key: value.detach().clone().contiguous() for key, value in content.items()}, target)
+    tensors = {key: value for key, value in weights.items() if isinstance(value, torch.Tensor)}
+    save_file({key: value.detach().clone().contiguous() for key, value in tensors.items()}, target)
+
+
+def unwrapped(content: dict[str, Any]) -> dict[str, Any]:
+    """The dict that holds the weights, the average where there is one, however deep it is wrapped."""
+    while inner := [
+        content[n] for n in WRAPPERS if isinstance(content.get(n), dict) and content[n]
+    ]:
+        content = inner[0]
+    return content
 
 
 def main(source: Path, target: Path) -> None:

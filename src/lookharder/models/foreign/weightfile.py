@@ -1,7 +1,7 @@
 """Reads the tensors of a weights file, whoever wrote it, and never runs what is in it.
 
     .safetensors    read here: a header and bytes
-    .pt, .pth       a pickle: turned into safetensors by `unpickle`, in a process of its own
+    .pt, .pth ...   a pickle: turned into safetensors by `unpickle`, in a process of its own
 
 The weights of a file may lie under a prefix; it is removed. Then every key left is a weight.
 """
@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from lookharder.errors import InputError
+from lookharder.files import opened
 from lookharder.jsons import parse_json
 from lookharder.tensors import read_tensors
 
@@ -23,6 +24,8 @@ Weights = dict[str, Tensor]
 
 # Prefixes under which a flat file may keep its weights, best first, and what may lie beside them.
 PREFIXES = {"state.": ("input.", "output"), "ema.": ("model.",), "model.": ()}
+WRAPPED = ("module.", "_orig_mod.")
+PICKLES = (".pt", ".pth", ".pth.tar", ".pt.tar", ".ckpt", ".bin")
 UNPICKLE_SECONDS = 120
 UNPICKLE_BYTES_PER_SECOND = 20e6  # a slow network disk
 
@@ -35,14 +38,19 @@ def read(path: Path) -> tuple[Weights, dict[str, Any]]:
     """
     if not path.is_file():
         raise InputError(str(path), "no such file", "a .safetensors, .pt or .pth file")
+    with opened(path) as handle:
+        if handle.read(40).startswith(b"version https://git-lfs"):
+            got, allowed = "a Git LFS pointer", "the file itself: fetch it with `git lfs pull`"
+            raise InputError(str(path), got, allowed)
     if path.suffix == ".safetensors":
         tensors, header = _read_safetensors(path, path)
-    elif path.suffix in (".pt", ".pth"):
+    elif path.name.endswith(PICKLES):
         with tempfile.TemporaryDirectory() as folder:
             tensors, header = _read_safetensors(_unpickled(path, Path(folder)), path)
     else:
-        raise InputError(str(path), f"suffix {path.suffix!r}", ".safetensors, .pt, .pth")
-
+        allowed = ", ".join((".safetensors", *PICKLES))
+        raise InputError(str(path), f"suffix {path.suffix!r}", allowed)
+    tensors = _bare(tensors)
     for prefix, beside in PREFIXES.items():
         if any(key.startswith(prefix) for key in tensors):
             stray = [key for key in tensors if not key.startswith((prefix, *beside))]
@@ -53,8 +61,15 @@ def read(path: Path) -> tuple[Weights, dict[str, Any]]:
                 for key, tensor in tensors.items()
                 if key.startswith(prefix)
             }
-            return state, header
+            return _bare(state), header
     return tensors, header
+
+
+def _bare(tensors: Weights) -> Weights:
+    """The tensors without what DistributedDataParallel and torch.compile put before each name, however often."""
+    while tensors and (found := [p for p in WRAPPED if all(key.startswith(p) for key in tensors)]):
+        tensors = {key.removeprefix(found[0]): tensor for key, tensor in tensors.items()}
+    return tensors
 
 
 def _read_safetensors(file: Path, named: Path) -> tuple[Weights, dict[str, Any]]:

@@ -17,11 +17,11 @@ from lookharder import __version__
 from lookharder.files import atomic
 from lookharder.predict.files.outputs import file_names, write
 from lookharder.predict.files.pictures import Input
+from lookharder.predict.inputs import together
 from lookharder.predict.predictor import Prediction, Predictor
 from lookharder.visualize.html import Card, PageImage, Section, write_gallery
 from lookharder.visualize.views import view_of
 
-TOGETHER = 16  # pictures of one size in one call
 UNSURE = "uncertainty: pale is sure"
 
 
@@ -67,12 +67,13 @@ def predict_files(
 
 
 def _groups(inputs: Sequence[Input]) -> Iterator[list[int]]:
-    """Indices of inputs of one size, `TOGETHER` at the most."""
+    """Indices of inputs of one size, as many as `together` allows."""
     order = sorted(range(len(inputs)), key=lambda index: (inputs[index].size, index))
     for _, same in groupby(order, key=lambda index: inputs[index].size):
         indices = list(same)
-        for first in range(0, len(indices), TOGETHER):
-            yield indices[first : first + TOGETHER]
+        most = together(*inputs[indices[0]].size)
+        for first in range(0, len(indices), most):
+            yield indices[first : first + most]
 
 
 def finish(out: Path, records: Sequence[Mapping[str, Any]]) -> None:

@@ -23,6 +23,8 @@ from lookharder.visualize.answer_files import write_preview, write_rgb
 from lookharder.visualize.colours import uncertainty_to_rgb
 from lookharder.visualize.views import VIEWS, View
 
+LONGEST = 240  # bytes of a file's name: systems take 255, and a temporary name adds ten
+
 
 def file_names(task: str, name: str, uncertainty: bool) -> dict[str, str]:
     """Role -> name of every file that one input gives."""
@@ -42,6 +44,9 @@ def prepare(out: Path, inputs: Sequence[Input] = (), uncertainty: bool = False) 
     sources = {path.resolve() for i in inputs for path in (i.image, *i.companions.values())}
     for item in inputs:
         for file in file_names(item.task.name, item.name, uncertainty).values():
+            if len(file.encode(errors="surrogateescape")) > LONGEST:
+                allowed = f"names that leave room for results: {LONGEST} bytes in all"
+                raise InputError(str(item.image), f"a result named {file[:40]}...", allowed)
             if (out / file).resolve() in sources:
                 raise InputError("--out", f"{out}, where {file} is an input", "another folder")
     try:

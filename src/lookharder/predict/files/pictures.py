@@ -6,6 +6,7 @@ Checking reads every file to its end; the pixels are not kept, so a thousand pho
 """
 
 import glob
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 
 from lookharder.data.formats import PICTURE_SUFFIXES, read_image, read_mask
 from lookharder.errors import InputError
+from lookharder.files import is_litter, listed, say_left_out, say_once
 from lookharder.tasks.base import Task
 from lookharder.visualize.views import VIEWS
 
@@ -67,6 +69,8 @@ def gather(
         if patterns and argument not in needed:
             got, allowed = repr(patterns[0]), f"nothing, with task {task.name!r}"
             raise InputError(f"--{argument}", got, allowed)
+    if "" in images:
+        raise InputError("IMAGE", "''", "files, folders or patterns")
     files: dict[str, list[Path]] = {}
     for argument in needed:
         files[argument] = expand(f"--{argument}", companions.get(argument) or [])
@@ -76,6 +80,9 @@ def gather(
                 f"{len(files[argument])} images",
                 f"{len(paths)}, one for each IMAGE, with task {task.name!r}",
             )
+    for path, other in zip(paths, files.get("second", []), strict=False):
+        if path == other:
+            say_once(str(path), "the frame and the next frame are one file")
     return [
         _check(name, task, image, {argument: files[argument][i] for argument in needed})
         for i, (name, image) in enumerate(zip(unique_names(paths), paths, strict=True))
@@ -93,7 +100,8 @@ def expand(argument: str, patterns: Sequence[str]) -> list[Path]:
         paths = [Path(pattern)]
         if set("*?[") & set(pattern) and not Path(pattern).exists():
             # Path.glob takes no absolute pattern
-            paths = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
+            paths = [Path(name) for name in glob.glob(pattern, recursive=True)]  # noqa: PTH207
+            paths = sorted((path for path in paths if not is_litter(path.name)), key=natural)
             if not paths:
                 raise InputError(argument, f"{pattern!r}, which matches nothing", "files")
         for path in paths:
@@ -115,12 +123,17 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
     return names
 
 
+def natural(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """Key of an order in which frame_2 comes before frame_10, so that two lists of frames pair as their numbers do."""
+    parts = re.findall(r"\d+|\D+", str(path).casefold())
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], str(path)
+
+
 def _inside(argument: str, folder: Path) -> list[Path]:
-    pictures = sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
-    )
+    files = [path for path in listed(folder) if path.is_file()]
+    pictures = sorted((p for p in files if p.suffix.lower() in PICTURE_SUFFIXES), key=natural)
+    others = [path.name for path in files if path not in set(pictures)]
+    say_left_out(folder, others, ", ".join(PICTURE_SUFFIXES))
     if not pictures:
         raise InputError(
             argument, f"{folder}, a folder without images", "images: " + ", ".join(PICTURE_SUFFIXES)

@@ -21,6 +21,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -35,6 +36,8 @@ from lookharder.models.dit import DiT, DiTBlock
 from lookharder.models.moe import MoEConfig, Routing
 from lookharder.training.distributed.runtime import RuntimeConfig, pick_device
 from lookharder.training.distributed.sharding import full, is_sharded
+
+WAIT = timedelta(minutes=30)  # for another rank, which may be rendering; then it counts as gone
 
 BUCKET = 2**25  # gradients that are sent at once, about: numbers
 
@@ -164,7 +167,9 @@ def distributed(config: RuntimeConfig, device: str = "auto") -> Iterator[Team]:
         torch.cuda.set_device(where)
     joins = not dist.is_initialized()
     if joins:
-        dist.init_process_group("nccl" if on_gpu else "gloo", device_id=where if on_gpu else None)
+        dist.init_process_group(
+            "nccl" if on_gpu else "gloo", timeout=WAIT, device_id=where if on_gpu else None
+        )
     try:
         shape = (size // config.shard, config.shard)
         mesh = init_device_mesh(where.type, shape, mesh_dim_names=("copies", "shard"))

@@ -1,0 +1,85 @@
+"""Weights as training scripts leave them: wrapped, prefixed, averaged, beside figures, or not there at all."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from lookharder.errors import InputError
+from lookharder.files import say_once
+from lookharder.models.dit import DiT, DiTConfig
+from lookharder.models.foreign.networks import export_state, load_network
+from lookharder.seeding import torch_generator
+
+
+def weights(seed: int) -> dict[str, torch.Tensor]:
+    config = DiTConfig(
+        input_size=4, patch_size=2, in_channels=4, hidden_size=16, depth=1, num_heads=4,
+        num_classes=3, learn_sigma=True, routes=(),
+    )  # fmt: skip
+    return export_state(DiT(config, generator=torch_generator(seed)))
+
+
+AVERAGE, RAW = weights(0), weights(1)
+
+
+def under(prefix: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {prefix + name: tensor for name, tensor in state.items()}
+
+
+WRAPPED: dict[str, Any] = {
+    "bare": AVERAGE,
+    "ddp": under("module.", AVERAGE),
+    "compiled": under("_orig_mod.", AVERAGE),
+    "both": under("module._orig_mod.", AVERAGE),
+    "other_way": under("_orig_mod.module.", AVERAGE),
+    "deepspeed": {"module": AVERAGE, "global_steps": 3, "optimizer": {"a": [1]}},
+    "empty_ema": {"ema": {}, "model": AVERAGE},
+    "no_ema": {"ema": None, "model": AVERAGE},
+    "model_ema": {"model": RAW, "model_ema": AVERAGE},
+    "ema_state_dict": {"state_dict": RAW, "ema_state_dict": AVERAGE},
+    "nested": {"model": {"state_dict": under("module.", AVERAGE)}, "epoch": 3},
+    "figures": {"model": AVERAGE, "best": np.float64(0.3), "epoch": np.int64(4)},
+    "arguments": {"model": AVERAGE, "args": argparse.Namespace(out=Path("x"), lr=1e-4)},
+    "among": {**AVERAGE, "epoch": 3, "note": "x"},
+}
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+@pytest.mark.parametrize("suffix", [".pt", ".pth.tar"])
+def test_the_average_is_found_however_it_is_wrapped(tmp_path: Path, name: str, suffix: str):
+    if suffix != ".pt" and name != "bare":
+        pytest.skip("a name is a name")
+    path = tmp_path / f"m{suffix}"
+    torch.save(WRAPPED[name], path)
+    found = export_state(load_network(path))
+    assert all(torch.equal(found[key], AVERAGE[key]) for key in AVERAGE)
+
+
+def test_prefixes_of_safetensors_are_taken_off(tmp_path: Path):
+    save_file(under("module._orig_mod.", AVERAGE), tmp_path / "m.safetensors")
+    found = export_state(load_network(tmp_path / "m.safetensors"))
+    assert all(torch.equal(found[key], AVERAGE[key]) for key in AVERAGE)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_a_pointer_of_git_lfs_is_called_one(tmp_path: Path, suffix: str):
+    path = tmp_path / f"m{suffix}"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 123\n")
+    with pytest.raises(InputError, match="Git LFS pointer"):
+        load_network(path)
+
+
+def test_a_guessed_number_of_heads_is_told(tmp_path: Path, caplog):
+    torch.save(AVERAGE, tmp_path / "m.pt")
+    say_once.cache_clear()
+    load_network(tmp_path / "m.pt")
+    assert "4 attention heads are a guess" in caplog.text
+    say_once.cache_clear()
+    caplog.clear()
+    load_network(tmp_path / "m.pt", num_heads=4)
+    assert not caplog.text
