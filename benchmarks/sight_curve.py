@@ -4,7 +4,7 @@
 
 DATA holds one folder a set, as for `real_samples.py`. Adds a row to the curve: iteration, pictures seen, and for each
 set the mean of its first metric beside the trivial answers'. With `--model FOLDER` the averaged weights are kept as a
-model folder for `predict`.
+model folder for `predict`; `--before` is how many pictures the weights had seen that a run began with.
 """
 
 import json
@@ -45,13 +45,14 @@ def run(
     *,
     resolution: int | None = None,
     model: Path | None = None,
+    before: int = 0,
 ) -> None:
     config, chain, iteration = newest(run)
     if model is not None:
         chain.save(model, f"# {config.name} after {iteration} iterations\n", half=True)
     row: dict[str, float] = {
         "iteration": iteration,
-        "pictures": iteration * config.train.batch_size,
+        "pictures": before + iteration * config.train.batch_size,
         "resolution": resolution or chain.config.resolution,
     }
     for result in score(Predictor(chain, name="sight"), data, resolution):
@@ -60,7 +61,7 @@ def run(
                 if key.rpartition(".")[2] == metric:
                     row[f"{result.data}.{key}"] = round(value["mean"], 4)
     known = json.loads(curve.read_text(encoding="utf-8")) if curve.exists() else []
-    same = ("iteration", "resolution")
+    same = ("pictures", "resolution")
     kept = [old for old in known if any(old[key] != row[key] for key in same)]
     write_json(curve, [*kept, row])
     for key, value in row.items():
