@@ -1,13 +1,16 @@
 """Scores of a model on small excerpts of published sets, beside the trivial answers: does it transfer?
 
-    python -m benchmarks real_samples DATA --model tiny --out docs/results
+    python -m benchmarks real_samples DATA --out docs/results
 
-DATA holds one folder a set, in the set's own layout. Writes `real-samples.json` (all rows) and `real-samples.md` (the
+DATA holds one folder a set, in the set's own layout. Without `--model` each task is done by the shipped model that is
+the default for it. Writes `real-samples.json` (all rows) and `real-samples.md` (the
 table). A handful of pictures is no benchmark; the table says whether the model sees anything at all in real pictures.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from lookharder.chain import default_model
 from lookharder.data.source import open_spec
 from lookharder.evaluate.evaluation import Evaluation, evaluate, protocol
 from lookharder.files import atomic, write_json
@@ -34,10 +37,13 @@ SHOWN = {
 }
 
 
-def score(predictor: Predictor, data: Path, resolution: int | None) -> list[Evaluation]:
+def score(
+    predictors: Mapping[str, Predictor], data: Path, resolution: int | None
+) -> list[Evaluation]:
+    """Every set, by the model of its task."""
     results = []
     for reader, folder, task in SETS:
-        dataset = open_spec(f"{reader}:{data / folder}", 64)
+        dataset, predictor = open_spec(f"{reader}:{data / folder}", 64), predictors[task]
         rules = protocol(task, reader, predictor.chain)
         results.append(
             evaluate(predictor, task, dataset, data=reader, rules=rules, resolution=resolution)
@@ -49,7 +55,7 @@ def table(results: list[Evaluation], command: str) -> str:
     lines = [
         "# Real samples",
         "",
-        f"Model `{results[0].model}`, {results[0].steps} steps, {results[0].members} draw(s). Written by",
+        "Steps and members are the models' defaults. Written by",
         "",
         f"    {command}",
         "",
@@ -88,8 +94,8 @@ REFERENCE = {
 def summary(results: list[Evaluation]) -> str:
     """One line a set: what the model reaches beside what one would have without it, and where it wins."""
     lines = [
-        "| set | pictures | measure | model | without a model | better on |",
-        "| --- | ---: | --- | ---: | --- | ---: |",
+        "| set | pictures | measure | model | error or score | without a model | better on |",
+        "| --- | ---: | --- | --- | ---: | --- | ---: |",
     ]
     for result in results:
         score = SCORES[result.task]
@@ -105,16 +111,19 @@ def summary(results: list[Evaluation]) -> str:
             f"{n} {result.means[f'trivial.{n}.{metric}']['mean']:.3f}" for n in others
         )
         model = result.means[metric]["mean"]
-        sign_of = "higher" if sign > 0 else "lower"
-        lines.append(
-            f"| {result.data} | {len(rows)} | {metric}, {sign_of} is better | {model:.3f} | {beside} | {wins} |"
-        )
+        measure = f"{metric}, {'higher' if sign > 0 else 'lower'} is better"
+        cells = (result.data, len(rows), measure, result.model, f"{model:.3f}", beside, wins)
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n"
 
 
-def run(data: Path, *, out: Path, model: str = "tiny", resolution: int | None = None) -> None:
-    results = score(Predictor.from_pretrained(model), data, resolution)
+def run(data: Path, *, out: Path, model: str | None = None, resolution: int | None = None) -> None:
+    predictors = {
+        task: Predictor.from_pretrained(model or default_model(task)) for task in REFERENCE
+    }
+    results = score(predictors, data, resolution)
     write_json(out / "real-samples.json", [result.to_json() for result in results])
-    command = f"python -m benchmarks real_samples DATA --model {model} --out {out}"
+    chosen = f" --model {model}" if model else ""
+    command = f"python -m benchmarks real_samples DATA{chosen} --out {out}"
     with atomic(out / "real-samples.md") as aside:
         aside.write_text(table(results, command), encoding="utf-8")

@@ -55,7 +55,7 @@ def run(
         "pictures": before + iteration * config.train.batch_size,
         "resolution": resolution or chain.config.resolution,
     }
-    for result in score(Predictor(chain, name="sight"), data, resolution):
+    for result in score(dict.fromkeys(SHOWN, Predictor(chain, name="sight")), data, resolution):
         for metric in SHOWN[result.task]:
             for key, value in result.means.items():
                 if key.rpartition(".")[2] == metric:
