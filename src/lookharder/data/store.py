@@ -51,7 +51,8 @@ class Stored:
     def __init__(self, folder: Path) -> None:
         facts = read_as(_Facts, folder / "facts.json")
         self.names, self.labels = facts.names, facts.labels
-        if set(facts.arrays) - set(ARRAYS) or len(self.names) != len(self.labels):
+        known = {"image"} <= set(facts.arrays) <= set(ARRAYS)
+        if not known or len(self.names) != len(self.labels):
             raise InputError(str(folder), f"arrays {sorted(facts.arrays)}", WRITTEN)
         self.arrays: dict[str, np.ndarray] = {}
         for name, wanted in facts.arrays.items():
