@@ -208,7 +208,14 @@ def add_sampling(parser: Parser) -> None:
 
 
 def add_denoising(parser: Parser) -> None:
-    """--sampler, --spacing and --noise-schedule."""
+    """--levels, --sampler, --spacing and --noise-schedule."""
+    parser.add_argument(
+        "--levels",
+        type=whole(1),
+        default=1,
+        metavar="L",
+        help="looks: one at the whole, each further one at twice the size [%(default)s]",
+    )
     parser.add_argument(
         "--sampler",
         type=choice("ddim", "ddpm", "dpmpp-2m", "euler", "heun"),

@@ -85,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
             rules=rules,
             steps=args.steps,
             members=args.members,
+            levels=args.levels,
             seed=args.seed,
             output_uncertainty=args.calibration,
             watch=watch,
@@ -99,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     title = f"{args.task} on {args.data}, {images}, protocol {result.protocol.name}"
     show(title, score_table(result, everything=True), SCORES[args.task].note)
     print(
-        f"{predictor.name}: {result.steps} steps, {result.members} members, "
+        f"{predictor.name}: {result.steps} steps, {result.members} members, {result.levels} levels, "
         f"{result.macs_per_image / 1e9:.3f} GMACs an image: {args.out}"
     )
     if maps is not None:

@@ -103,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
         "spacing": args.spacing,
         "noise_schedule": args.noise_schedule,
         "antithetic": args.antithetic,
+        "levels": args.levels,
         "budget": args.budget,
         "until": args.until,
     }

@@ -66,6 +66,7 @@ class Evaluation:
     seed: int
     macs_per_image: float
     rows: list[dict[str, Any]]
+    levels: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     means: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -84,6 +85,7 @@ def evaluate(
     rules: Protocol,
     steps: int | None = None,
     members: int | None = None,
+    levels: int = 1,
     seed: int = 0,
     resolution: int | None = None,
     batch_size: int = 16,
@@ -106,6 +108,7 @@ def evaluate(
         rules: the protocol.
         steps: denoising steps; None = the model's default.
         members: how many are merged; None = the model's default.
+        levels: looks, each further one at twice the size.
         seed: key of the noise.
         resolution: longest edge at which the network works; None = the model's default.
         batch_size: images of one size predicted together.
@@ -137,6 +140,7 @@ def evaluate(
         task=task,
         num_inference_steps=steps,
         ensemble_size=members,
+        levels=levels,
         processing_resolution=resolution,
         seed=seed,
         output_uncertainty=output_uncertainty,
@@ -159,6 +163,7 @@ def evaluate(
         protocol=rules,
         steps=result.steps,
         members=result.members,
+        levels=result.effort.levels,
         seed=seed,
         macs_per_image=macs / len(rows),
         rows=rows,

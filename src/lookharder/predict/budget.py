@@ -94,6 +94,7 @@ class Prices:
 
     Attributes:
         images: how many the call has.
+        native: (height, width) of them.
         size: setting -> (height, width) at which the network would work.
         cost: (effort, size) -> multiply-adds.
         memory: (size, steps) -> peak memory of one image, one member, one field.
@@ -101,6 +102,7 @@ class Prices:
     """
 
     images: int
+    native: tuple[int, int]
     size: Callable[[Setting], tuple[int, int]]
     cost: Callable[[Effort, tuple[int, int]], ImageCost]
     memory: Callable[[tuple[int, int], int], PeakMemory]
@@ -180,6 +182,7 @@ def spend(
     return SamplingPlan(
         effort=effort,
         size=(height, width),
+        native=prices.native,
         chunk=prices.chunk(setting, budget.amount, chunk) if budget.kind == "bytes" else chunk,
         every=round_size(effort) if timed else None,
         seconds=budget.amount * prices.images if timed else None,

@@ -1,15 +1,19 @@
 """What predicting one image costs in multiply-adds, in closed form, by size and effort.
 
-    MACs of an image = S encode + members F (network + decode)       S source images, F fields of the task
+    MACs of an image = S encode + members (looks F (network + decode) + (looks - 1) S encode)
+
+with S source images and F fields of the task, and looks = 1 + windows of all further levels. What a task does between
+looks runs outside the network, and is not counted.
 
 Nothing is counted while the network runs: the cost is known before, and multiplied by what was done.
 """
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 from lookharder.chain import Chain
 from lookharder.models.flops import count
-from lookharder.predict.effort import Effort
+from lookharder.predict.effort import By, Effort, level_sizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +26,7 @@ class ImageCost:
         network: of all evaluations of one member, up to and with each denoising step, for one field.
         decode: of one field.
         fields: F.
+        looks: windows that one member is shown, up to and with each level; the first is the whole.
     """
 
     encode: int
@@ -29,27 +34,57 @@ class ImageCost:
     network: tuple[int, ...]
     decode: int
     fields: int
+    looks: tuple[int, ...] = (1,)
 
     @property
     def member(self) -> int:
         """Cost of one member, decoded at its end."""
-        return self.fields * (self.network[-1] + self.decode)
+        return self.member_at(len(self.looks))
+
+    def member_at(self, level: int) -> int:
+        """Cost of the first `level` levels of one member."""
+        looks = self.looks[level - 1]
+        return looks * self.fields * (self.network[-1] + self.decode) + (looks - 1) * self.encode
+
+    def so_far(self, updates: int, by: By) -> int:
+        """Cost of one member updated so often, by "step" or by "level"; by "member" of all of it."""
+        if by == "step":
+            return self.member_until(updates)
+        return self.member if by == "member" else self.member_at(updates)
 
     def member_until(self, step: int) -> int:
         """Cost of the first `step` denoising steps of one member, decoded after each of them."""
         return self.fields * (self.network[step - 1] + step * self.decode)
 
 
-def image_cost(chain: Chain, task_name: str, effort: Effort, size: tuple[int, int]) -> ImageCost:
-    """The cost of one image of (height, width) pixels, sides multiples of `chain.multiple`."""
+def image_cost(
+    chain: Chain,
+    task_name: str,
+    effort: Effort,
+    size: tuple[int, int],
+    native: tuple[int, int] | None = None,
+) -> ImageCost:
+    """The cost of one image.
+
+    Args:
+        chain: the system.
+        task_name: one of its tasks.
+        effort: how it is looked at.
+        size: (height, width) at which the network works, multiples of `chain.multiple`.
+        native: (height, width) of the image, beyond which no level goes; None = large enough for all of them.
+    """
     task, model = chain.task(task_name), chain.config.model
     height, width = (side // chain.autoencoder.factor for side in size)
     encode, decode = chain.autoencoder.macs(*size)
-    steps = range(1, effort.steps + 1)
+    steps, levels = range(1, effort.steps + 1), range(1, effort.levels + 1)
+    largest = (size[0] << effort.levels, size[1] << effort.levels)
+    sizes = level_sizes(size, native or largest, effort.levels)
+    windows = (sum(task.windows(s, size) for s in task.looks(sizes[:n])) for n in levels[1:])
     return ImageCost(
         encode=task.sources * encode,
         forward=count(model, height, width).macs,
         network=tuple(effort.macs(model, height, width, step) for step in steps),
         decode=decode,
         fields=task.fields,
+        looks=tuple(accumulate(windows, initial=1)),
     )

@@ -1,6 +1,6 @@
 """How hard to look: what a prediction does, when it has done enough, and what it may cost.
 
-    Effort      denoising steps, members, sampler, where the steps lie       predictor(image, num_inference_steps=4)
+    Effort      steps, members, levels, sampler, where the steps lie         predictor(image, num_inference_steps=4)
     StopRule    when to stop sampling for an image                           predictor(image, until="0.01")
     Budget      what an image may cost                                       predictor(image, budget="2s")
 
@@ -24,6 +24,7 @@ from lookharder.models.cache import macs
 from lookharder.models.config import DiTConfig
 
 BudgetKind = Literal["MACs", "seconds", "bytes"]
+By = Literal["member", "step", "level"]  # after which a stream gives an answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,7 @@ class Effort:
         noise_schedule: spread them as on this schedule (by signal-to-noise ratio); None = the model's own.
         antithetic: member 2k + 1 starts from the negative of member 2k's noise.
         cache: all blocks of the network run in every so many steps only (see `models.cache`); 1 = in each.
+        levels: looks, L: one at the whole, and each further one at twice the size (see `predict.closer`).
 
     Raises:
         InputError: for a value out of range or an unknown name.
@@ -50,9 +52,10 @@ class Effort:
     noise_schedule: ScheduleName | None = None
     antithetic: bool = False
     cache: int = 1
+    levels: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("steps", "members", "cache"):
+        for name in ("steps", "members", "cache", "levels"):
             if getattr(self, name) < 1:
                 raise InputError(name, getattr(self, name), "1 or more")
         for name, kind in (("sampler", SamplerName), ("spacing", Spacing)):
@@ -79,6 +82,24 @@ class Effort:
         """
         calls = evaluations(self.sampler, self.steps if steps is None else steps)
         return macs(model, height, width, calls, self.cache)
+
+
+def level_sizes(
+    size: tuple[int, int], native: tuple[int, int], levels: int
+) -> tuple[tuple[int, int], ...]:
+    """The size of a picture at each level: doubled, as long as the picture itself is nearer to that than to the last.
+
+    Args:
+        size: at which the network works, of the first level.
+        native: of the picture.
+        levels: L.
+    """
+    sizes = [size]
+    while len(sizes) < levels:
+        height, width = sizes[-1]
+        more = max(native) ** 2 > 2 * max(height, width) ** 2
+        sizes.append((2 * height, 2 * width) if more else (height, width))
+    return tuple(sizes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Pictures as callers have them -> a `Batch`; what cannot be used is refused by the name of its argument."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lookharder.data.example import Batch, to_float
+from lookharder.data.example import Batch, Example, to_float
 from lookharder.data.formats import Picture, to_mask, to_picture
 from lookharder.errors import InputError
 from lookharder.tasks.base import Task, resize_map
@@ -53,6 +53,26 @@ def batch_of(task: Task, image: Any, given: Mapping[str, Any]) -> Batch:
         extra[each.field] = read
     names = tuple(f"image {i}" for i in range(len(images)))
     return Batch(name=names, image=to_float(images), **extra)
+
+
+def batch_of_examples(task: Task, examples: Sequence[Example]) -> Batch:
+    """Examples of one size, with what the task needs of each.
+
+    Raises:
+        InputError: an example lacks it.
+    """
+    given: dict[str, list[Any]] = {}
+    for each in task.inputs:
+        given[each.argument] = [getattr(example, each.field) for example in examples]
+        for example, value in zip(examples, given[each.argument], strict=True):
+            allowed = f"a set that annotates `{each.field}`"
+            require(value is not None, f"data ({example.name})", f"no `{each.field}`", allowed)
+    return batch_of(task, [example.image for example in examples], given)
+
+
+def size_of(batch: Batch) -> tuple[int, int]:
+    """(height, width) of its pictures."""
+    return batch.image.shape[-2], batch.image.shape[-1]
 
 
 def _pictures(argument: str, value: Any) -> Tensor:

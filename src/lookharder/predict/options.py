@@ -14,7 +14,7 @@ from lookharder.chain import ChainConfig
 from lookharder.diffusion.schedule import ScheduleName, Spacing
 from lookharder.diffusion.steps import SamplerName
 from lookharder.errors import InputError
-from lookharder.predict.effort import Budget, Effort, StopRule
+from lookharder.predict.effort import Budget, By, Effort, StopRule, level_sizes
 from lookharder.predict.inputs import require
 from lookharder.predict.settings import ErrorBound
 
@@ -27,7 +27,6 @@ else:
     Unknown = object  # checkers at run time do not know Never; `refuse_unknown` does their work
 
 OutputType = Literal["np", "pt"]
-By = Literal["member", "step"]
 MOST = 20  # members where a rule says when to stop, and no number
 
 
@@ -49,10 +48,12 @@ class Options:
         noise_schedule: spread them as on another schedule; None = the model's own.
         antithetic: sample members in pairs of opposite noise.
         cache: run all blocks of the network in every so many steps only: sooner, and a little different.
+        levels: looks: one at the whole, and each further one at twice the size, in windows.
         budget: what one image may cost. It picks steps, members and sampler from the model's table of measured
             settings, so they must not be given beside it.
         until: stop sampling for an image when its answer meets this rule.
-        by: yield a prediction after every round of members ("member") or after every denoising step ("step").
+        by: yield a prediction after every round of members ("member"), after every denoising step ("step") or after
+            every level ("level").
         every: members in a round; None = all in one, or what keeps a budget of seconds.
 
     Raises:
@@ -72,13 +73,15 @@ class Options:
     noise_schedule: ScheduleName | None = None
     antithetic: bool = False
     cache: int = 1
+    levels: int = 1
     budget: Budget | None = None
     until: StopRule | None = None
     by: By = "member"
     every: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("num_inference_steps", "ensemble_size", "batch_size", "cache", "every"):
+        counts = ("num_inference_steps", "ensemble_size", "batch_size", "cache", "levels", "every")
+        for name in counts:
             value = getattr(self, name)
             require(value is None or value >= 1, name, value, "1 or more")
         for name, kinds in (("output_type", get_args(OutputType)), ("by", get_args(By))):
@@ -88,8 +91,11 @@ class Options:
         for name in picked if self.budget is not None else ():
             value = getattr(self, name)
             require(value is None, name, value, "nothing beside a budget, which picks it")
-        stopped = self.by == "step" and self.until is not None
-        require(not stopped, "until", "by step", "a rule that stops between members")
+        require(self.budget is None or self.levels == 1, "levels", self.levels, "1 beside a budget")
+        stopped = self.by != "member" and self.until is not None
+        require(not stopped, "until", f"by {self.by}", "a rule that stops between members")
+        several = self.by == "step" and self.levels > 1
+        require(not several, "levels", f"{self.levels}, by step", "1, or by member or level")
 
     def effort(self, config: ChainConfig) -> Effort:
         """How hard to look at each image, where no budget decides it."""
@@ -102,6 +108,7 @@ class Options:
             noise_schedule=self.noise_schedule,
             antithetic=self.antithetic,
             cache=self.cache,
+            levels=self.levels,
         )
 
 
@@ -115,6 +122,7 @@ class SamplingPlan:
     Attributes:
         effort: steps, members, sampler.
         size: (height, width) at which the network works.
+        native: of the images.
         chunk: network inputs at a time.
         every: members of each image in a round; None = all in one.
         seconds: when to stop, after the call began; None = no deadline.
@@ -124,11 +132,17 @@ class SamplingPlan:
 
     effort: Effort
     size: tuple[int, int]
+    native: tuple[int, int]
     chunk: int
     every: int | None = None
     seconds: float | None = None
     choice: str | None = None
     bound: ErrorBound | None = None
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """(height, width) at which the images are seen at each level."""
+        return level_sizes(self.size, self.native, self.effort.levels)
 
 
 def refuse_unknown(given: Iterable[str], call: Callable[..., object]) -> None:

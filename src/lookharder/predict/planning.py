@@ -25,7 +25,7 @@ class SamplingPlanner:
         settings: its table of measured settings, which a budget is spent by; None where it has none.
 
     Attributes:
-        cost: (name of the task, effort, size) -> `ImageCost`.
+        cost: (name of the task, effort, size, native) -> `ImageCost`.
         memory: (size, steps) -> `PeakMemory`.
         speed: (size, network inputs at a time) -> `Speed` of this machine.
     """
@@ -61,7 +61,8 @@ class SamplingPlanner:
         Raises:
             InputError: options that these images, or this system, do not allow.
         """
-        bound = None if self.settings is None else self.settings.bound(task)
+        table = self.settings if options.levels == 1 else None  # where bounds were measured
+        bound = None if table is None else table.bound(task)
         asked, chunk = options.processing_resolution, options.batch_size
         if options.budget is None:
             effort, size = options.effort(self.chain.config), self.working_size(*native, asked)
@@ -69,12 +70,13 @@ class SamplingPlanner:
             require(several, "output_uncertainty", True, "ensemble_size of 2 or more")
             refuse_if_too_large(self.chain, size, effort.steps)
             chunk = chunk_within(self.chain, size, effort.steps, chunk)
-            return SamplingPlan(effort=effort, size=size, chunk=chunk, bound=bound)
+            return SamplingPlan(effort=effort, size=size, native=native, chunk=chunk, bound=bound)
         prices = Prices(
             images=images,
+            native=native,
             # a resolution that the caller insists on replaces that of a measured setting
             size=lambda s: self.working_size(*native, s.resolution if asked is None else asked),
-            cost=lambda effort, size: self.cost(task, effort, size),
+            cost=lambda effort, size: self.cost(task, effort, size, native),
             memory=self.memory,
             speed=lambda size: self.speed(size, chunk),
         )
@@ -85,7 +87,7 @@ class SamplingPlanner:
 def rounds_of(
     plan: SamplingPlan, options: Options, images: int, *, unit: float, began: float
 ) -> Rounds:
-    """Rounds of members as the options and the plan say; by step, one round of all members.
+    """Rounds of members as the options and the plan say; by step or level, one round of all members.
 
     Args:
         plan: what is done.
@@ -94,7 +96,7 @@ def rounds_of(
         unit: how many units of the answer as it is given one at the working size is; a rule is in the former.
         began: when the call began, as `time.perf_counter` counts.
     """
-    if options.by == "step":
+    if options.by != "member":
         return Rounds(images, plan.effort.members)
     return Rounds(
         images,

@@ -23,9 +23,10 @@ from lookharder.diffusion.schedule import ScheduleName, Spacing
 from lookharder.diffusion.steps import SamplerName
 from lookharder.errors import InputError
 from lookharder.predict.acceleration import Precision, accelerate
-from lookharder.predict.effort import Budget, StopRule
-from lookharder.predict.inputs import ImageInput, batch_of, require, resize
-from lookharder.predict.options import By, Options, OutputType, Unknown, refuse_unknown
+from lookharder.predict.closer import Closer
+from lookharder.predict.effort import Budget, By, StopRule
+from lookharder.predict.inputs import ImageInput, batch_of, batch_of_examples, resize, size_of
+from lookharder.predict.options import Options, OutputType, Unknown, refuse_unknown
 from lookharder.predict.planning import SamplingPlanner, rounds_of
 from lookharder.predict.result import Prediction, present
 from lookharder.predict.rounds import without_gradients
@@ -99,43 +100,34 @@ class Predictor:
             began: when the call began, as `time.perf_counter` counts; None = now.
 
         Yields:
-            A prediction after each round, or after each denoising step; the last is the best.
+            A prediction after each round, denoising step or level; the last is the best.
         """
         began = time.perf_counter() if began is None else began
         task, count = self.chain.task(task_name), len(batch.image)
-        height, width = batch.image.shape[-2:]
-        plan = self.planner.plan(task_name, options, count, (height, width))
-        size = (height, width) if options.match_input_resolution else plan.size
-        cost = self.planner.cost(task_name, plan.effort, plan.size)
-        one = task.uncertainty_scale(plan.size, size)
+        plan = self.planner.plan(task_name, options, count, size_of(batch))
+        cost = self.planner.cost(task_name, plan.effort, plan.size, plan.native)
+        given = plan.native if options.match_input_resolution else plan.sizes[-1]
+        one = task.uncertainty_scale(plan.sizes[-1], given)
         rounds = rounds_of(plan, options, count, unit=one, began=began)
-        batch = resize(batch, *plan.size).to(self.device)
+        whole = resize(batch, *plan.size).to(self.device)
 
-        condition = self.chain.condition(task, batch)  # (B, S c, h, w), shared by all members
+        condition = self.chain.condition(task, whole)  # (B, S c, h, w), shared by all members
         sampler = BatchSampler(
-            self.chain, task, batch, condition, plan.effort, seed=options.seed, chunk=plan.chunk
+            self.chain, task, whole, condition, plan.effort, seed=options.seed, chunk=plan.chunk
         )
+        closer = Closer(sampler, batch, plan.sizes)
         for members in rounds:
             for latents in sampler.sample(members, rounds.active, options.by):  # (n, A, F, c, h, w)
-                images = sampler.decode(latents)  # (n, A, F, 3, H, W)
-                images = task.keep_given(images, batch.select(rounds.active))
+                painted = task.keep_given(sampler.decode(latents), whole.select(rounds.active))
                 del latents  # merging may be where memory is short
-                draws = rounds.add(task.from_image(images))  # (N, A, ...) depth, flow or mask
-                merged, uncertainty = task.merge(draws)  # (A, ...), (A, H, W)
-                rounds.update(merged, uncertainty, painting=task.to_colours(images[0]))
-                member = (
-                    cost.member if options.by == "member" else cost.member_until(rounds.updates)
-                )
-                yield present(
-                    rounds,
-                    task,
-                    plan,
-                    size=size,
-                    output_type=options.output_type,
-                    output_uncertainty=options.output_uncertainty,
-                    seconds=time.perf_counter() - began,
-                    macs=count * cost.encode + sum(rounds.counts) * member,
-                )
+                for images in closer.look(painted, members, rounds.active, options.by):
+                    draws = rounds.add(task.from_image(images))  # (N, A, ...) depth, flow or mask
+                    merged, uncertainty = task.merge(draws)  # (A, ...), (A, H, W)
+                    rounds.update(merged, uncertainty, painting=task.to_colours(images[0]))
+                    member = cost.so_far(rounds.updates, options.by)
+                    macs = count * cost.encode + sum(rounds.counts) * member
+                    seconds = time.perf_counter() - began
+                    yield present(rounds, task, plan, options, seconds=seconds, macs=macs)
 
     def __call__(
         self,
@@ -158,6 +150,7 @@ class Predictor:
         noise_schedule: ScheduleName | None = None,
         antithetic: bool = False,
         cache: int = 1,
+        levels: int = 1,
         budget: str | Budget | None = None,
         until: str | StopRule | None = None,
         **unknown: Unknown,
@@ -183,6 +176,7 @@ class Predictor:
             noise_schedule: spread them as on another schedule; None = the model's own.
             antithetic: sample members in pairs of opposite noise.
             cache: run all blocks of the network in every so many steps only: sooner, and a little different.
+            levels: looks: one at the whole, and each further one at twice the size, in windows.
             budget: what one image may cost: "2s", "5 GMACs", "500 MB". It picks steps, members and sampler from the
                 model's table of measured settings, so they must not be given beside it.
             until: stop sampling for an image when its answer is this certain: "0.01", "gain:0.001" (see `StopRule`).
@@ -211,6 +205,7 @@ class Predictor:
             noise_schedule=noise_schedule,
             antithetic=antithetic,
             cache=cache,
+            levels=levels,
             budget=budget,
             until=until,
             **unknown,
@@ -231,13 +226,7 @@ class Predictor:
             InputError: an example lacks what the task needs.
         """
         refuse_unknown(options, Options)
-        given: dict[str, list[Any]] = {}
-        for each in self.chain.task(task).inputs:
-            given[each.argument] = [getattr(example, each.field) for example in examples]
-            for example, value in zip(examples, given[each.argument], strict=True):
-                allowed = f"a set that annotates `{each.field}`"
-                require(value is not None, f"data ({example.name})", f"no `{each.field}`", allowed)
-        batch = batch_of(self.chain.task(task), [example.image for example in examples], given)
+        batch = batch_of_examples(self.chain.task(task), examples)
         *_, last = self.predict(task, batch, Options(**options))
         return last
 
@@ -264,13 +253,15 @@ class Predictor:
         noise_schedule: ScheduleName | None = None,
         antithetic: bool = False,
         cache: int = 1,
+        levels: int = 1,
         budget: str | Budget | None = None,
         until: str | StopRule | None = None,
         **unknown: Unknown,
     ) -> Iterator[Prediction]:
-        """A prediction after every round of members, or after every denoising step; the last is what a call returns.
+        """A prediction after every round of members, denoising step or level; the last is what a call returns.
 
-        Arguments are those of a call, `by` ("member" or "step"), and `every`: members in a round, None for all in one.
+        Arguments are those of a call, `by` ("member", "step" or "level"), and `every`: members in a round, None for
+        all in one.
 
         Raises:
             InputError: naming the argument that cannot be used.
@@ -291,6 +282,7 @@ class Predictor:
             noise_schedule=noise_schedule,
             antithetic=antithetic,
             cache=cache,
+            levels=levels,
             budget=Budget.parse(budget) if isinstance(budget, str) else budget,
             until=StopRule.parse(until) if isinstance(until, str) else until,
             by=by,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lookharder.data.example import to_uint8
 from lookharder.predict.effort import Effort
-from lookharder.predict.options import OutputType, SamplingPlan
+from lookharder.predict.options import Options, OutputType, SamplingPlan
 from lookharder.predict.rounds import Rounds
 from lookharder.predict.settings import ErrorBound
 from lookharder.tasks.base import Task, resize_map
@@ -26,9 +26,9 @@ class Prediction:
             comes with a measured `bound`, what 68 % of errors are within.
         painting: (B, H, W, 3) uint8, the first member as the network painted it (for amodal: the whole object).
         task: name of the task.
-        effort: steps, members (the most allowed) and sampler.
+        effort: steps, members (the most allowed), levels and sampler.
         member_counts: members merged, for each image.
-        resolution: (height, width) at which the network worked.
+        resolution: (height, width) at which the network worked, of the first level and of each window.
         seconds: wall time since the call.
         macs: multiply-adds since the call, for all images.
         choice: what a budget was turned into, in words; None without a budget.
@@ -75,10 +75,8 @@ def present(
     rounds: Rounds,
     task: Task,
     plan: SamplingPlan,
+    options: Options,
     *,
-    size: tuple[int, int],
-    output_type: OutputType,
-    output_uncertainty: bool,
     seconds: float,
     macs: int,
 ) -> Prediction:
@@ -88,25 +86,24 @@ def present(
         rounds: merged answers at the size at which the network worked.
         task: what they mean.
         plan: how they were made.
-        size: (height, width) that is wanted; answers are in the units of that size.
-        output_type: as in `Options`.
-        output_uncertainty: likewise.
+        options: size and type that are wanted; answers are in the units of that size.
         seconds: since the call.
         macs: since the call.
     """
     prediction, spread, images = rounds.prediction, rounds.uncertainty[:, None], rounds.painting
-    painting = images[:, 0]
-    if plan.size != size:
+    worked = spread.shape[-2], spread.shape[-1]
+    size = plan.native if options.match_input_resolution else worked
+    painting = resize_map(images[:, 0], *size)
+    if worked != size:
         prediction = task.resize(prediction, *size)
-        spread = resize_map(spread, *size) * task.uncertainty_scale(plan.size, size)
-        painting = resize_map(painting, *size)
+        spread = resize_map(spread, *size) * task.uncertainty_scale(worked, size)
     if plan.bound is not None:
         spread = plan.bound.of(spread[:, 0])[:, None]
     channels = prediction if prediction.ndim == 4 else prediction[:, None]  # (B, C, H, W)
-    several = output_uncertainty and plan.effort.members > 1
+    several = options.output_uncertainty and plan.effort.members > 1
     return Prediction(
-        prediction=_typed(channels, output_type),
-        uncertainty=_typed(spread, output_type) if several else None,
+        prediction=_typed(channels, options.output_type),
+        uncertainty=_typed(spread, options.output_type) if several else None,
         painting=to_uint8(painting).permute(0, 2, 3, 1).cpu().numpy(),
         task=task.name,
         effort=plan.effort,

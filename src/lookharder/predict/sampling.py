@@ -23,8 +23,7 @@ from lookharder.diffusion.denoiser import Denoised
 from lookharder.diffusion.sampler import NoiseSource, draw_noise, trajectory
 from lookharder.diffusion.steps import StepState, find_step
 from lookharder.predict.acceleration import cached_denoiser
-from lookharder.predict.effort import Effort
-from lookharder.predict.options import By
+from lookharder.predict.effort import By, Effort
 from lookharder.shapes import FieldDraws, Latents
 from lookharder.tasks.base import Task
 from lookharder.tensors import is_finite
@@ -43,6 +42,7 @@ class BatchSampler:
         effort: how each member is made; how many is said when they are sampled.
         seed: key of the noise.
         chunk: network inputs at a time; changes memory, not what is sampled.
+        keys: (B,) of the images' noise; None = by their content.
     """
 
     def __init__(
@@ -55,12 +55,28 @@ class BatchSampler:
         *,
         seed: int = 0,
         chunk: int = 64,
+        keys: Sequence[int] | None = None,
     ) -> None:
-        self.chain, self.effort, self.seed, self.chunk = chain, effort, seed, chunk
+        self.chain, self.task, self.batch = chain, task, batch
+        self.effort, self.seed, self.chunk = effort, seed, chunk
         self.condition, self.labels = condition, chain.labels(task, batch)  # (B, F)
-        self.image_keys = [image_key(image) for image in batch.image]
+        self.image_keys = keys or [image_key(image) for image in batch.image]
         self.timesteps = effort.timesteps(chain.config.schedule)
         self.shape = (chain.autoencoder.channels, *condition.shape[-2:])
+
+    def on(self, batch: Batch, keys: Sequence[int]) -> "BatchSampler":
+        """A sampler of the same kind for other images of the same size, with keys of their own."""
+        chain, task = self.chain, self.task
+        condition, seed, chunk = chain.condition(task, batch), self.seed, self.chunk
+        return BatchSampler(
+            chain, task, batch, condition, self.effort, seed=seed, chunk=chunk, keys=keys
+        )
+
+    def clean(self, members: Sequence[int]) -> Float[Tensor, "1 B F c h w"]:
+        """Clean latents of one member of each image, not of the same."""
+        fields = range(self.labels.shape[1])
+        ids = [(b, n, f) for b, n in enumerate(members) for f in fields]
+        return self._clean(ids).view(1, len(members), len(fields), *self.shape)
 
     def sample(
         self, members: Sequence[int], images: Sequence[int], by: By = "member"
@@ -72,7 +88,7 @@ class BatchSampler:
         fields = range(self.labels.shape[1])
         ids = [(b, n, f) for n in members for b in images for f in fields]
         shape = (len(members), len(images), len(fields), *self.shape)
-        if by == "member":
+        if by != "step":
             yield self._clean(ids).view(shape)
             return
         # all chunks take a step before any takes the next, so all of their trajectories are alive

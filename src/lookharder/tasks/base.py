@@ -10,7 +10,7 @@ dataclass that is saved with the model.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,7 +20,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lookharder.data.example import Batch
+from lookharder.errors import InputError
 from lookharder.shapes import FieldDraws, Fields, Sources
+from lookharder.tasks.closer.windows import Grid
+
+# paintings of windows (B V, F, 3, h, w) -> the answer with what they saw (B, F, 3, H, W)
+Join = Callable[[Tensor], Tensor]
 
 SOURCES = (
     2  # images in the condition of every perception task; a task with fewer is padded with zeros
@@ -109,6 +114,34 @@ class Task(ABC):
     def keep_given(self, images: FieldDraws, batch: Batch) -> FieldDraws:
         """Decoded images with what is known beforehand in the place of what was painted there."""
         return images
+
+    def looks(self, sizes: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+        """Sizes, (height, width), at which a level looks again, in turn; none for a task that gains nothing by it.
+
+        Args:
+            sizes: of the pictures at all levels up to this one, the network's own size first.
+        """
+        return ()
+
+    def windows(self, size: tuple[int, int], window: tuple[int, int]) -> int:
+        """V, windows of a size (height, width) in which a picture is looked at again."""
+        return len(Grid(size=size, window=window).corners)
+
+    def look_again(
+        self, batch: Batch, answer: Fields, window: tuple[int, int]
+    ) -> tuple[Batch, Join]:
+        """What the network is shown to better an answer, and how the answer takes in what it then sees.
+
+        Args:
+            batch: pictures (B, 3, H, W), at one of the sizes of `looks`.
+            answer: (B, F, 3, h, w) as the network paints it, of that size or another.
+            window: (height, width) of what the network is shown.
+
+        Returns:
+            Windows as a batch of B V, those of a picture side by side; and a function from the paintings of all
+            windows to the better answer, which is as large as the larger of picture and answer.
+        """
+        raise InputError("levels", "2 or more", f"1 for task {self.name!r}, which looks once")
 
     def to_colours(self, images: Fields) -> Fields:
         """An answer as the network paints it, as a picture for people."""

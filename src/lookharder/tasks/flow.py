@@ -8,6 +8,7 @@ three channels, motion divided by a fixed 75 pixels (`limit=75, limit_unit="pixe
 Predictions are in pixels and never fitted to ground truth.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,8 +18,10 @@ from torch import Tensor
 
 from lookharder.data.example import Batch
 from lookharder.errors import InputError
-from lookharder.shapes import FieldDraws, FlowField, Sources
-from lookharder.tasks.base import Given, TargetImage, Task, grey_to_rgb, resize_map
+from lookharder.shapes import FieldDraws, Fields, FlowField, Sources
+from lookharder.tasks.base import Given, Join, TargetImage, Task, grey_to_rgb, resize_map
+from lookharder.tasks.closer.matching import fit, warp
+from lookharder.tasks.closer.windows import Grid, Size
 from lookharder.tasks.merge import vector_median
 
 
@@ -64,11 +67,7 @@ class Flow(Task):
         flow = batch.need("flow") / self._unit(batch.image)
         known = batch.need("flow_valid") & (flow.abs().amax(1) <= 1)
         flow = torch.where(known[:, None], flow, 0.0)
-        if self.layout == "joint":
-            images = torch.cat([flow, torch.zeros_like(flow[:, :1])], dim=1)[:, None]
-        else:
-            images = torch.stack([grey_to_rgb(flow[:, 0]), grey_to_rgb(flow[:, 1])], dim=1)
-        return TargetImage(images=images, known=known)
+        return TargetImage(images=self._paint(flow), known=known)
 
     def from_image(self, images: FieldDraws) -> Float[Tensor, "N B 2 H W"]:
         """Images -> pixels of the frame they were predicted at."""
@@ -83,6 +82,34 @@ class Flow(Task):
         """Bilinear, with u scaled by the widths' ratio and v by the heights'."""
         ratio = prediction.new_tensor([width / prediction.shape[-1], height / prediction.shape[-2]])
         return resize_map(prediction, height, width) * ratio[:, None, None]
+
+    def looks(self, sizes: Sequence[Size]) -> tuple[Size, ...]:
+        """At all sizes again, the whole first: it shows a large motion that was missed, which no window can."""
+        return tuple(dict.fromkeys(sizes))
+
+    def look_again(self, batch: Batch, answer: Fields, window: Size) -> tuple[Batch, Join]:
+        """The second frame is moved by the answer so far, and the network asked for the motion that is left."""
+        first, second = batch.image, batch.need("second")
+        size = max(first.shape[-2:], answer.shape[-2:])
+        flow = self.resize(self.from_image(answer[None])[0], *size)
+        here = self.resize(flow, *first.shape[-2:])
+        grid = Grid(size=(first.shape[-2], first.shape[-1]), window=window)
+        shown = grid.cut(first), grid.cut(warp(second, here))
+
+        def join(seen: Float[Tensor, "BV F 3 h w"]) -> Float[Tensor, "B F 3 H W"]:
+            rest = grid.blend(self.from_image(seen[None])[0])
+            better = fit(first, second, here, here + rest)
+            finer = flow + self.resize(better - here, *size)
+            return self._paint(finer / self._unit(finer))
+
+        names = tuple(name for name in batch.name for _ in grid.corners)
+        return Batch(name=names, image=shown[0], second=shown[1]), join
+
+    def _paint(self, flow: FlowField) -> Fields:
+        """Motion as a share of the limit -> (B, F, 3, H, W)."""
+        if self.layout == "joint":
+            return torch.cat([flow, torch.zeros_like(flow[:, :1])], dim=1)[:, None]
+        return torch.stack([grey_to_rgb(flow[:, 0]), grey_to_rgb(flow[:, 1])], dim=1)
 
     def _unit(self, frame: Tensor) -> Float[Tensor, "2 1 1"]:
         """Pixels that 1.0 stands for, in a frame of this size."""

@@ -116,6 +116,7 @@ def _describe(
         **meaning,
         "steps": result.steps,
         "members": result.member_counts[position],
+        "levels": result.effort.levels,
         "sampler": result.effort.sampler,
         "spacing": result.effort.spacing,
         "choice": result.choice,
