@@ -17,7 +17,7 @@ import torch
 from lookharder.chain import Chain
 from lookharder.errors import InputError
 from lookharder.predict.cost import ImageCost
-from lookharder.predict.effort import Budget, Effort
+from lookharder.predict.effort import Budget, Effort, level_sizes
 from lookharder.predict.memory import FLOAT, PeakMemory
 from lookharder.predict.options import SamplingPlan
 from lookharder.predict.settings import Setting, SettingsTable
@@ -117,7 +117,7 @@ class Prices:
         """Time at the speed of this machine."""
         cost, speed = self._cost(setting), self.speed(self.size(setting))
         every, members = round_size(setting.effort), setting.effort.members
-        inputs = self.images * every * cost.fields
+        inputs = self.images * every * cost.fields * cost.looks[-1]
         # evaluations that reuse blocks count by their share of a full one
         forwards = cost.network[-1] / cost.forward
         work = members / every * (forwards * speed.forwards(inputs) + inputs * speed.decode)
@@ -141,7 +141,8 @@ class Prices:
 
     def _held(self, setting: Setting) -> float:
         """Weights; the members, as images and as what they mean, and their merged answer."""
-        height, width = self.size(setting)
+        levels = level_sizes(self.size(setting), self.native, setting.effort.levels)
+        height, width = levels[-1]
         fields = self._cost(setting).fields
         maps = 3 * (setting.effort.members + 1) * fields * self.images
         return float(self._memory(setting).weights + maps * FLOAT * 3 * height * width)
@@ -176,7 +177,7 @@ def spend(
     expected = replace(budget, amount=cost(setting))
     choice = (
         f"{budget}: {effort.steps} steps x {effort.members} members, {effort.sampler}, {effort.spacing}, "
-        f"at {width} x {height}, about {expected}; "
+        f"at {width} x {height}, {effort.levels} levels, about {expected}; "
         f"{table.errors[task]} {setting.error:.3g} on {table.data}"
     )
     return SamplingPlan(

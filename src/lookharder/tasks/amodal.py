@@ -8,6 +8,7 @@ kept in the painting, and its mask in the answer. With `span` below 1 the object
 so that a bright object can be told from what surrounds it, and an uncertain edge lies where it is as likely as not.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,9 +19,13 @@ from torch import Tensor
 from lookharder.data.example import Batch
 from lookharder.errors import InputError
 from lookharder.shapes import FieldDraws, Fields, Mask, Sources
-from lookharder.tasks.base import Given, TargetImage, Task, mask_to_rgb, resize_map
+from lookharder.tasks.base import Given, Join, TargetImage, Task, mask_to_rgb, resize_map
+from lookharder.tasks.closer.around import box_around
+from lookharder.tasks.closer.windows import Size
 from lookharder.tasks.merge import vote
 
+ROOM = 2.0  # sides of the window around an object, as multiples of those of what is visible of it
+NEARER = 1.25  # times: a window that is hardly nearer than the whole picture shows nothing new
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, the weights of every common grey conversion
 
 
@@ -79,6 +84,28 @@ class Amodal(Task):
             return images
         colours = ((images + 1) / self.span - 1).clamp(max=1)
         return torch.where(self._inside(images)[..., None, :, :], colours, 1.0)
+
+    def looks(self, sizes: Sequence[Size]) -> tuple[Size, ...]:
+        """Once, at twice the size of the last."""
+        return tuple(sizes[-1:])
+
+    def look_again(self, batch: Batch, answer: Fields, window: Size) -> tuple[Batch, Join]:
+        """A window around the object takes the place of the answer there, where it is nearer than the whole picture."""
+        given, size = batch.need("visible"), (batch.image.shape[-2], batch.image.shape[-1])
+        boxes = [box_around(mask, window, ROOM) for mask in given]
+        before = resize_map(answer[:, 0], *size)
+        image = [box.cut(each, window) for box, each in zip(boxes, batch.image, strict=True)]
+        mask = [box.cut(m[None].float(), window)[0] for box, m in zip(boxes, given, strict=True)]
+
+        def join(seen: Float[Tensor, "B F 3 h w"]) -> Float[Tensor, "B F 3 H W"]:
+            pasted = [
+                box.paste(old, new) if box.height * NEARER <= size[0] else old
+                for box, old, new in zip(boxes, before, seen[:, 0], strict=True)
+            ]
+            return self.keep_given(torch.stack(pasted)[None, :, None], batch)[0]
+
+        shown = torch.stack(image), torch.stack(mask) > 0.5
+        return Batch(name=batch.name, image=shown[0], visible=shown[1]), join
 
     def merge(self, draws: Bool[Tensor, "N B H W"]) -> tuple[Mask, Float[Tensor, "B H W"]]:
         """Majority vote; uncertainty is the share of members that disagree."""

@@ -87,6 +87,10 @@ class Flow(Task):
         """At all sizes again, the whole first: it shows a large motion that was missed, which no window can."""
         return tuple(dict.fromkeys(sizes))
 
+    def windows(self, size: Size, window: Size) -> int:
+        """Those of a grid over the picture."""
+        return len(Grid(size=size, window=window).corners)
+
     def look_again(self, batch: Batch, answer: Fields, window: Size) -> tuple[Batch, Join]:
         """The second frame is moved by the answer so far, and the network asked for the motion that is left."""
         first, second = batch.image, batch.need("second")
