@@ -116,6 +116,11 @@ def test_each_level_recovers_a_shift_better():
     assert errors[2] < 0.2, "pixels of 256"
 
 
+def test_a_task_that_looks_once_refuses_levels(predictor):
+    with pytest.raises(InputError, match=r"^levels: .* 1 for task 'depth'"):
+        predictor(pairs(1)["image"], "depth", levels=2)
+
+
 @pytest.mark.parametrize(
     "asked", [{"levels": 0}, {"levels": 2, "by": "step"}, {"levels": 2, "budget": "1 GMACs"}]
 )

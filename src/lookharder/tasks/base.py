@@ -115,12 +115,15 @@ class Task(ABC):
         return images
 
     def looks(self, sizes: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-        """Sizes, (height, width), at which a level looks again, in turn; none for a task that gains nothing by it.
+        """Sizes, (height, width), at which a level looks again, in turn.
 
         Args:
             sizes: of the pictures at all levels up to this one, the network's own size first.
+
+        Raises:
+            InputError: by a task that looks once.
         """
-        return ()
+        raise self._looks_once()
 
     def windows(self, size: tuple[int, int], window: tuple[int, int]) -> int:
         """V, windows of a size (height, width) in which a picture is looked at again."""
@@ -140,7 +143,10 @@ class Task(ABC):
             Windows as a batch of B V, those of a picture side by side; and a function from the paintings of all
             windows to the better answer, which is as large as the larger of picture and answer.
         """
-        raise InputError("levels", "2 or more", f"1 for task {self.name!r}, which looks once")
+        raise self._looks_once()
+
+    def _looks_once(self) -> InputError:
+        return InputError("levels", "2 or more", f"1 for task {self.name!r}, which looks once")
 
     def to_colours(self, images: Fields) -> Fields:
         """An answer as the network paints it, as a picture for people."""
