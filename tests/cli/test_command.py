@@ -14,20 +14,21 @@ from lookharder.diffusion.steps import STEPS
 from lookharder.errors import InputError
 
 FLAGS = {  # the command line grows on purpose
-    "demo": "--count --device --help --model --out",
-    "predict": "--antithetic --batch-size --budget --device --help --mask --members --model --noise-schedule --out "
-    "--output --resolution --sampler --second --seed --spacing --steps --until",
-    "train": "--dry-run --help --out --quiet --set",
-    "evaluate": "--calibration --data --device --help --members --model --noise-schedule --out --sampler --seed "
-    "--size --spacing --steps --task",
+    "demo": "--allow-download --count --device --help --model --out",
+    "predict": "--allow-download --antithetic --batch-size --budget --device --help --levels --mask "
+    "--members --model --noise-schedule --out --output --resolution --sampler --second --seed --spacing --steps --until",
+    "train": "--allow-download --dry-run --help --out --quiet --set",
+    "evaluate": "--allow-download --calibration --data --device --help --levels --members --model "
+    "--noise-schedule --out --sampler --seed --size --spacing --steps --task",
     "convert": "--autoencoder --from --heads --help --out",
-    "upcycle": "--active --experts --help --no-renormalise --out --seed",
+    "upcycle": "--active --allow-download --experts --help --no-renormalise --out --seed",
     "plot": "--help --out",
-    "cache": "--autoencoder --batch-size --data --device --half --help --model --out --shard --size --task --workers",
+    "cache": "--allow-download --autoencoder --batch-size --data --device --half --help --model --out --shard "
+    "--size --task --workers",
     "check": "--data --help",
     "plan": "--answers --device --error --explain --help --inference --mfu --price --task --total --training",
-    "study": "--dry-run --executor --help --only --out --preset --records --retry --slurm --workers",
-    "inspect": "--data --device --help --members --out --resolution --seed --size --steps --task",
+    "study": "--allow-download --dry-run --executor --help --only --out --preset --records --retry --slurm --workers",
+    "inspect": "--allow-download --data --device --help --members --out --resolution --seed --size --steps --task",
 }
 
 
