@@ -15,8 +15,8 @@ from lookharder.errors import InputError
 
 FLAGS = {  # the command line grows on purpose
     "demo": "--allow-download --count --device --help --model --out",
-    "predict": "--allow-download --antithetic --batch-size --budget --device --help --levels --mask "
-    "--members --model --noise-schedule --out --output --resolution --sampler --second --seed --spacing --steps --until",
+    "predict": "--allow-download --antithetic --batch-size --budget --device --help --levels --mask --members "
+    "--model --noise-schedule --out --output --resolution --sampler --second --seed --spacing --steps --until",
     "train": "--allow-download --dry-run --help --out --quiet --set",
     "evaluate": "--allow-download --calibration --data --device --help --levels --members --model "
     "--noise-schedule --out --sampler --seed --size --spacing --steps --task",
