@@ -1,6 +1,6 @@
 """How far errors go beyond the spread of members, on pictures with truth: the model's bounds of uncertainty.
 
-    python -m benchmarks error_bounds MODEL DATA --out docs/results/error-bounds.json
+    python -m benchmarks error_bounds sight DATA --out docs/results/error-bounds.json
 
 DATA holds one folder a set, as for `real_samples`. A factor for each task and level (`predict.settings.ErrorBound`) is
 fitted on every second picture and tried on the others; then fitted on all, and written into the model's table. Errors

@@ -34,8 +34,8 @@ from lookharder.tasks.registry import AnyTask
 from lookharder.tensors import Shapes, read_tensors, shapes_of, write_tensors
 
 WEIGHTS = Path(__file__).parent / "weights"  # models shipped with the package
-DEFAULT = "tiny"  # which of them is used where none is named,
-BETTER: dict[str, str] = {}  # and for tasks at which another is better on real pictures
+DEFAULT = "sight"  # which of them is used where none is named,
+BETTER = {"flow": "tiny"}  # and for tasks at which another is better on real pictures
 
 
 @dataclass(frozen=True, kw_only=True)
