@@ -13,6 +13,7 @@ from lookharder.errors import InputError
 from lookharder.evaluate.evaluation import evaluate, protocol
 from lookharder.metrics.protocol import Protocol
 from lookharder.metrics.scores import SCORES
+from lookharder.predict.effort import Effort
 from lookharder.predict.predictor import Predictor
 
 WORLD = Remembered(ProceduralWorld(32, 5, count=6))
@@ -33,7 +34,8 @@ class Oracle(Predictor):
             "amodal": lambda e: e.amodal[None],
         }
         prediction = np.stack([np.moveaxis(maps[task](e), 0, -1) for e in examples])
-        return SimpleNamespace(prediction=prediction, steps=1, members=1, macs=10 * len(examples))
+        effort, macs = Effort(steps=1), 10 * len(examples)
+        return SimpleNamespace(prediction=prediction, steps=1, members=1, effort=effort, macs=macs)
 
 
 def score(task):

@@ -153,8 +153,8 @@ def test_a_pickle_that_would_fill_the_memory_is_stopped(tmp_path):
 
 
 def test_a_pickle_of_something_else_is_refused(tmp_path):
-    torch.save({"weight": torch.ones(2), "epoch": 3}, tmp_path / "other.pth")
-    with pytest.raises(SystemExit, match="other things than tensors: epoch"):
+    torch.save({"weight": torch.ones(2), "epoch": 3, "losses": [1.0]}, tmp_path / "other.pth")
+    with pytest.raises(SystemExit, match="other things than tensors: losses"):
         unpickle.convert(tmp_path / "other.pth", tmp_path / "out.safetensors")
     torch.save([torch.ones(2)], tmp_path / "other.pth")
     with pytest.raises(SystemExit, match="a list"):
@@ -218,11 +218,13 @@ def test_unknown_layouts_are_refused_with_what_was_found(tensors, message, tmp_p
 def test_files_that_are_none_are_refused(tmp_path):
     (tmp_path / "x.safetensors").write_bytes(b"not a header")
     (tmp_path / "x.bin").write_bytes(b"")
+    (tmp_path / "x.onnx").write_bytes(b"")
     save_file({"a": torch.ones(1)}, tmp_path / "header.safetensors", {"config": "{"})
     for name, message in (
         ("absent.pt", "no such file"),
         ("x.safetensors", "a whole safetensors file"),
-        ("x.bin", "suffix '.bin'"),
+        ("x.bin", "EOFError"),
+        ("x.onnx", "suffix '.onnx'"),
         ("header.safetensors", "config metadata"),
     ):
         with pytest.raises(InputError, match=message):

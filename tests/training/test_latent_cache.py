@@ -47,7 +47,7 @@ def system(codec: Autoencoder) -> Chain:
         hidden_size=32,
         depth=1,
         num_heads=2,
-        num_classes=6,
+        num_classes=16,
         learn_sigma=False,
         routes=routes(GENERALIST),
     )

@@ -221,10 +221,10 @@ def _megabytes(memory: PeakMemory) -> list[tuple[str, str]]:
 
 
 def _settings(values: Mapping[str, Any]) -> str:
-    """The kind of an autoencoder and settings by name; a task is named beside."""
+    """The kind of an autoencoder and settings by name, those that are set; a task is named beside."""
     shown = [str(value) for key, value in values.items() if key == "kind"]
-    shown += [f"{key} {value}" for key, value in values.items() if key not in ("kind", "name")]
-    return ", ".join(shown)
+    named = {k: v for k, v in values.items() if k not in ("kind", "name") and v is not None}
+    return ", ".join([*shown, *(f"{key} {value}" for key, value in named.items())])
 
 
 def _span(first: int, last: int) -> str:

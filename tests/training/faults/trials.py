@@ -16,6 +16,7 @@ from typing import Any
 from lab import STOPPED, Child, lost, small, spawn, state_of, team
 
 import lookharder.chain
+import lookharder.tensors
 from lookharder.errors import InputError
 from lookharder.training import checkpoint
 from lookharder.training.checkpoint import folder as checkpoint_folder
@@ -119,7 +120,7 @@ class Faults:
         sites: list[tuple[Any, str]] = [(os, "fsync"), (shutil, "rmtree")]
         sites += [(Path, n) for n in ("mkdir", "rename", "replace", "touch", "chmod", "unlink")]
         sites += [(Path, "write_bytes"), (Path, "write_text")]
-        sites += [(checkpoint_folder, "save_file"), (lookharder.chain, "save_file")]
+        sites += [(checkpoint_folder, "save_file"), (lookharder.tensors, "save_file")]
         for owner, name in sites:
             setattr(owner, name, self._failing(getattr(owner, name), name))
         journal.print = self._failing(print, "print")
