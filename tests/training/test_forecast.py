@@ -1,5 +1,6 @@
 """The forecast of memory against what torch allocates; Stable Diffusion's encoder against itself."""
 
+import gc
 from dataclasses import replace
 from itertools import accumulate
 
@@ -78,6 +79,7 @@ def measured(config: RunConfig, scenes: list[Example]) -> tuple[int, int]:
     """The most bytes that torch's allocator gave out at once in two iterations, weights included; the optimiser's."""
     chain = Chain.build(config.chain, torch_generator(0))
     weights = sum(p.nbytes for p in chain.network.parameters())
+    gc.collect()  # what is freed meanwhile must be of this training
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         state = start(chain, config.train, Team(config=config.runtime))
         steps = list(train(config.train, state, chain, dict.fromkeys(TASKS, scenes)))
