@@ -140,7 +140,10 @@ def test_run_lengths_by_hand():
 def test_missing_files_are_named(shared: Shared, tmp_path: Path, name: str):
     """Take one file away: reading fails and says where, or the example is gone altogether."""
     source = shared("data/" + SETS[name][0])
-    victims = sorted(path for path in source.rglob("*") if path.is_file())
+    files = (path for path in source.rglob("*") if path.is_file())
+    victims = sorted(path for path in files if path.name != "README.md")
+    if len(victims) > 100:  # a large set is read whole for each
+        victims = victims[1 :: len(victims) // 3]
     for number, victim in enumerate(victims):
         root = tmp_path / str(number)
         shutil.copytree(source, root, copy_function=lambda a, b: Path(b).symlink_to(a))
