@@ -4,6 +4,7 @@
     python -m benchmarks frontier.measure MODEL runs/frontier.jsonl --scenes 16 --steps 50 100
     python -m benchmarks frontier.measure MODEL runs/frontier.jsonl --scenes 16 --reference
     python -m benchmarks frontier.measure MODEL runs/frontier.jsonl --scenes 48 --steps 1 2 5 --resolution 48
+    python -m benchmarks frontier.measure sight runs/sight.jsonl --scenes 12 --steps 1 2 --ways 1 --world photo
     python -m benchmarks frontier.report MODEL runs/frontier.jsonl docs/results/frontier
 
 Scenes are of the training seed beyond the training set. A line of the JSONL is one (task, sampler, spacing, steps): for
@@ -107,7 +108,7 @@ def measure(
     for count, (sampler, spacing), task in product(steps, tried, METRIC):
         effort = Effort(steps=count, members=most, sampler=sampler, spacing=spacing)
         key = {"task": task, "sampler": sampler, "spacing": spacing, "steps": count}
-        key["resolution"] = resolution
+        key |= {"resolution": resolution, "world": world}
         if key_of(key) in done:
             continue
         found = measure_effort(predictor, task, effort, examples, resolution)
@@ -130,6 +131,7 @@ def seen(example: Example) -> Example:
 def report(model: str, records: Path, out: Path) -> None:
     """What the lines say: JSON, picture, and the table of the model."""
     lines = [json.loads(line) for line in records.read_text().splitlines()]
+    (world,) = {line.get("world", "classic") for line in lines}  # errors of two do not compare
     settings = {key_of(line): line for line in lines}
     points = {task: points_of(settings, task) for task in METRIC}
     own = Predictor.from_pretrained(model).chain.config.resolution
@@ -137,7 +139,7 @@ def report(model: str, records: Path, out: Path) -> None:
     write_json(out.with_suffix(".json"), {"answers": found, "points": points})
     for task, facts in found.items():
         print(task, json.dumps(facts, indent=1))
-    write_table(find(model), points, own)
+    write_table(find(model), points, own, world)
     shown = {t: [p for p in rows if p["resolution"] == own] for t, rows in points.items()}
     draw(shown, out.with_suffix(".png"))
 
@@ -246,7 +248,7 @@ def adaptive(line: dict) -> dict[str, float] | None:
     return best
 
 
-def write_table(folder: Path, points: dict[str, list[dict]], own: int) -> None:
+def write_table(folder: Path, points: dict[str, list[dict]], own: int, world: str) -> None:
     """The settings on the frontier of each task (no cheaper one is as good), as the model's table."""
     rows = []
     for task, settings in points.items():
@@ -261,7 +263,7 @@ def write_table(folder: Path, points: dict[str, list[dict]], own: int) -> None:
                     Setting(task=task, resolution=point["resolution"], effort=effort, **error)
                 )
     scenes = min(point["scenes"] for settings in points.values() for point in settings)
-    data = f"{scenes} or more procedural scenes of {own} pixels"
+    data = f"{scenes} or more scenes of the {world} world of {own} pixels"
     errors = {"depth": "AbsRel", "flow": "end-point error", "amodal": "1 - IoU"}
     former = SettingsTable.read(folder)
     bounds = () if former is None else former.bounds

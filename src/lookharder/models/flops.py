@@ -108,12 +108,12 @@ def _convolutions(config: DiTConfig, cells: int) -> dict[str, Cost]:
     """Stem and head: level k, of width w, has 1 / 4^k of the cells."""
     widths, d = config.stem_widths, config.hidden_size
     sizes = [cells // 4**level for level in range(1, len(widths) + 1)]
-    finer, coarser = (widths[0], *widths), (*widths[1:], widths[-1])
+    finer, coarser = (widths[0], *widths[:-1]), (*widths[1:], widths[-1])
     stem = _linear(9 * config.in_channels, widths[0], rows=sizes[0])
     head = _linear(9 * widths[0], 4 * config.emitted, rows=sizes[0])
     last = cells // config.patch_size**2 * config.cut**2  # cells of the image of the tokens
     for own, above, below, size, seen in zip(
-        widths, finer, coarser, sizes, (*sizes[1:], last), strict=False
+        widths, finer, coarser, sizes, (*sizes[1:], last), strict=True
     ):
         stem += _conv_block(above, own, d, size)
         head += _linear(below, own, rows=seen) + _conv_block(own, own, d, size)

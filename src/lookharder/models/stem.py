@@ -54,9 +54,9 @@ class Stem(nn.Module):
         super().__init__()
         widths = config.stem_widths
         self.first = nn.Conv2d(config.in_channels, widths[0], 3, stride=2, padding=1)
-        inputs = (widths[0], *widths)
+        inputs = (widths[0], *widths[:-1])
         self.levels = nn.ModuleList(
-            ConvBlock(i, o, config.hidden_size) for i, o in zip(inputs, widths, strict=False)
+            ConvBlock(i, o, config.hidden_size) for i, o in zip(inputs, widths, strict=True)
         )
 
     def forward(
@@ -116,9 +116,10 @@ def held(config: DiTConfig, cells: int) -> Held:
     """
     if config.stem == "patch":
         return Held(0, 0, 0)
-    widths, finer = config.stem_widths, (config.stem_widths[0], *config.stem_widths)
+    widths = config.stem_widths
+    finer = (widths[0], *widths[:-1])
     levels, kept = 0, config.in_channels * cells
-    for level, (inputs, outputs) in enumerate(zip(finer, widths, strict=False), start=1):
+    for level, (inputs, outputs) in enumerate(zip(finer, widths, strict=True), start=1):
         own = cells // 4**level
         levels += own * outputs
         kept += own * ((3 * inputs + 5 * outputs) + 8 * outputs)  # the stem's block, the head's

@@ -10,11 +10,12 @@ from lookharder.chain import Chain
 from lookharder.errors import InputError
 from lookharder.predict.budget import Prices, measure_speed, spend
 from lookharder.predict.cost import image_cost
+from lookharder.predict.effort import Effort
 from lookharder.predict.inputs import require
 from lookharder.predict.memory import chunk_within, peak_memory, refuse_if_too_large
 from lookharder.predict.options import Options, SamplingPlan
 from lookharder.predict.rounds import Rounds
-from lookharder.predict.settings import SettingsTable
+from lookharder.predict.settings import ErrorBound, SettingsTable
 
 
 class SamplingPlanner:
@@ -61,8 +62,6 @@ class SamplingPlanner:
         Raises:
             InputError: options that these images, or this system, do not allow.
         """
-        table = self.settings if options.levels == 1 else None  # where bounds were measured
-        bound = None if table is None else table.bound(task)
         asked, chunk = options.processing_resolution, options.batch_size
         if options.budget is None:
             effort, size = options.effort(self.chain.config), self.working_size(*native, asked)
@@ -70,6 +69,7 @@ class SamplingPlanner:
             require(several, "output_uncertainty", True, "ensemble_size of 2 or more")
             refuse_if_too_large(self.chain, size, effort.steps)
             chunk = chunk_within(self.chain, size, effort.steps, chunk)
+            bound = self._bound(task, effort)
             return SamplingPlan(effort=effort, size=size, native=native, chunk=chunk, bound=bound)
         prices = Prices(
             images=images,
@@ -81,7 +81,12 @@ class SamplingPlanner:
             speed=lambda size: self.speed(size, chunk),
         )
         plan = spend(options.budget, prices, self.settings, task, chunk)
-        return replace(plan, bound=bound)
+        return replace(plan, bound=self._bound(task, plan.effort))
+
+    def _bound(self, task: str, effort: Effort) -> ErrorBound | None:
+        """The measured bound of errors, for what it was measured of: the model's own steps, and one level."""
+        measured = Effort(steps=self.chain.config.steps, members=effort.members)
+        return self.settings.bound(task) if self.settings and effort == measured else None
 
 
 def rounds_of(

@@ -1,7 +1,7 @@
 """From images to predictions. `Predictor.predict` is the system on one screen; the rest is sizes and choices.
 
     from lookharder import Predictor
-    predictor = Predictor.from_pretrained("tiny")
+    predictor = Predictor.from_pretrained("sight")
     depth = predictor(image, task="depth", ensemble_size=4).prediction      # (1, H, W, 1) in [0, 1], larger = farther
     depth = predictor(image, budget="2s")                                   # .choice says what it was spent on
     for depth in predictor.stream(image, ensemble_size=20): ...             # better with every member

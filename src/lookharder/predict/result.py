@@ -62,9 +62,8 @@ class Prediction:
         """How uncertain each merged answer is (see `effort`); NaN where uncertainty was not asked for, or n = 1."""
         if self.uncertainty is None:
             return [math.nan] * len(self.member_counts)
-        one = (
-            1 if self.bound is None else 2 * self.bound.factor
-        )  # mean of the bound / mean of the spread
+        # mean of the uncertainty / mean of the spread
+        one = 1 if self.bound is None else 2 * self.bound.factor
         return [
             float(spread.mean()) / one / math.sqrt(n) if n > 1 else math.nan
             for spread, n in zip(self.uncertainty, self.member_counts, strict=True)

@@ -26,9 +26,7 @@ from lookharder.files import write_json
 from lookharder.predict.effort import Budget, Effort
 
 NAME = "frontier.json"
-LEVEL = (
-    0.68  # share of errors within what a prediction gives as its uncertainty, where it was measured
-)
+LEVEL = 0.68  # share of errors within the uncertainty of a prediction, where that was measured
 WORTH = 0.01  # of the error: less than this is not worth more compute
 
 
@@ -55,7 +53,7 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorBound:
-    """What makes a spread of members a bound of errors.
+    """What makes a spread of members a bound of errors, at the steps and the sampler that the model has by default.
 
     Attributes:
         task: name of the task.

@@ -25,10 +25,7 @@ from lookharder.data.world.shading import (
 from lookharder.data.world.textures import Bank
 
 SHIFTS = (-3, -2, -1, 1, 2, 3)  # pixels, along rows and then along columns
-ALIKE, CLOSE = (
-    0.97,
-    0.05,
-)  # neighbours of one surface: cosine of their normals, relative step of depth
+ALIKE, CLOSE = 0.97, 0.05  # of one surface: cosine of the normals, relative step of depth
 DARKEST = 0.3  # of the ambient light is left in a corner
 SUNLIT = 1e5  # metres of reach: beyond, a lamp is the sun and does not fade
 MIDDLE = 0.18  # the grey that automatic exposure gives the mean, in light

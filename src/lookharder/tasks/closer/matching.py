@@ -17,9 +17,7 @@ from torch import Tensor
 from lookharder.shapes import FlowField, Images
 
 STEPS = 3  # of Gauss-Newton
-LONGEST = (
-    1.0  # pixels: a longer step leaves the neighbourhood in which the pictures are nearly straight
-)
+LONGEST = 1.0  # pixels of a step: beyond, the pictures are no longer nearly straight
 DAMPING = 0.05  # of the squared gradient: what is flat stays where it is
 OUTLIER = 0.3  # squared difference at which a pixel counts half
 NOISE = 0.003  # variance of a picture, in [-1, 1], below which contrast is not stretched
