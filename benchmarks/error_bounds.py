@@ -41,7 +41,7 @@ def beyond(predictor: Predictor, task: str, spec: str, members: int) -> list[np.
         spread = result.uncertainty[0, ..., 0].astype(np.float64)
         judged = score.error_map(prediction, spread, truth_of(example, score), rules)
         error = judged.error / judged.trivial if task == "depth" else judged.error
-        plain = ErrorBound(task=task, level=0.5, factor=1.0, pictures=0, data="")
+        plain = ErrorBound(task=task, level=0.5, factor=1.0, pictures=0, members=0, data="")
         bound = plain.of(torch.from_numpy(spread)[None])[0].numpy()
         found.append(ratios(error[judged.valid], bound[judged.valid]))
     return found
@@ -69,7 +69,9 @@ def run(model: str, data: Path, *, out: Path, members: int = 8) -> None:
             rows.append(row)
             print(json.dumps(row), flush=True)
             if np.isfinite(row["factor"]):
-                known = {name: row[name] for name in ("task", "level", "factor", "pictures")}
+                known = {
+                    name: row[name] for name in ("task", "level", "factor", "pictures", "members")
+                }
                 bounds.append(ErrorBound(data=reader, **known))
     table = SettingsTable.read(folder) or SettingsTable(data="", errors={}, rows=())
     replace(table, bounds=tuple(bounds)).write(folder)

@@ -13,7 +13,9 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (2, 3, 24, 32), np.uint8)
 
 
 def bound(factor, task="depth", level=LEVEL):
-    return ErrorBound(task=task, level=level, factor=factor, pictures=9, data="somewhere")
+    return ErrorBound(
+        task=task, level=level, factor=factor, pictures=9, members=8, data="somewhere"
+    )
 
 
 @pytest.fixture(scope="module")

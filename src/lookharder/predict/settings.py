@@ -60,6 +60,7 @@ class ErrorBound:
         level: share of pixels whose error is within the bound, in a new picture like those measured, on average.
         factor: see the module.
         pictures: how many it was fitted on.
+        members: how many were merged there; of 2 to 16 the factor differs by a quarter.
         data: which.
     """
 
@@ -67,6 +68,7 @@ class ErrorBound:
     level: float
     factor: float
     pictures: int
+    members: int
     data: str
 
     def of(self, spread: Float[Tensor, "B *_"]) -> Float[Tensor, "B *_"]:

@@ -105,7 +105,10 @@ def _describe(
         del meaning["uncertainty_meaning"]
     elif result.bound is not None:
         bound = result.bound
-        words = f"{bound.level:.0%} of errors are within it, as fitted on {bound.pictures} pictures of {bound.data}"
+        words = (
+            f"{bound.level:.0%} of errors are within it, as fitted on {bound.pictures} pictures of {bound.data} "
+            f"with {bound.members} members"
+        )
         meaning["uncertainty_meaning"] = words
     return {
         "input": str(item.image),
