@@ -34,6 +34,8 @@ def test_the_uncertainty_is_the_bound_of_the_spread(chain, tmp_path):
     spread = plain.uncertainty
     wanted = 3 * (spread + spread.mean((1, 2), keepdims=True))
     np.testing.assert_allclose(told.uncertainty, wanted, rtol=1e-5)
+    np.testing.assert_allclose(told.spread, spread, atol=1e-6)
+    assert plain.spread is plain.uncertainty
     assert told.doubt == pytest.approx(plain.doubt, rel=1e-5)
     assert plain.bound is None and told.bound.factor == 3
     flow = Predictor(chain, settings=table)(IMAGE[0], task="flow", second=IMAGE[1], **options)

@@ -146,7 +146,7 @@ class ErrorMaps:
         assert self.score.error_map is not None  # checked at the beginning
         require(result.uncertainty is not None, "output_uncertainty", False, "True")
         edges = (np.arange(result.members // 2 + 2) - 0.5) / result.members  # a bin for each share
-        answers = zip(examples, result.prediction, result.uncertainty, strict=True)
+        answers = zip(examples, result.prediction, result.spread, strict=True)
         for example, prediction, spread in answers:
             judged = self.score.error_map(
                 np.moveaxis(prediction, -1, 0),  # (C, H, W)

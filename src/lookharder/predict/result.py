@@ -58,15 +58,20 @@ class Prediction:
         return max(self.member_counts)
 
     @property
+    def spread(self) -> Any:
+        """Of the members, like `uncertainty`, whatever bound was made of it; None where uncertainty is."""
+        if self.uncertainty is None or self.bound is None:
+            return self.uncertainty
+        return self.bound.spread_of(self.uncertainty)
+
+    @property
     def doubt(self) -> list[float]:
         """How uncertain each merged answer is (see `effort`); NaN where uncertainty was not asked for, or n = 1."""
         if self.uncertainty is None:
             return [math.nan] * len(self.member_counts)
-        # mean of the uncertainty / mean of the spread
-        one = 1 if self.bound is None else 2 * self.bound.factor
         return [
-            float(spread.mean()) / one / math.sqrt(n) if n > 1 else math.nan
-            for spread, n in zip(self.uncertainty, self.member_counts, strict=True)
+            float(spread.mean()) / math.sqrt(n) if n > 1 else math.nan
+            for spread, n in zip(self.spread, self.member_counts, strict=True)
         ]
 
 

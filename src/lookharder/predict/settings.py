@@ -16,7 +16,9 @@ travels with the model as `frontier.json`; `benchmarks/frontier.py` measures it 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
@@ -25,6 +27,7 @@ from lookharder.errors import InputError
 from lookharder.files import write_json
 from lookharder.predict.effort import Budget, Effort
 
+Values = TypeVar("Values", np.ndarray, Tensor)
 NAME = "frontier.json"
 LEVEL = 0.68  # share of errors within the uncertainty of a prediction, where that was measured
 WORTH = 0.01  # of the error: less than this is not worth more compute
@@ -74,6 +77,13 @@ class ErrorBound:
     def of(self, spread: Float[Tensor, "B *_"]) -> Float[Tensor, "B *_"]:
         """The bound, in the unit of the spread, image by image."""
         return self.factor * (spread + spread.flatten(1).mean(1)[:, None, None])
+
+    def spread_of(self, bound: Values) -> Values:
+        """The spread that a bound was made of, (B, ...) like it."""
+        whole = bound / self.factor
+        means = whole.reshape(len(whole), -1).mean(1)
+        spread: Values = whole - means.reshape(-1, *[1] * (whole.ndim - 1)) / 2
+        return spread
 
 
 @dataclass(frozen=True, kw_only=True)
