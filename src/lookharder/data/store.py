@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
@@ -123,12 +124,12 @@ def _write(dataset: Dataset, folder: Path, workers: int) -> None:
             os.posix_fallocate(handle.fileno(), 0, path.stat().st_size)
     bounds = np.linspace(0, count, min(count, workers * 8) + 1).astype(int).tolist()
     spans = list(pairwise(bounds))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        done = list(
-            pool.map(
-                _write_span, *zip(*[(dataset, folder, names, span) for span in spans], strict=True)
-            )
-        )
+    write = partial(_write_span, dataset, folder, names)
+    if workers == 1:
+        done = list(map(write, spans))
+    else:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            done = list(pool.map(write, spans))
     facts = [fact for span in done for fact in span]
     write_json(
         folder / "facts.json",
