@@ -173,7 +173,7 @@ def test_convert_makes_a_folder_that_predicts(layout, tmp_path, picture, capsys)
             )
     line = ["predict", "depth", str(picture), "--model", str(out), "--steps", "2", "--members", "1"]
     assert main([*line, "--out", str(tmp_path / "result")]) == 0
-    assert np.isfinite(read_npy(tmp_path / "result" / "picture_depth.npy")).all()
+    assert np.isfinite(read_npy(tmp_path / "result" / "picture.depth.npy")).all()
 
 
 def test_convert_takes_latents_of_four_channels_to_an_autoencoder(tmp_path, picture, random_vae):

@@ -103,7 +103,8 @@ VIEW = View(
     strip={0: "normals: input", 1: "truth", 2: "predicted"},
     overview={1: "normals: truth", 2: "predicted"},
     array=lambda values: values.astype(np.float32),
-    files={"array": "_normals.npy", "picture": "_normals.png", "input": "_input.jpg"},
+    formats=("npy",),
+    files={"picture": ".vis.png", "input": ".input.jpg"},
     write=write,
     captions=lambda record: {"input": "input", "picture": "normals"},
     meaning={"units": "none", "meaning": "unit vectors", "uncertainty_meaning": "1 - length"},
@@ -144,11 +145,11 @@ def test_a_task_of_ones_own_goes_the_whole_way(tmp_path: Path):
     out = tmp_path / "out"
     predict = ["predict", "normals", str(photo), "--members", "3", "--out", str(out)]
     assert main([*predict, "--model", model]) == 0
-    stored = np.load(out / "photo_normals.npy", allow_pickle=False)
+    stored = np.load(out / "photo.normals.npy", allow_pickle=False)
     np.testing.assert_allclose(np.linalg.norm(stored, axis=0), 1, atol=1e-5)
     record = json.loads((out / "predictions.jsonl").read_text())
     assert (record["shape"], record["dtype"]) == ([3, 32, 32], "float32")
-    assert (out / "photo_normals.png").exists() and (out / "index.html").exists()
+    assert (out / "photo.normals.vis.png").exists() and (out / "index.html").exists()
 
     scores = tmp_path / "scores.json"
     evaluate = ["evaluate", "--task", "normals", "--data", "procedural:3:5", "--out", str(scores)]

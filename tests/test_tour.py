@@ -74,7 +74,7 @@ def test_the_road_from_a_dense_checkpoint_to_an_upcycled_generalist(
     assert dense.config.model.moe is None and mixed.config.model.moe is not None
     assert mixed.config.model.embeddings == 4 and mixed.config.model.label_rows == 24
     assert Path("routing/routing.png").stat().st_size > 0
-    assert np.isfinite(read_npy(Path("out/photo_depth.npy"))).all()
+    assert np.isfinite(read_npy(Path("out/photo.depth.npy"))).all()
 
 
 def test_the_tree_of_the_tour_is_the_tree():

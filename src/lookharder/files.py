@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import stat
 import uuid
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,10 @@ from lookharder.errors import InputError, printable
 log = logging.getLogger(__name__)
 
 LITTER = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin"}
+ROLES = (
+    "vis|input|second|whole|cutout|beside|uncertainty"  # of a result, see `predict.files.outputs`
+)
+RESULT = re.compile(rf".+\.(depth|flow|amodal)(\.({ROLES}))*\.[a-z0-9]+")
 MAX_TEXT = 2**28  # bytes of a file of text
 
 
@@ -49,9 +54,30 @@ def listed(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not is_litter(path.name))
 
 
+def make_folder(out: Path) -> list[Path]:
+    """Make the folder of results, or say why it cannot be; those that are new, the innermost first.
+
+    Raises:
+        InputError: it cannot be a folder, or cannot be written.
+    """
+    try:
+        new = [path for path in (out, *out.parents) if not path.exists()]
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError("--out", f"{out} ({error.strerror})", "a folder, new or not") from error
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise InputError("--out", f"{out}, which cannot be written", "a folder that can be")
+    return new
+
+
 def is_litter(name: str) -> bool:
     """Whether a name is no user's: hidden (`._x`, `.ipynb_checkpoints`), or left by archives and shares."""
     return name.startswith(".") or name.casefold() in LITTER
+
+
+def is_result(name: str) -> bool:
+    """Whether a name is one that `lookharder predict` gives to its results: NAME.depth.vis.png and the like."""
+    return RESULT.fullmatch(name) is not None
 
 
 @lru_cache(maxsize=4096)

@@ -16,7 +16,8 @@ from lookharder.errors import InputError
 FLAGS = {  # the command line grows on purpose
     "demo": "--allow-download --count --device --help --model --out",
     "predict": "--allow-download --antithetic --batch-size --budget --device --help --levels --mask --members "
-    "--model --noise-schedule --out --output --resolution --sampler --second --seed --spacing --steps --until",
+    "--model --noise-schedule --out --output --overwrite --recursive --resolution --sampler --second --seed "
+    "--skip-existing --spacing --steps --strict --until",
     "train": "--allow-download --dry-run --help --out --quiet --set",
     "evaluate": "--allow-download --calibration --data --device --help --levels --members --model "
     "--noise-schedule --out --sampler --seed --size --spacing --steps --task",
@@ -52,11 +53,13 @@ PREDICT = "predict depth --model model --out out"
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (f"{PREDICT} a.png missing.png", ("missing.png", "no such file")),
-        (f"{PREDICT} a.png cut.png", ("cut.png",)),
-        (f"{PREDICT} a.png text.png", ("text.png", "PNG")),
-        (f"{PREDICT} a.png dot.png", ("dot.png", "1 x 1")),
-        (f"{PREDICT} a.png wide.png", ("wide.png", "20000 x 10")),
+        (f"{PREDICT} --strict a.png missing.png", ("missing.png", "no such file")),
+        (f"{PREDICT} --strict a.png cut.png", ("cut.png",)),
+        (f"{PREDICT} --strict a.png text.png", ("text.png", "PNG")),
+        (f"{PREDICT} --strict a.png dot.png", ("dot.png", "1 x 1")),
+        (f"{PREDICT} --strict a.png wide.png", ("wide.png", "20000 x 10")),
+        (f"{PREDICT} cut.png", ("cut.png",)),
+        (f"{PREDICT} a.png --overwrite --skip-existing", ("--skip-existing", "--overwrite")),
         (f"{PREDICT} nothing", ("nothing", "without images")),
         (f"{PREDICT} *.tiff", ("*.tiff", "matches nothing")),
         (f"{PREDICT} a.png --steps 0", ("--steps", "'0'")),
@@ -166,10 +169,12 @@ def test_unwritable_folder(capsys, place):
 
 
 def test_results_never_replace_inputs(capsys, place):
-    (place / "a_depth.png").write_bytes((place / "a.png").read_bytes())
-    fails(
-        capsys, place, "predict depth a.png a_depth.png --model model --out .", "--out", "a_depth"
-    )
+    (place / "a.depth.png").write_bytes((place / "a.png").read_bytes())
+    for line in (
+        "predict depth a.png a.depth.png --model model --out .",
+        "predict depth a.png a.depth.png --model model --out . --overwrite",
+    ):
+        fails(capsys, place, line, "--out", "a.depth.png is an input")
 
 
 def test_command_itself_reports_without_traceback(place):

@@ -54,10 +54,10 @@ def test_predict_flow_and_amodal(capsys, place):
     assert main(pair.split()) == 0
     whole = "predict amodal a.png --mask mask.png --model model --out whole"
     assert main(whole.split()) == 0
-    flow = read_flo(place / "flow" / "b_flow.flo")
+    flow = read_flo(place / "flow" / "b.flow.flo")
     assert flow.shape == (2, 40, 56)
-    assert (flow == read_npy(place / "flow" / "b_flow.npy")).all()
-    assert read_npy(place / "whole" / "a_amodal.npy").dtype == np.bool_
+    assert (flow == read_npy(place / "flow" / "b.flow.npy")).all()
+    assert read_npy(place / "whole" / "a.amodal.npy").dtype == np.bool_
 
 
 def test_predictions_do_not_depend_on_company(place):
@@ -78,7 +78,7 @@ def test_predictions_do_not_depend_on_company(place):
         )
         == 0
     )
-    alone, among = (read_npy(place / out / "a_depth.npy") for out in ("one", "three"))
+    alone, among = (read_npy(place / out / "a.depth.npy") for out in ("one", "three"))
     np.testing.assert_allclose(alone, among, atol=1e-5)
 
 
@@ -92,7 +92,7 @@ def test_predict_gives_disparity_where_the_model_knows_ratios(capsys, place):
     for output in ("depth", "disparity"):
         line = f"predict depth a.png --model relative --output {output} --out {output}"
         assert main(line.split()) == 0
-    maps = [read_npy(place / name / "a_depth.npy") for name in ("depth", "disparity")]
+    maps = [read_npy(place / name / "a.depth.npy") for name in ("depth", "disparity")]
     assert np.corrcoef(maps[0].ravel(), maps[1].ravel())[0, 1] < -0.5
     record = json.loads((place / "disparity" / "predictions.jsonl").read_text())
     assert "1 is near" in record["meaning"] and record["view"] == "disparity"

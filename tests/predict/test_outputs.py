@@ -11,9 +11,11 @@ from PIL import Image
 
 from lookharder.data.formats import read_depth_png, read_flo, read_image, read_mask, read_npy
 from lookharder.predict.effort import Effort
-from lookharder.predict.files.batch import finish, predict_files
+from lookharder.predict.files.batch import begin, finish, predict_files
+from lookharder.predict.files.folder import hold
 from lookharder.predict.files.outputs import file_names, write
-from lookharder.predict.files.pictures import expand, gather, unique_names
+from lookharder.predict.files.pictures import gather
+from lookharder.predict.files.walk import Found, expand, unique_names
 from lookharder.predict.inputs import TOGETHER
 from lookharder.predict.predictor import Prediction, Predictor
 from lookharder.tasks.depth import Depth
@@ -66,16 +68,14 @@ def test_depth(tmp_path: Path):
     result = answer("depth", members=2)
     figures = write(tmp_path, file_names("depth", "x", True), result, 1, pixels())
     depth, unsure = result.prediction[1, ..., 0], result.uncertainty[1, ..., 0]
-    stored = read_npy(tmp_path / "x_depth.npy")
+    stored = read_npy(tmp_path / "x.depth.npy")
     assert stored.dtype == np.float32 and (stored == depth).all()
     # 16 bits: to half of 1/65535, by the scale that the record documents
-    assert (
-        np.abs(read_depth_png(tmp_path / "x_depth_16bit.png", 65535.0) - depth).max() < 0.51 / 65535
-    )
-    coloured = np.moveaxis(read_image(tmp_path / "x_depth.png"), 0, -1)
+    assert np.abs(read_depth_png(tmp_path / "x.depth.png", 65535.0) - depth).max() < 0.51 / 65535
+    coloured = np.moveaxis(read_image(tmp_path / "x.depth.vis.png"), 0, -1)
     assert (coloured == depth_to_rgb(depth)).all()
-    assert (read_npy(tmp_path / "x_depth_uncertainty.npy") == unsure).all()
-    coloured = np.moveaxis(read_image(tmp_path / "x_depth_uncertainty.png"), 0, -1)
+    assert (read_npy(tmp_path / "x.depth.uncertainty.npy") == unsure).all()
+    coloured = np.moveaxis(read_image(tmp_path / "x.depth.uncertainty.vis.png"), 0, -1)
     assert (coloured == uncertainty_to_rgb(unsure)).all()
     assert figures["uncertainty_mean"] == pytest.approx(unsure.mean(), rel=1e-5)
 
@@ -84,9 +84,9 @@ def test_flow(tmp_path: Path):
     result = answer("flow")
     figures = write(tmp_path, file_names("flow", "x", False), result, 0, pixels())
     flow = np.moveaxis(result.prediction[0], -1, 0)
-    assert (read_npy(tmp_path / "x_flow.npy") == flow).all()
-    assert (read_flo(tmp_path / "x_flow.flo") == flow).all()
-    coloured = np.moveaxis(read_image(tmp_path / "x_flow.png"), 0, -1)
+    assert (read_npy(tmp_path / "x.flow.npy") == flow).all()
+    assert (read_flo(tmp_path / "x.flow.flo") == flow).all()
+    coloured = np.moveaxis(read_image(tmp_path / "x.flow.vis.png"), 0, -1)
     assert (coloured == flow_to_rgb(flow)).all()
     assert figures["motion_max"] == pytest.approx(np.hypot(*flow).max(), rel=1e-6)
 
@@ -95,9 +95,9 @@ def test_amodal(tmp_path: Path):
     result, given_ = answer("amodal"), pixels()
     figures = write(tmp_path, file_names("amodal", "x", False), result, 0, given_)
     whole = result.prediction[0, ..., 0]
-    assert (read_npy(tmp_path / "x_amodal.npy") == whole).all()
-    assert (read_mask(tmp_path / "x_amodal.png") == whole).all()
-    painted = np.moveaxis(read_image(tmp_path / "x_whole.png"), 0, -1)
+    assert (read_npy(tmp_path / "x.amodal.npy") == whole).all()
+    assert (read_mask(tmp_path / "x.amodal.png") == whole).all()
+    painted = np.moveaxis(read_image(tmp_path / "x.amodal.whole.png"), 0, -1)
     assert (painted == result.painting[0]).all()
     assert figures["found_pixels"] == (whole & ~given_["mask"]).sum()
 
@@ -115,15 +115,15 @@ def test_overlay_tints_given_and_found_apart():
 def test_previews_of_large_pictures_are_small(tmp_path: Path):
     result = answer("depth", size=(60, 2000))
     write(tmp_path, file_names("depth", "x", False), result, 0, pixels(60, 2000))
-    assert read_image(tmp_path / "x_input.jpg").shape == (3, 27, 900)
-    assert read_image(tmp_path / "x_depth.png").shape == (3, 60, 2000)
+    assert read_image(tmp_path / "x.depth.input.jpg").shape == (3, 27, 900)
+    assert read_image(tmp_path / "x.depth.vis.png").shape == (3, 60, 2000)
 
 
 @given(
     st.lists(st.sampled_from(["a.png", "a.jpg", "A.png", "a-2.png", "b/a.png", "b"]), max_size=9)
 )
 def test_names_are_unique_even_where_case_is_not_told_apart(names):
-    unique = unique_names([Path(name) for name in names])
+    unique = unique_names([Found(path=Path(name), name=Path(name).stem) for name in names], {})
     assert len({name.casefold() for name in unique}) == len(names)
     if names:
         assert unique[0] == Path(names[0]).stem
@@ -132,11 +132,14 @@ def test_names_are_unique_even_where_case_is_not_told_apart(names):
 def test_expanding_folders_patterns_and_odd_names(tmp_path: Path):
     for name in ("b.PNG", "a.jpg", "notes.txt", ".hidden.png", "x[1].png"):
         (tmp_path / name).touch()
-    folder = [path.name for path in expand("IMAGE", [str(tmp_path)])]
-    assert folder == ["a.jpg", "b.PNG", "x[1].png"]
-    assert expand("IMAGE", [f"{tmp_path}/?.*"]) == [tmp_path / "a.jpg", tmp_path / "b.PNG"]
-    assert expand("IMAGE", [f"{tmp_path}/x[1].png"]) == [tmp_path / "x[1].png"]
-    assert expand("IMAGE", ["missing.png"]) == [Path("missing.png")]
+
+    def paths(pattern: str) -> list[Path]:
+        return [found.path for found in expand("IMAGE", [pattern])]
+
+    assert [path.name for path in paths(str(tmp_path))] == ["a.jpg", "b.PNG", "x[1].png"]
+    assert paths(f"{tmp_path}/?.*") == [tmp_path / "a.jpg", tmp_path / "b.PNG"]
+    assert paths(f"{tmp_path}/x[1].png") == [tmp_path / "x[1].png"]
+    assert paths("missing.png") == [Path("missing.png")]
 
 
 def test_many_inputs_come_back_in_order(tmp_path: Path, random_model: Path):
@@ -144,18 +147,19 @@ def test_many_inputs_come_back_in_order(tmp_path: Path, random_model: Path):
     for i, size in enumerate(sizes):
         image = RNG.integers(0, 256, (*size, 3), np.uint8)
         Image.fromarray(image).save(tmp_path / f"{i:02d} #é.png")
-    inputs = gather(Depth(), [str(tmp_path)], {})
-    assert len(inputs) > TOGETHER
+    inputs, refused = gather(Depth(), [str(tmp_path)], {})
+    assert len(inputs) > TOGETHER and not refused
     out = tmp_path / "out"
-    out.mkdir()
     predictor = Predictor.from_pretrained(random_model)
-    records = dict(predict_files(predictor, inputs, out, num_inference_steps=1))
-    assert sorted(records) == list(range(len(inputs)))
-    finish(out, [records[i] for i in sorted(records)])
+    with hold(out) as folder:
+        begin(folder, inputs, unsure=False)
+        made = list(predict_files(predictor, inputs, folder, num_inference_steps=1))
+        finish(folder, inputs)
+    assert sorted(item.name for item, _ in made) == [item.name for item in inputs]
     lines = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
     assert [line["input"] for line in lines] == [str(item.image) for item in inputs]
     whole = predictor([item.read()["image"] for item in inputs[:1]], num_inference_steps=1)
     assert lines[0]["macs"] == whole.macs  # of one picture, not of its group
     assert lines[0]["meaning"] == VIEWS["depth"].meaning["meaning"]
     assert "uncertainty_meaning" not in lines[0]
-    assert "00%20%23%C3%A9_depth.png" in (out / "index.html").read_text(encoding="utf-8")
+    assert "00%20%23%C3%A9.depth.vis.png" in (out / "index.html").read_text(encoding="utf-8")

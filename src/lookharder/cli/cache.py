@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from lookharder.chain import Chain, find
     from lookharder.cli.terminal import progress
     from lookharder.data.source import open_spec
-    from lookharder.predict.files.outputs import prepare
+    from lookharder.files import make_folder
     from lookharder.tasks.registry import TASKS
     from lookharder.training.distributed.runtime import pick_device
     from lookharder.training.latent_cache import CacheConfig, cache_latents, open_autoencoder
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         codec, size = chain.autoencoder, chain.config.resolution
     size = size if args.size is None else args.size
     dataset = open_spec(args.data, size)
-    prepare(args.out)
+    make_folder(args.out)
     with progress(total=len(dataset), desc="cache") as bar:
         found = cache_latents(
             dataset,

@@ -29,12 +29,12 @@ def run(args: argparse.Namespace) -> int:
     from lookharder.cli.terminal import progress, show
     from lookharder.demo import demo
     from lookharder.evaluate.table import score_table
+    from lookharder.files import make_folder
     from lookharder.metrics.scores import SCORES
-    from lookharder.predict.files.outputs import prepare
     from lookharder.visualize.views import VIEWS
 
     predictors = {task: open_model(args, task) for task in VIEWS}
-    prepare(args.out)
+    make_folder(args.out)
     with progress(total=4 * args.count, desc="demo") as bar:
         scores = demo(predictors, args.out, args.count, bar.update)
     for task, evaluation in scores.items():

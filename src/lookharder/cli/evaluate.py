@@ -53,9 +53,8 @@ def run(args: argparse.Namespace) -> int:
     from lookharder.data.source import open_spec
     from lookharder.evaluate.evaluation import evaluate, protocol
     from lookharder.evaluate.table import score_table
-    from lookharder.files import write_json
+    from lookharder.files import make_folder, write_json
     from lookharder.metrics.scores import SCORES
-    from lookharder.predict.files.outputs import prepare
 
     predictor = open_model(args)
     with named("--task"):
@@ -64,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--out", f"{args.out}, a folder", "a file")
     size = predictor.chain.config.resolution if args.size is None else args.size
     dataset = open_spec(args.data, size)
-    prepare(args.out.absolute().parent)
+    make_folder(args.out.absolute().parent)
     rules = protocol(args.task, args.data.partition(":")[0], predictor.chain)
     maps = _error_maps(args, predictor, rules, len(dataset)) if args.calibration else None
     with (

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from lookharder.data.source import open_spec
     from lookharder.evaluate.inspection import inspect, tables
     from lookharder.evaluate.routing import experts_of, routing_report
-    from lookharder.predict.files.outputs import prepare
+    from lookharder.files import make_folder
     from lookharder.report.figures.routing import NOTE, summary, write_report
 
     if (args.data is None) != (args.out is None):
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     tasks = args.task or [name for name, task in owned.items() if task.label_rows] or list(owned)
     size = predictor.chain.config.resolution if args.size is None else args.size
     dataset = open_spec(args.data, size)
-    prepare(args.out)
+    make_folder(args.out)
     with progress(total=len(dataset) * len(tasks), desc="routing") as bar:
         report = routing_report(
             predictor,

@@ -1,6 +1,8 @@
 """The verb `predict`."""
 
 import argparse
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,15 +76,31 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument("--antithetic", action="store_true", help="members in opposite pairs")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results")
+    for flag, words in (
+        ("--recursive", "look into folders of folders"),
+        ("--skip-existing", "leave results that are there as they are, however they were made"),
+        ("--overwrite", "make results anew, and replace files that are no results"),
+        ("--strict", "stop at the first image that cannot be used"),
+    ):
+        parser.add_argument(flag, action="store_true", help=words)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict every picture into the folder."""
+    """Predict every picture into the folder; 2 if some cannot be used."""
     from lookharder.cli.terminal import progress
-    from lookharder.predict.files.batch import finish, predict_files
-    from lookharder.predict.files.outputs import prepare
+    from lookharder.predict.files.batch import (
+        begin,
+        finish,
+        names_of,
+        predict_files,
+        recipe_of,
+        split,
+    )
+    from lookharder.predict.files.folder import hold
     from lookharder.predict.files.pictures import gather
 
+    if args.overwrite and args.skip_existing:
+        raise InputError("--skip-existing", "--overwrite beside it", "one of the two")
     predictor = open_model(args)
     with named("TASK"):
         task = predictor.chain.task(args.task)
@@ -91,14 +109,49 @@ def run(args: argparse.Namespace) -> int:
     check_resolution(predictor, args.resolution, native=True)
     if args.budget is not None:
         _check_budget(args, predictor)
+    options = _options(args, predictor)
+    recipe = recipe_of(predictor, task.name, **options)
+    with hold(args.out) as folder:
+        given = {"second": args.second, "mask": args.mask}
+        names = names_of(folder, task.name)
+        inputs, refused = gather(task, args.image, given, recursive=args.recursive, names=names)
+        _tell(refused, stop=args.strict or not inputs)
+        todo, done = split(
+            folder, inputs, recipe, skip_existing=args.skip_existing, anew=args.overwrite
+        )
+        begin(folder, todo, unsure=options["output_uncertainty"], overwrite=args.overwrite)
+        choices: dict[str, None] = {}
+        failed = 0
+        with progress(total=len(todo), desc=args.task) as bar:
+            for _, made in predict_files(predictor, todo, folder, recipe=recipe, **options):
+                bar.update()
+                if isinstance(made, InputError):
+                    _tell([made], stop=args.strict or len(inputs) == 1)
+                    failed += 1
+                elif made["choice"] is not None:
+                    choices[made["choice"]] = None
+        finish(folder, inputs)
+    for chosen in choices:
+        print(f"budget {chosen}")
+    skipped = f" ({len(done)} done before)" if done else ""
+    left_out = len(refused) + failed
+    lost = f", {left_out} left out" if left_out else ""
+    print(
+        f"{len(inputs) - failed} {args.task} predictions{skipped}{lost}: {args.out / 'index.html'}"
+    )
+    return 2 if left_out else 0
+
+
+def _options(args: argparse.Namespace, predictor: "Predictor") -> dict[str, Any]:
+    """What is asked of the predictor, by its names."""
     members = predictor.chain.config.members if args.members is None else args.members
-    uncertainty = members > 1 or args.budget is not None or args.until is not None
-    options: dict[str, Any] = {
+    return {
         "num_inference_steps": args.steps,
         "ensemble_size": args.members,
         "processing_resolution": args.resolution,
         "batch_size": args.batch_size,
-        "output_uncertainty": uncertainty,
+        "seed": args.seed,
+        "output_uncertainty": members > 1 or args.budget is not None or args.until is not None,
         "sampler": args.sampler,
         "spacing": args.spacing,
         "noise_schedule": args.noise_schedule,
@@ -107,21 +160,14 @@ def run(args: argparse.Namespace) -> int:
         "budget": args.budget,
         "until": args.until,
     }
-    inputs = gather(task, args.image, {"second": args.second, "mask": args.mask})
-    prepare(args.out, inputs, uncertainty)
 
-    records: dict[int, dict[str, Any]] = {}
-    with progress(total=len(inputs), desc=args.task) as bar:
-        predicted = predict_files(predictor, inputs, args.out, seed=args.seed, **options)
-        for index, record in predicted:
-            records[index] = record
-            bar.update()
-    finish(args.out, [records[index] for index in sorted(records)])
-    for chosen in dict.fromkeys(record["choice"] for record in records.values()):
-        if chosen is not None:
-            print(f"budget {chosen}")
-    print(f"{len(inputs)} {args.task} predictions: {args.out / 'index.html'}")
-    return 0
+
+def _tell(errors: Sequence[InputError], stop: bool) -> None:
+    """Say what cannot be used and is left out; the first ends it all where `stop` says so."""
+    for error in errors:
+        if stop:
+            raise error
+        print(f"lookharder: left out: {error}", file=sys.stderr)
 
 
 def _with_output(

@@ -57,7 +57,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run what is left, judge, write; a stop that was asked for exits with 75, and the same command resumes."""
     from lookharder.cli.terminal import show
-    from lookharder.predict.files.outputs import prepare
+    from lookharder.files import make_folder
     from lookharder.study import command
     from lookharder.study.queue.worker import STOPPED, Stopped
 
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     parameters = dict(map(_parameter, args.slurm))
     known = command.known_records(args.records)
     if not args.dry_run:
-        prepare(args.out)
+        make_folder(args.out)
     elif args.out.exists() and not args.out.is_dir():
         raise InputError("--out", f"{args.out}, which is no folder", "a folder, new or not")
     plan, ledger, records = command.open_plan(

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from lookharder.cli.dry_run import dry_run
     from lookharder.cli.terminal import progress
     from lookharder.config import override
-    from lookharder.predict.files.outputs import prepare
+    from lookharder.files import make_folder
     from lookharder.recipes import RECIPES
     from lookharder.training.distributed.runtime import Throughput
     from lookharder.training.run import run as run_training
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.out is None:
         raise InputError("--out", "nothing", "a value, or --dry-run")
-    prepare(args.out)
+    make_folder(args.out)
     mute = os.environ.get("RANK", "0") != "0"
     say = (lambda words: None) if mute else print
     level = logging.ERROR if mute else logging.WARNING if args.quiet else logging.INFO

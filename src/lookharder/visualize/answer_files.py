@@ -1,4 +1,4 @@
-"""The files of one answer beside its array: exact copies for programs, pictures for eyes."""
+"""The pictures of one answer, for eyes; its array is written by `predict.files.formats`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lookharder.data.formats import write_depth_png, write_flo, write_image, write_mask
+from lookharder.data.formats import write_image
 from lookharder.visualize.colours import amodal_overlay, depth_to_rgb, flow_to_rgb
 
 PREVIEW = 900  # longest side of the copies of inputs on the page, pixels
@@ -20,8 +20,7 @@ GivenArrays = Mapping[
 def write_depth(
     paths: Paths, depth: np.ndarray, painting: np.ndarray, given: GivenArrays
 ) -> dict[str, int | float]:
-    """Depth (H, W) in [0, 1] as a 16-bit PNG and in colours."""
-    write_depth_png(paths["png16"], depth, scale=65535.0)
+    """Depth (H, W) in [0, 1] in colours."""
     write_rgb(paths["picture"], depth_to_rgb(depth))
     return {}
 
@@ -29,8 +28,7 @@ def write_depth(
 def write_disparity(
     paths: Paths, disparity: np.ndarray, painting: np.ndarray, given: GivenArrays
 ) -> dict[str, int | float]:
-    """Disparity (H, W) in [0, 1] as a 16-bit PNG and in the colours of depth."""
-    write_depth_png(paths["png16"], disparity, scale=65535.0)
+    """Disparity (H, W) in [0, 1] in the colours of depth."""
     write_rgb(paths["picture"], depth_to_rgb(-disparity))
     return {}
 
@@ -38,8 +36,7 @@ def write_disparity(
 def write_flow(
     paths: Paths, flow: np.ndarray, painting: np.ndarray, given: GivenArrays
 ) -> dict[str, int | float]:
-    """Flow (2, H, W) as .flo and as a colour wheel; the second frame; mean and longest motion, pixels."""
-    write_flo(paths["flo"], flow)
+    """Flow (2, H, W) by the colour wheel; the second frame; mean and longest motion, pixels."""
     write_rgb(paths["picture"], flow_to_rgb(flow))
     write_preview(paths["second"], given["second"])
     length = np.hypot(*flow.astype(np.float64))
@@ -49,9 +46,8 @@ def write_flow(
 def write_amodal(
     paths: Paths, whole: np.ndarray, painting: np.ndarray, given: GivenArrays
 ) -> dict[str, int | float]:
-    """A mask (H, W) bool as a PNG, over the picture, and the object as painted; pixels given and found."""
+    """A mask (H, W) bool over the picture, and the object as painted; pixels given and found."""
     visible = given["mask"]
-    write_mask(paths["mask"], whole)
     write_rgb(paths["picture"], painting)
     write_rgb(paths["overlay"], amodal_overlay(given["image"], visible, whole))
     return {

@@ -4,7 +4,7 @@ A prediction comes as (C, H, W) with what the network painted, (H, W, 3) uint8; 
 picture as "image" (3, H, W) uint8, the rest as the task's inputs are called.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,9 @@ class View:
         strip: cells of the panel -> titles, for rows of several tasks; input, truth, prediction first.
         overview: cells of the panel -> titles, for the demo's overview.
         array: (C, H, W) -> the array that is written.
-        files: role of a file -> what follows the input's name; "array" and "input" among them.
-        write: (path of each role, array, painting, given) -> figures about the answer; it writes the other files.
+        formats: of `predict.files.formats`, in which the array is written where nothing else is asked.
+        files: role of a picture -> what follows the names of input and task; "input" among them.
+        write: (path of each role, array, painting, given) -> figures about the answer; it writes the pictures.
         captions: (record of a prediction) -> caption of each role that a page shows.
         facts: (record of a prediction) -> figures that a page shows.
         meaning: units and meaning, for the record; `uncertainty_meaning` among them.
@@ -41,6 +42,7 @@ class View:
     strip: Mapping[int, str]
     overview: Mapping[int, str]
     array: Callable[[np.ndarray], np.ndarray]
+    formats: Sequence[str]
     files: Mapping[str, str]
     write: Callable[[Mapping[str, Path], np.ndarray, np.ndarray, GivenArrays], Figures]
     captions: Callable[[Mapping[str, Any]], Mapping[str, str]]
@@ -55,12 +57,8 @@ VIEWS: dict[str, View] = {
         strip={0: "depth: input", 1: "truth", 2: "predicted"},
         overview={0: "input", 1: "depth: truth", 2: "predicted"},
         array=lambda values: values[0].astype(np.float32),
-        files={
-            "array": "_depth.npy",
-            "png16": "_depth_16bit.png",
-            "picture": "_depth.png",
-            "input": "_input.jpg",
-        },
+        formats=("npy", "png16"),
+        files={"picture": ".vis.png", "input": ".input.jpg"},
         write=answer_files.write_depth,
         captions=lambda record: {"input": "input", "picture": "depth: red is near, blue is far"},
         meaning={
@@ -76,13 +74,8 @@ VIEWS: dict[str, View] = {
         strip={0: "flow: first frame", 2: "truth", 3: "predicted"},
         overview={2: "flow: truth", 3: "predicted"},
         array=lambda values: values.astype(np.float32),
-        files={
-            "flo": "_flow.flo",
-            "array": "_flow.npy",
-            "picture": "_flow.png",
-            "input": "_input.jpg",
-            "second": "_second.jpg",
-        },
+        formats=("npy", "flo"),
+        files={"picture": ".vis.png", "input": ".input.jpg", "second": ".second.jpg"},
         write=answer_files.write_flow,
         captions=lambda record: {
             "input": "first frame",
@@ -103,13 +96,8 @@ VIEWS: dict[str, View] = {
         strip={0: "amodal: given part", 1: "truth", 2: "predicted", 4: "as painted"},
         overview={0: "visible part", 3: "whole: truth", 4: "predicted"},
         array=lambda values: values[0].astype(bool),
-        files={
-            "array": "_amodal.npy",
-            "mask": "_amodal.png",
-            "picture": "_whole.png",
-            "overlay": "_overlay.png",
-            "input": "_input.jpg",
-        },
+        formats=("npy", "png"),
+        files={"overlay": ".vis.png", "picture": ".whole.png", "input": ".input.jpg"},
         write=answer_files.write_amodal,
         captions=lambda record: {
             "input": "input",

@@ -13,7 +13,7 @@ from typing import Any
 from lookharder.data.formats import PICTURE_SUFFIXES
 from lookharder.data.readers.rows import FIELDS
 from lookharder.errors import InputError
-from lookharder.files import listed, say_left_out
+from lookharder.files import is_result, listed, say_left_out
 from lookharder.jsons import parse_json
 
 SUFFIXES = dict.fromkeys(FIELDS, PICTURE_SUFFIXES) | {
@@ -92,6 +92,9 @@ def from_names(folder: Path) -> Numbered:
     found: dict[str, dict[str, list[str]]] = {}
     left_out: list[str] = []
     for path in filter(Path.is_file, listed(folder)):
+        if is_result(path.name):  # predictions may lie beside the set; they are no truth
+            left_out.append(path.name)
+            continue
         name, _, ending = path.stem.rpartition("_")
         field = ending.casefold() if name and ending.casefold() in FIELDS else "image"
         stem = path.stem if field == "image" else name

@@ -1,12 +1,15 @@
-"""Many inputs in one go: predicted in groups, one line of JSON for each, one page for all.
+"""Many inputs in one go: predicted in groups, each recorded as soon as its files are there.
 
-    for index, record in predict_files(predictor, "depth", inputs, out):    # the files of an input are written
-        ...
-    finish(out, records)                                                    # predictions.jsonl, index.html
+    with hold(out) as folder:
+        for item, record in predict_files(predictor, inputs, folder):       # the files of an input are written
+            ...
+        finish(folder, inputs)                                              # predictions.jsonl in order, index.html
 
-How pictures are grouped changes nothing, because the noise of each is keyed by its content.
+How pictures are grouped changes nothing, because the noise of each is keyed by its content. So what was predicted
+before, of the same files, by the same weights and in the same way, would come out the same, and is not done again.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -14,94 +17,198 @@ from pathlib import Path
 from typing import Any
 
 from lookharder import __version__
-from lookharder.files import atomic
+from lookharder.config import to_json
+from lookharder.errors import InputError
+from lookharder.predict.files.folder import PAGE, Key, Record, ResultFolder, key_of
 from lookharder.predict.files.outputs import file_names, write
+from lookharder.predict.files.page import write_results
 from lookharder.predict.files.pictures import Input
+from lookharder.predict.info import fingerprint
 from lookharder.predict.inputs import together
 from lookharder.predict.predictor import Prediction, Predictor
-from lookharder.visualize.html import Card, PageImage, Section, write_gallery
 from lookharder.visualize.views import view_of
 
-UNSURE = "uncertainty: pale is sure"
+Outcome = tuple[Input, Record | InputError]
+
+
+def recipe_of(predictor: Predictor, task: str, **how: Any) -> str:
+    """What a result is a function of, beside its input: a digest of the weights, the task and all options.
+
+    Args:
+        predictor: the model.
+        task: what is asked.
+        **how: what else was asked; of that, how much is done at a time changes nothing.
+    """
+    about = {
+        "version": __version__,
+        "weights": fingerprint(predictor.chain),
+        "task": to_json(predictor.chain.task(task)),
+        "how": {name: str(value) for name, value in sorted(how.items()) if name != "batch_size"},
+    }
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+def split(
+    folder: ResultFolder, inputs: Sequence[Input], recipe: str, *, skip_existing: bool, anew: bool
+) -> tuple[list[Input], list[Input]]:
+    """Inputs that are to be predicted, and those of which the folder has the result.
+
+    Args:
+        folder: of results.
+        inputs: of one task.
+        recipe: as `recipe_of` gives it.
+        skip_existing: any result will do, however it was made.
+        anew: no result will do.
+    """
+    known = {key_of(record): record for record in folder.records}
+
+    def is_done(item: Input) -> bool:
+        record = known.get(_key(item))
+        if record is None or anew:
+            return False
+        same = (record.get("recipe"), record.get("digest")) == (recipe, item.digest)
+        return same or skip_existing
+
+    done = [item for item in inputs if is_done(item)]
+    return [item for item in inputs if item not in done], done
 
 
 def predict_files(
     predictor: Predictor,
     inputs: Sequence[Input],
-    out: Path,
+    folder: ResultFolder,
     *,
+    recipe: str = "",
+    formats: Sequence[str] | None = None,
     seed: int = 0,
     **options: Any,
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Predict inputs of one task and write the files of each.
+) -> Iterator[Outcome]:
+    """Predict inputs of one task, write the files of each and add its record.
 
     Args:
         predictor: the model.
         inputs: of one task.
-        out: folder of results.
+        folder: of results.
+        recipe: as `recipe_of` gives it.
+        formats: of the array; None = the usual ones.
         seed: key of the noise.
         **options: what else is asked of the predictor, see `Options`.
 
     Yields:
-        (index of the input, its record), when its files are written.
+        The input, and its record when its files are written, or why it cannot be predicted.
     """
     for group in _groups(inputs):
-        task, pixels = inputs[group[0]].task, [inputs[index].read() for index in group]
-        stacks: dict[str, Any] = {name: [p[name] for p in pixels] for name in pixels[0]}
-        result = predictor(
-            **stacks,
-            task=task.name,
-            seed=seed,
-            **options,
-        )
-        for position, index in enumerate(group):
-            files = file_names(task.name, inputs[index].name, result.uncertainty is not None)
-            facts = write(out, files, result, position, pixels[position], view_of(task.view))
-            origin = {"version": __version__, "model": predictor.name, "seed": seed}
-            cost = {
-                "seconds": result.seconds / len(group),
-                "macs": result.macs // len(group),
-            }
-            about = _describe(inputs[index], files, result, position)
-            yield index, about | facts | origin | cost
+        readable, outcomes = _read(group)
+        yield from outcomes
+        for some, pixels, result in _predicted(predictor, readable, seed=seed, **options):
+            if isinstance(result, InputError):
+                yield some[0], result
+                continue
+            unsure = result.uncertainty is not None
+            files = [file_names(item.task.name, item.name, unsure, formats) for item in some]
+            claims = [_claim(item, names) for item, names in zip(some, files, strict=True)]
+            with folder.adding(claims) as records:
+                for i, (item, claim) in enumerate(zip(some, claims, strict=True)):
+                    view = view_of(item.task.view)
+                    facts = write(
+                        folder.path, files[i], result, i, pixels[i], view=view, formats=formats
+                    )
+                    about = _describe(item, result, i, unsure)
+                    made = {"version": __version__, "model": predictor.name, "seed": seed}
+                    key = {"recipe": recipe, "digest": item.digest}
+                    records.append({**about, **claim, **facts, **made, **key})
+            yield from zip(some, records, strict=True)
 
 
-def _groups(inputs: Sequence[Input]) -> Iterator[list[int]]:
-    """Indices of inputs of one size, as many as `together` allows."""
-    order = sorted(range(len(inputs)), key=lambda index: (inputs[index].size, index))
-    for _, same in groupby(order, key=lambda index: inputs[index].size):
-        indices = list(same)
-        most = together(*inputs[indices[0]].size)
-        for first in range(0, len(indices), most):
-            yield indices[first : first + most]
+def begin(
+    folder: ResultFolder,
+    inputs: Sequence[Input],
+    *,
+    unsure: bool,
+    overwrite: bool = False,
+    formats: Sequence[str] | None = None,
+) -> None:
+    """Make room for results, or refuse before anything is predicted or changed.
+
+    Args:
+        folder: of results.
+        inputs: that will be predicted.
+        unsure: with their uncertainty.
+        overwrite: replace files that are no results, but never an input.
+        formats: of the array; None = the usual ones.
+
+    Raises:
+        InputError: naming a file that would be replaced, or a name that is too long.
+    """
+    names = [file_names(item.task.name, item.name, unsure, formats) for item in inputs]
+    files = [file for roles in names for file in roles.values()]
+    sources = {path for item in inputs for path in item.files}
+    folder.check_free(files, sources, overwrite)
+    folder.begin({_key(item) for item in inputs})
 
 
-def finish(out: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """Write `predictions.jsonl` and `index.html` of a folder of results."""
-    lines = [json.dumps(record, allow_nan=False) + "\n" for record in records]
-    with atomic(out / "predictions.jsonl") as aside:
-        aside.write_text("".join(lines), encoding="utf-8")
-    first = records[0]
-    most = max(record["members"] for record in records)
-    members = "1 member" if most == 1 else f"{most} members"
-    members = f"up to {members}" if any(r["members"] < most for r in records) else members
-    lead = f"Model {first['model']}, {first['steps']} steps, {members}, seed {first['seed']}."
-    lead += f" Chosen for a budget of {first['choice']}." if first["choice"] else ""
-    meaning = first["meaning"][0].upper() + first["meaning"][1:]
-    write_gallery(
-        out / "index.html",
-        title=f"lookharder: {first['task']}",
-        lead=f"{meaning}. {lead}",
-        sections=[Section(cards=[_card(record) for record in records])],
-    )
+def finish(folder: ResultFolder, inputs: Sequence[Input]) -> None:
+    """Sort `predictions.jsonl` and write the page of everything in the folder."""
+    folder.finish([_key(item) for item in inputs])
+    if folder.records:
+        write_results(folder.path / PAGE, folder.records)
 
 
-def _describe(
-    item: Input, files: Mapping[str, str], result: Prediction, position: int
-) -> dict[str, Any]:
-    """What the files of an input hold, and how it was made."""
+def _key(item: Input) -> Key:
+    return item.task.name, item.name
+
+
+def _claim(item: Input, files: Mapping[str, str]) -> Record:
+    return {"task": item.task.name, "name": item.name, "files": dict(files)}
+
+
+def _groups(inputs: Sequence[Input]) -> Iterator[list[Input]]:
+    """Inputs of one size, as many as `together` allows."""
+    for size, same in groupby(sorted(inputs, key=lambda item: item.size), lambda item: item.size):
+        items, most = list(same), together(*size)
+        for first in range(0, len(items), most):
+            yield items[first : first + most]
+
+
+Pixels = list[dict[str, Any]]
+
+
+def _read(group: Sequence[Input]) -> tuple[list[tuple[Input, dict[str, Any]]], list[Outcome]]:
+    """The pixels of inputs, and those that have become unreadable since they were checked."""
+    readable: list[tuple[Input, dict[str, Any]]] = []
+    refused: list[Outcome] = []
+    for item in group:
+        try:
+            readable.append((item, item.read()))
+        except InputError as error:
+            refused.append((item, error))
+    return readable, refused
+
+
+def _predicted(
+    predictor: Predictor, given: Sequence[tuple[Input, dict[str, Any]]], **options: Any
+) -> Iterator[tuple[list[Input], Pixels, Prediction | InputError]]:
+    """Predict inputs of one size; one that is refused does not take its company along."""
+    if not given:
+        return
+    items, pixels = [item for item, _ in given], [values for _, values in given]
+    stacks: dict[str, Any] = {name: [p[name] for p in pixels] for name in pixels[0]}
+    try:
+        result = predictor(**stacks, task=items[0].task.name, **options)
+    except InputError as error:
+        if len(given) == 1:
+            yield items, pixels, InputError(f"{items[0].image}: {error.argument}", *error.args[1:])
+            return
+        for each in given:
+            yield from _predicted(predictor, [each], **options)
+        return
+    yield items, pixels, result
+
+
+def _describe(item: Input, result: Prediction, position: int, unsure: bool) -> Record:
+    """What the files of an input mean, and how they were made."""
     meaning = dict(view_of(item.task.view).meaning)
-    if result.uncertainty is None:
+    if not unsure:
         del meaning["uncertainty_meaning"]
     elif result.bound is not None:
         bound = result.bound
@@ -110,12 +217,13 @@ def _describe(
             f"with {bound.members} members"
         )
         meaning["uncertainty_meaning"] = words
+    count = len(result.member_counts)
     return {
         "input": str(item.image),
         **{argument: str(path) for argument, path in item.companions.items()},
+        "source": str(item.image.resolve()),
         "task": item.task.name,
         "view": item.task.view,
-        "files": dict(files),
         **meaning,
         "steps": result.steps,
         "members": result.member_counts[position],
@@ -124,28 +232,12 @@ def _describe(
         "spacing": result.effort.spacing,
         "choice": result.choice,
         "resolution": list(result.resolution),
+        "seconds": result.seconds / count,
+        "macs": result.macs // count,
     }
 
 
-def _card(record: Mapping[str, Any]) -> Card:
-    files, (height, width) = record["files"], record["shape"][-2:]
-    view = view_of(record["view"])
-    captions = dict(view.captions(record))
-    if "uncertainty_picture" in files:
-        captions["uncertainty_picture"] = f"{UNSURE}, dark is {record['uncertainty_max']:.3g}"
-    facts = {
-        "size": f"{width} x {height}",
-        "worked at": f"{record['resolution'][1]} x {record['resolution'][0]}",
-        "members": str(record["members"]),
-        "time": f"{record['seconds']:.2f} s",
-        "compute": f"{record['macs'] / 1e9:.2f} GMACs",
-    }
-    facts |= view.facts(record)
-    if "uncertainty_mean" in record:
-        facts["mean uncertainty"] = f"{record['uncertainty_mean']:.3g}"
-    return Card(
-        title=Path(record["input"]).name,
-        pictures=[PageImage(file=files[role], caption=text) for role, text in captions.items()],
-        facts=facts,
-        downloads=[file for role, file in files.items() if role not in captions],
-    )
+def names_of(folder: ResultFolder, task: str) -> dict[Path, str]:
+    """The names of a folder's results of a task, by their image."""
+    named = [r for r in folder.records if r.get("task") == task and "name" in r]
+    return {Path(record["source"]): record["name"] for record in named if "source" in record}

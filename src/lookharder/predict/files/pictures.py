@@ -1,21 +1,21 @@
-"""Which picture files a user means, and whether all of them can be used: asked before any work is done.
+"""Whether the files that a user means can be used, and fit together: asked before any work is done.
 
-An argument is a file, a folder (its pictures, by name) or a pattern (`*`, `?`, `[...]`, `**`). A task that needs a
-companion picture (flow: the second frame, amodal: the visible mask) takes one for each image, matched by order.
-Checking reads every file to its end; the pixels are not kept, so a thousand photos fit in memory.
+A task that needs a companion picture (flow: the second frame, amodal: the visible mask) takes one for each image.
+Checking reads every file to its end; the pixels are not kept, so a thousand photos fit in memory. What cannot be used
+is left out with its reason, and the rest goes on.
 """
 
-import glob
-import re
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lookharder.data.formats import PICTURE_SUFFIXES, read_image, read_mask
+from lookharder.data.formats import read_image, read_mask
 from lookharder.errors import InputError
-from lookharder.files import is_litter, listed, say_left_out, say_once
+from lookharder.files import opened, say_once
+from lookharder.predict.files.walk import expand, pair, unique_names
 from lookharder.tasks.base import Task
 from lookharder.visualize.views import VIEWS
 
@@ -27,11 +27,12 @@ class Input:
     """One question to the model: files that exist, can be read and belong together.
 
     Attributes:
-        name: stem of the image, made unique among the inputs; names of results are built from it.
+        name: of the image, unique among the inputs; names of results are built from it.
         task: what is asked.
         image: the picture.
         companions: the files of the task's inputs, by the arguments that name them.
         size: (H, W) pixels.
+        digest: of what the files hold.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Input:
     image: Path
     companions: Mapping[str, Path]
     size: tuple[int, int]
+    digest: str
 
     def read(self) -> dict[str, np.ndarray]:
         """The pixels: "image" (3, H, W) uint8, and each of the task's inputs by its argument."""
@@ -47,109 +49,89 @@ class Input:
             found[given.argument] = READERS[given.kind](self.companions[given.argument])
         return found
 
+    @property
+    def files(self) -> set[Path]:
+        """All of them, resolved."""
+        return {path.resolve() for path in (self.image, *self.companions.values())}
+
 
 def gather(
-    task: Task, images: Sequence[str], companions: Mapping[str, Sequence[str] | None]
-) -> list[Input]:
+    task: Task,
+    images: Sequence[str],
+    companions: Mapping[str, Sequence[str] | None],
+    *,
+    recursive: bool = False,
+    names: Mapping[Path, str] | None = None,
+) -> tuple[list[Input], list[InputError]]:
     """The inputs that arguments name, each read once to its end.
 
     Args:
         task: what is asked.
         images: files, folders or patterns.
         companions: likewise, one file for each image, of every argument that any task may need ("second", "mask").
+        recursive: look into folders of folders.
+        names: of earlier results, by their image.
+
+    Returns:
+        What can be used, and why the rest cannot.
 
     Raises:
-        InputError: for the first thing that is wrong with any of them.
+        InputError: arguments that make no list of inputs.
     """
     if task.name not in VIEWS:
         raise InputError("TASK", repr(task.name), f"one of {sorted(VIEWS)}")
-    paths = expand("IMAGE", images)
+    if "" in images:
+        raise InputError("IMAGE", "''", "files, folders or patterns")
+    found = expand("IMAGE", images, recursive=recursive, photos=True)
     needed = {given.argument for given in task.inputs}
     for argument, patterns in companions.items():
         if patterns and argument not in needed:
             got, allowed = repr(patterns[0]), f"nothing, with task {task.name!r}"
             raise InputError(f"--{argument}", got, allowed)
-    if "" in images:
-        raise InputError("IMAGE", "''", "files, folders or patterns")
-    files: dict[str, list[Path]] = {}
-    for argument in needed:
-        files[argument] = expand(f"--{argument}", companions.get(argument) or [])
-        if len(files[argument]) != len(paths):
-            raise InputError(
-                f"--{argument}",
-                f"{len(files[argument])} images",
-                f"{len(paths)}, one for each IMAGE, with task {task.name!r}",
-            )
-    for path, other in zip(paths, files.get("second", []), strict=False):
-        if path == other:
-            say_once(str(path), "the frame and the next frame are one file")
-    return [
-        _check(name, task, image, {argument: files[argument][i] for argument in needed})
-        for i, (name, image) in enumerate(zip(unique_names(paths), paths, strict=True))
-    ]
+    partners: dict[str, list[Path | None]] = {}
+    for argument in sorted(needed):
+        others = expand(f"--{argument}", companions.get(argument) or [], recursive=recursive)
+        partners[argument] = pair(f"--{argument}", found, others)
+    inputs: list[Input] = []
+    refused: list[InputError] = []
+    for i, (name, each) in enumerate(zip(unique_names(found, names or {}), found, strict=True)):
+        given = {argument: paths[i] for argument, paths in partners.items()}
+        try:
+            inputs.append(_check(name, task, each.path, given))
+        except InputError as error:
+            refused.append(error)
+    return inputs, refused
 
 
-def expand(argument: str, patterns: Sequence[str]) -> list[Path]:
-    """The files that arguments name, in the order given; folders and patterns give theirs sorted.
-
-    Raises:
-        InputError: for a folder without pictures, or a pattern without files. A missing file is left to its reader.
-    """
-    found: list[Path] = []
-    for pattern in patterns:
-        paths = [Path(pattern)]
-        if set("*?[") & set(pattern) and not Path(pattern).exists():
-            # Path.glob takes no absolute pattern
-            paths = [Path(name) for name in glob.glob(pattern, recursive=True)]  # noqa: PTH207
-            paths = sorted((path for path in paths if not is_litter(path.name)), key=natural)
-            if not paths:
-                raise InputError(argument, f"{pattern!r}, which matches nothing", "files")
-        for path in paths:
-            found += _inside(argument, path) if path.is_dir() else [path]
-    return found
-
-
-def unique_names(paths: Sequence[Path]) -> list[str]:
-    """A name for each path: its stem, with -2, -3 ... where it is taken (also where only case differs)."""
-    taken: set[str] = set()
-    names = []
-    for path in paths:
-        name, count = path.stem, 1
-        while name.casefold() in taken:
-            count += 1
-            name = f"{path.stem}-{count}"
-        taken.add(name.casefold())
-        names.append(name)
-    return names
-
-
-def natural(path: Path) -> tuple[list[tuple[int, str]], str]:
-    """Key of an order in which frame_2 comes before frame_10, so that two lists of frames pair as their numbers do."""
-    parts = re.findall(r"\d+|\D+", str(path).casefold())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], str(path)
-
-
-def _inside(argument: str, folder: Path) -> list[Path]:
-    files = [path for path in listed(folder) if path.is_file()]
-    pictures = sorted((p for p in files if p.suffix.lower() in PICTURE_SUFFIXES), key=natural)
-    others = [path.name for path in files if path not in set(pictures)]
-    say_left_out(folder, others, ", ".join(PICTURE_SUFFIXES))
-    if not pictures:
-        raise InputError(
-            argument, f"{folder}, a folder without images", "images: " + ", ".join(PICTURE_SUFFIXES)
-        )
-    return pictures
-
-
-def _check(name: str, task: Task, image: Path, companions: Mapping[str, Path]) -> Input:
+def _check(name: str, task: Task, image: Path, given: Mapping[str, Path | None]) -> Input:
     """An input whose files can be read and fit together."""
     height, width = read_image(image).shape[1:]
-    for given in task.inputs:
-        path = companions[given.argument]
-        values, argument = READERS[given.kind](path), f"--{given.argument} {path}"
+    companions: dict[str, Path] = {}
+    for each in task.inputs:
+        path = given[each.argument]
+        if path is None:
+            raise InputError(str(image), "no namesake", f"a file of its name in --{each.argument}")
+        values, argument = READERS[each.kind](path), f"--{each.argument} {path}"
         if values.shape[-2:] != (height, width):
             got = f"{values.shape[-1]} x {values.shape[-2]} pixels"
             raise InputError(argument, got, f"{width} x {height}, as {image}")
-        if given.kind == "mask" and not values.any():
+        if each.kind == "mask" and not values.any():
             raise InputError(argument, "an empty mask", "at least one visible pixel")
-    return Input(name=name, task=task, image=image, companions=companions, size=(height, width))
+        companions[each.argument] = path
+    digests = [_digest(path) for path in (image, *companions.values())]
+    if digests[1:] == digests[:1]:
+        say_once(str(image), "the frame and the next frame are the same")
+    digest = hashlib.sha256("".join(digests).encode()).hexdigest()
+    return Input(
+        name=name,
+        task=task,
+        image=image,
+        companions=companions,
+        size=(height, width),
+        digest=digest,
+    )
+
+
+def _digest(path: Path) -> str:
+    with opened(path) as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
