@@ -2,8 +2,8 @@
 
     exit code 0     done
     exit code 1     the system refused: disk full, a file that vanished; or a training whose numbers stay not finite
-    exit code 2     bad input: one line on stderr names the argument, what came and what is allowed; or some images of many
-                    could not be used: a line names each, the others are predicted
+    exit code 2     bad input: one line on stderr names the argument, what came and what is allowed; or some of many
+                    images cannot be used: a line names each, the others are predicted
     exit code 75    training was asked to stop and has saved; the same command resumes it
     exit code 130   Ctrl-C
 

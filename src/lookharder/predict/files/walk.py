@@ -6,7 +6,7 @@ labels, NAME_depth.png beside NAME.jpg, where photographs are meant; what is lef
 
 import glob
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +86,7 @@ def pair(argument: str, photos: Sequence[Found], others: Sequence[Found]) -> lis
     return [each.path for each in others]
 
 
-def unique_names(found: Sequence[Found], given: dict[Path, str]) -> list[str]:
+def unique_names(found: Sequence[Found], given: Mapping[Path, str]) -> list[str]:
     """A name for each file: its own, with -2, -3 ... where it is taken (also where only case differs).
 
     Args:
