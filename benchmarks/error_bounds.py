@@ -49,7 +49,8 @@ def beyond(predictor: Predictor, task: str, spec: str, members: int) -> list[np.
 
 def run(model: str, data: Path, *, out: Path, members: int = 8) -> None:
     predictor, folder = Predictor.from_pretrained(model), find(model)
-    predictor = Predictor(predictor.chain, name=model)  # without bounds of before
+    table = SettingsTable.read(folder) or SettingsTable(data="", errors={}, rows=())
+    predictor = Predictor(predictor.chain, name=model, settings=replace(table, bounds=()))
     rows, bounds = [], []
     for task, (reader, path) in SETS.items():
         pictures = beyond(predictor, task, f"{reader}:{data / path}", members)
@@ -73,6 +74,5 @@ def run(model: str, data: Path, *, out: Path, members: int = 8) -> None:
                     name: row[name] for name in ("task", "level", "factor", "pictures", "members")
                 }
                 bounds.append(ErrorBound(data=reader, **known))
-    table = SettingsTable.read(folder) or SettingsTable(data="", errors={}, rows=())
     replace(table, bounds=tuple(bounds)).write(folder)
     write_json(out, rows)

@@ -14,6 +14,7 @@ may be stopped and taken up.
 
 import json
 import time
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Literal
@@ -265,9 +266,8 @@ def write_table(folder: Path, points: dict[str, list[dict]], own: int, world: st
     scenes = min(point["scenes"] for settings in points.values() for point in settings)
     data = f"{scenes} or more scenes of the {world} world of {own} pixels"
     errors = {"depth": "AbsRel", "flow": "end-point error", "amodal": "1 - IoU"}
-    former = SettingsTable.read(folder)
-    bounds = () if former is None else former.bounds
-    SettingsTable(data=data, errors=errors, rows=tuple(rows), bounds=bounds).write(folder)
+    former = SettingsTable.read(folder) or SettingsTable(data="", errors={}, rows=())
+    replace(former, data=data, errors=errors, rows=tuple(rows)).write(folder)
 
 
 def draw(points: dict[str, list[dict]], path: Path) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from lookharder.errors import InputError
-from lookharder.metrics.depth import align_affine, align_depth, evaluate
+from lookharder.metrics.depth import align_affine, align_depth, boundary_f1, evaluate
 
 NAMES = {
     "abs_relative_difference": "abs_rel",
@@ -202,3 +202,24 @@ def test_a_map_is_fitted_in_the_space_in_which_it_is_affine(space):
         wrong, _ = align_depth(0.3 * values + 0.1, noisy, mask, other, 0.1, 80.0)
         assert np.abs(wrong - depth).mean() > 0.1
         assert wrong.min() >= 0.1 and wrong.max() <= 80.0
+
+
+def test_steps_in_depth_are_counted_pair_by_pair():
+    pred, target, mask = scene(3)
+    pred = target * np.exp(0.3 * (pred - 0.5))
+    height, width, reach = *target.shape, 1  # 0.8 % of a diagonal of 40 pixels, rounded up
+    pairs = [((y, x), (y + reach, x)) for y in range(height - reach) for x in range(width)]
+    pairs += [((y, x), (y, x + reach)) for y in range(height) for x in range(width - reach)]
+    scores = []
+    for t in (1.05, 1.10, 1.15, 1.20, 1.25):
+        hit = ours = theirs = 0
+        for a, b in pairs:
+            for i, j in ((a, b), (b, a)):
+                if mask[i] and mask[j]:
+                    has, true = pred[j] / pred[i] > t, target[j] / target[i] > t
+                    hit, ours, theirs = hit + (has and true), ours + has, theirs + true
+        scores.append(2 / (ours / hit + theirs / hit))
+    assert boundary_f1(pred, target, mask) == pytest.approx(np.mean(scores), rel=1e-12)
+    assert boundary_f1(7 * target, target) == 1
+    assert boundary_f1(1 / target, target) == 0, "the wrong way round"
+    assert boundary_f1(np.ones((9, 9)), np.ones((9, 9))) == 1

@@ -1,5 +1,7 @@
 """A measured bound turns the spread of members into an uncertainty, and changes nothing else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -40,6 +42,10 @@ def test_the_uncertainty_is_the_bound_of_the_spread(chain, tmp_path):
     assert plain.bound is None and told.bound.factor == 3
     flow = Predictor(chain, settings=table)(IMAGE[0], task="flow", second=IMAGE[1], **options)
     assert flow.bound is None  # measured for depth alone
+    deeper = Predictor(chain, settings=table)(IMAGE[0], levels=2, **options)
+    assert deeper.bound is None  # measured at the model's own levels, here one
+    table = replace(table, levels={"depth": 2})
+    assert Predictor(chain, settings=table)(IMAGE[0], **options).bound.factor == 3
 
 
 def test_a_stop_rule_is_in_the_spread_of_members(chain):

@@ -13,7 +13,9 @@ from lookharder.errors import InputError
 from lookharder.predict.effort import Effort, level_sizes
 from lookharder.predict.inputs import batch_of, resize
 from lookharder.predict.sampling import BatchSampler
+from lookharder.predict.settings import SettingsTable
 from lookharder.seeding import torch_generator
+from lookharder.tasks.generation import Generation
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +108,22 @@ def test_macs_are_those_of_the_windows_that_the_network_saw(predictor, monkeypat
     assert sum(seen) == looks * (1 + (1 + 9) + (1 + 9 + 49)), "96 pixels: 32, 64 and 128"
 
 
+def test_a_model_says_at_how_many_levels_it_looks_at_a_task(predictor):
+    table = SettingsTable(data="", errors={}, rows=(), levels={"flow": 2})
+    told, given = Predictor(predictor.chain, settings=table), pairs(1)
+    asked = {"task": "flow", "ensemble_size": 2}
+    answer = told(**given, **asked)
+    assert answer.effort.levels == 2
+    wanted = predictor(**given, **asked, levels=2).prediction
+    np.testing.assert_array_equal(answer.prediction, wanted)
+    assert told(**given, **asked, levels=1).effort.levels == 1
+    assert told(given["image"], "depth").effort.levels == 1
+    *_, stepped = told.stream(**given, **asked, by="step")
+    assert stepped.effort.levels == 1
+    with pytest.raises(InputError, match=r"^levels.flow: got 0"):
+        SettingsTable(data="", errors={}, rows=(), levels={"flow": 0})
+
+
 def test_each_level_recovers_a_shift_better():
     predictor, shift = Predictor.from_pretrained("tiny"), (13, -6)
     first, second = shifted(*shift)
@@ -116,9 +134,9 @@ def test_each_level_recovers_a_shift_better():
     assert errors[2] < 0.2, "pixels of 256"
 
 
-def test_a_task_that_looks_once_refuses_levels(predictor):
-    with pytest.raises(InputError, match=r"^levels: .* 1 for task 'depth'"):
-        predictor(pairs(1)["image"], "depth", levels=2)
+def test_a_task_that_looks_once_refuses_levels():
+    with pytest.raises(InputError, match=r"^levels: .* 1 for task 'generation'"):
+        Generation().looks([(32, 32), (64, 64)])
 
 
 @pytest.mark.parametrize(

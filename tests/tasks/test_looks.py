@@ -12,7 +12,8 @@ from lookharder.seeding import torch_generator
 from lookharder.tasks.amodal import Amodal
 from lookharder.tasks.closer.around import box_around
 from lookharder.tasks.closer.matching import fit, inside, warp
-from lookharder.tasks.closer.windows import Grid
+from lookharder.tasks.closer.windows import Grid, fit_to, low_pass
+from lookharder.tasks.depth import Depth
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -54,9 +55,65 @@ def test_a_motion_is_taken_only_where_it_explains_the_pictures_better():
     wrong = truth + torch.tensor([7.0, 7.0])[:, None, None]
     middle = slice(12, -12), slice(12, -12)
     found = fit(first, second, truth * 0, truth + 0.6)
-    assert (found - truth)[..., *middle].abs().mean() < 0.1, "polished"
+    assert (found - truth)[..., *middle].abs().mean() < 0.1, "refined"
     kept = fit(first, second, truth, wrong)
     torch.testing.assert_close(kept[..., *middle], truth[..., *middle], atol=0.05, rtol=0)
+
+
+def test_a_window_is_fitted_to_the_whole_by_least_squares_and_never_turned_over():
+    windows, rest = noise(3, 1, 5, 7), noise(4, 1, 5, 7)[1:]
+    whole = torch.tensor([2.0, 0.5, -1.0])[:, None, None, None] * windows + 3 + 0.1 * rest
+    fitted = fit_to(windows, whole)
+    for window, place, found in zip(windows, whole, fitted, strict=True):
+        known = torch.stack([window.flatten(), torch.ones(35)], 1)
+        wanted = torch.linalg.lstsq(known, place.reshape(-1, 1))[0]
+        if wanted[0] > 0:
+            torch.testing.assert_close(found.flatten(), (known @ wanted)[:, 0])
+        else:
+            torch.testing.assert_close(found, place.mean().expand_as(found))
+
+
+def relief(height: int, width: int) -> torch.Tensor:
+    """(1, 1, height, width) in [-0.6, 0.6]: a slope, and a body whose edges are sharp."""
+    slope = torch.linspace(0.3, -0.3, height)[:, None].repeat(1, width)
+    slope[height // 4 : height // 2, width // 3 : width // 2] -= 0.3
+    return slope[None, None]
+
+
+def test_windows_of_depth_bring_edges_to_a_coarse_answer_whatever_their_scale_and_shift():
+    truth, window = relief(96, 128), (48, 64)
+    coarse = torch.nn.functional.avg_pool2d(truth, 8)
+    batch = Batch(name=("a",), image=truth.expand(-1, 3, -1, -1))
+    shown, join = Depth(space="relative").look_again(
+        batch, coarse[:, None].expand(-1, -1, 3, -1, -1), window
+    )
+    count = len(shown.image)
+    scale, shift = noise(count, 1, 1, 1) * 0.4 + 0.8, noise(count, 1, 1, 1)
+    better = join((shown.image * scale + shift)[:, None])[:, 0, :1]
+    plain = torch.nn.functional.interpolate(coarse, (96, 128), mode="bilinear")
+    off, before = (better - truth).abs(), (plain - truth).abs()
+    assert off[before > 0.05].mean() < 0.3 * before[before > 0.05].mean(), "at the edges"
+    assert off.mean() < before.mean()
+
+
+def test_windows_of_depth_that_disagree_show_no_border():
+    names, window = tuple("abcdefghijklmnopqrst"), (32, 48)
+    batch = Batch(name=names, image=noise(20, 3, 64, 96))
+    whole = low_pass(noise(20, 1, 32, 48), 5)[:, None].expand(-1, -1, 3, -1, -1)
+    shown, join = Depth(space="relative").look_again(batch, whole, window)
+    windows = low_pass(noise(len(shown.image), 1, 32, 48), 5)[:, None].expand(-1, -1, 3, -1, -1)
+    ends = sorted({left for _, left in Grid(size=(64, 96), window=window).corners})
+    steps = join(windows)[:, 0, 0].diff(dim=2).abs().mean((0, 1))
+    borders = [x for left in ends for x in (left - 1, left + 47) if 0 <= x < 95]
+    inside = [x for x in range(16, 79) if x not in borders]
+    assert steps[borders].mean() < 1.1 * steps[inside].mean()
+
+
+def test_the_slow_part_of_a_map_is_the_map_where_it_is_a_plane():
+    plane = torch.linspace(0, 1, 60)[None, None, None] + torch.linspace(0, 2, 50)[:, None]
+    middle = slice(10, -10), slice(10, -10)
+    torch.testing.assert_close(low_pass(plane, 9)[..., *middle], plane[..., *middle])
+    assert low_pass(noise(1, 1, 50, 60), 9).std() < 0.2 * noise(1, 1, 50, 60).std()
 
 
 @settings(max_examples=25, deadline=None)

@@ -212,9 +212,8 @@ def add_denoising(parser: Parser) -> None:
     parser.add_argument(
         "--levels",
         type=whole(1),
-        default=1,
         metavar="L",
-        help="looks: one at the whole, each further one at twice the size [%(default)s]",
+        help="looks: one at the whole, each further one at twice the size [the model's]",
     )
     parser.add_argument(
         "--sampler",

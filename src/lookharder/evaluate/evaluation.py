@@ -85,7 +85,7 @@ def evaluate(
     rules: Protocol,
     steps: int | None = None,
     members: int | None = None,
-    levels: int = 1,
+    levels: int | None = None,
     seed: int = 0,
     resolution: int | None = None,
     batch_size: int = 16,
@@ -108,7 +108,7 @@ def evaluate(
         rules: the protocol.
         steps: denoising steps; None = the model's default.
         members: how many are merged; None = the model's default.
-        levels: looks, each further one at twice the size.
+        levels: looks, each further one at twice the size; None = the model's default.
         seed: key of the noise.
         resolution: longest edge at which the network works; None = the model's default.
         batch_size: images of one size predicted together.

@@ -69,7 +69,8 @@ def _depth(prediction: np.ndarray, truth: Truth, rules: Protocol) -> MetricValue
     target, mask = truth["depth"], depth_mask(truth, rules)
     limits = rules.depth_space, rules.min_depth, rules.max_depth
     aligned, _ = depth_metrics.align_depth(prediction[0], target, mask, *limits)
-    return depth_metrics.evaluate(aligned, target, mask)
+    steps = depth_metrics.boundary_f1(aligned, target, mask)
+    return {**depth_metrics.evaluate(aligned, target, mask), "boundary_f1": steps}
 
 
 def _flow(prediction: np.ndarray, truth: Truth, rules: Protocol) -> MetricValues:
@@ -130,7 +131,7 @@ SCORES: dict[str, Score] = {
         trivial=_depth_trivial,
         main=("abs_rel", "rmse", "delta1"),
         studied=("abs_rel", "delta1"),
-        higher=frozenset({"delta1", "delta2", "delta3"}),
+        higher=frozenset({"delta1", "delta2", "delta3", "boundary_f1"}),
         note="Depth is aligned to the truth by scale and shift. mean_map is the mean of this very truth: it sees the "
         "answers, so with few scenes it is hard to beat.",
         error_map=depth_errors,

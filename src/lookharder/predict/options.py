@@ -48,7 +48,7 @@ class Options:
         noise_schedule: spread them as on another schedule; None = the model's own.
         antithetic: sample members in pairs of opposite noise.
         cache: run all blocks of the network in every so many steps only: sooner, and a little different.
-        levels: looks: one at the whole, and each further one at twice the size, in windows.
+        levels: looks: one at the whole, and each further one at twice the size, in windows; None = as many as pay.
         budget: what one image may cost. It picks steps, members and sampler from the model's table of measured
             settings, so they must not be given beside it.
         until: stop sampling for an image when its answer meets this rule.
@@ -73,7 +73,7 @@ class Options:
     noise_schedule: ScheduleName | None = None
     antithetic: bool = False
     cache: int = 1
-    levels: int = 1
+    levels: int | None = None
     budget: Budget | None = None
     until: StopRule | None = None
     by: By = "member"
@@ -91,14 +91,24 @@ class Options:
         for name in picked if self.budget is not None else ():
             value = getattr(self, name)
             require(value is None, name, value, "nothing beside a budget, which picks it")
-        require(self.budget is None or self.levels == 1, "levels", self.levels, "1 beside a budget")
+        once = self.levels in (None, 1)
+        require(self.budget is None or once, "levels", self.levels, "1 beside a budget")
         stopped = self.by != "member" and self.until is not None
         require(not stopped, "until", f"by {self.by}", "a rule that stops between members")
-        several = self.by == "step" and self.levels > 1
-        require(not several, "levels", f"{self.levels}, by step", "1, or by member or level")
+        require(
+            self.by != "step" or once,
+            "levels",
+            f"{self.levels}, by step",
+            "1, or by member or level",
+        )
 
-    def effort(self, config: ChainConfig) -> Effort:
-        """How hard to look at each image, where no budget decides it."""
+    def effort(self, config: ChainConfig, levels: int = 1) -> Effort:
+        """How hard to look at each image, where no budget decides it.
+
+        Args:
+            config: of the model, with its defaults.
+            levels: at which the model looks at the task by default.
+        """
         members = config.members if self.until is None else MOST
         return Effort(
             steps=self.num_inference_steps or config.steps,
@@ -108,7 +118,7 @@ class Options:
             noise_schedule=self.noise_schedule,
             antithetic=self.antithetic,
             cache=self.cache,
-            levels=self.levels,
+            levels=self.levels or (1 if self.by == "step" else levels),
         )
 
 

@@ -64,7 +64,8 @@ class SamplingPlanner:
         """
         asked, chunk = options.processing_resolution, options.batch_size
         if options.budget is None:
-            effort, size = options.effort(self.chain.config), self.working_size(*native, asked)
+            effort = options.effort(self.chain.config, self.levels(task))
+            size = self.working_size(*native, asked)
             several = effort.members > 1 or not options.output_uncertainty
             require(several, "output_uncertainty", True, "ensemble_size of 2 or more")
             refuse_if_too_large(self.chain, size, effort.steps)
@@ -83,9 +84,14 @@ class SamplingPlanner:
         plan = spend(options.budget, prices, self.settings, task, chunk)
         return replace(plan, bound=self._bound(task, plan.effort))
 
+    def levels(self, task: str) -> int:
+        """At which the model looks where nothing is asked."""
+        return self.settings.levels.get(task, 1) if self.settings else 1
+
     def _bound(self, task: str, effort: Effort) -> ErrorBound | None:
-        """The measured bound of errors, for what it was measured of: the model's own steps, and one level."""
-        measured = Effort(steps=self.chain.config.steps, members=effort.members)
+        """The measured bound of errors, for what it was measured of: the model's own steps and levels."""
+        own = self.chain.config.steps, self.levels(task)
+        measured = Effort(steps=own[0], members=effort.members, levels=own[1])
         return self.settings.bound(task) if self.settings and effort == measured else None
 
 

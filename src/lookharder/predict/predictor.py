@@ -150,7 +150,7 @@ class Predictor:
         noise_schedule: ScheduleName | None = None,
         antithetic: bool = False,
         cache: int = 1,
-        levels: int = 1,
+        levels: int | None = None,
         budget: str | Budget | None = None,
         until: str | StopRule | None = None,
         **unknown: Unknown,
@@ -176,7 +176,7 @@ class Predictor:
             noise_schedule: spread them as on another schedule; None = the model's own.
             antithetic: sample members in pairs of opposite noise.
             cache: run all blocks of the network in every so many steps only: sooner, and a little different.
-            levels: looks: one at the whole, and each further one at twice the size, in windows.
+            levels: looks: one at the whole, each further one at twice the size, in windows; None = the model's default.
             budget: what one image may cost: "2s", "5 GMACs", "500 MB". It picks steps, members and sampler from the
                 model's table of measured settings, so they must not be given beside it.
             until: stop sampling for an image when its answer is this certain: "0.01", "gain:0.001" (see `StopRule`).
@@ -253,7 +253,7 @@ class Predictor:
         noise_schedule: ScheduleName | None = None,
         antithetic: bool = False,
         cache: int = 1,
-        levels: int = 1,
+        levels: int | None = None,
         budget: str | Budget | None = None,
         until: str | StopRule | None = None,
         **unknown: Unknown,

@@ -14,7 +14,7 @@ travels with the model as `frontier.json`; `benchmarks/frontier.py` measures it 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -56,7 +56,7 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorBound:
-    """What makes a spread of members a bound of errors, at the steps and the sampler that the model has by default.
+    """What makes a spread of members a bound of errors, at the steps, levels and sampler that the model has by default.
 
     Attributes:
         task: name of the task.
@@ -88,19 +88,26 @@ class ErrorBound:
 
 @dataclass(frozen=True, kw_only=True)
 class SettingsTable:
-    """The measured settings of a model, and bounds of its errors.
+    """The measured settings of a model, bounds of its errors, and the levels that pay.
 
     Attributes:
         data: scenes on which settings were measured.
         errors: what the error of each task is.
         rows: the settings.
         bounds: of uncertainties, by task and level.
+        levels: at which each task looks where nothing is asked; a task that is not named looks once.
     """
 
     data: str
     errors: dict[str, str]
     rows: tuple[Setting, ...]
     bounds: tuple[ErrorBound, ...] = ()
+    levels: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for task, levels in self.levels.items():
+            if levels < 1:
+                raise InputError(f"levels.{task}", levels, "1 or more")
 
     @classmethod
     def read(cls, folder: Path) -> "SettingsTable | None":

@@ -11,7 +11,7 @@ ground-truth validity mask there, which leaks: a user's photo has none. `prompt=
 comparison only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,8 +21,9 @@ from torch import Tensor
 
 from lookharder.data.example import Batch
 from lookharder.errors import InputError
-from lookharder.shapes import DepthMap, FieldDraws, Sources
-from lookharder.tasks.base import TargetImage, Task, grey_to_rgb, resize_map
+from lookharder.shapes import DepthMap, FieldDraws, Fields, Sources
+from lookharder.tasks.base import Join, TargetImage, Task, grey_to_rgb, resize_map
+from lookharder.tasks.closer.windows import Grid, Size, fit_to, low_pass
 from lookharder.tasks.merge import merge_affine
 
 DepthOutput = Literal["depth", "log", "disparity"]
@@ -31,6 +32,7 @@ VALUES: dict[DepthOutput, Callable[[Tensor], Tensor]] = {  # of log depth
     "log": lambda log_depth: log_depth,
     "disparity": lambda log_depth: torch.exp(-log_depth),
 }
+SLOW = 4  # waves longer than this part of a window are the whole picture's to say
 QUANTILE = 2**23  # numbers that torch takes a quantile of at once; it refuses twice as many
 
 
@@ -124,6 +126,29 @@ class Depth(Task):
         scaled = ((values - low) / (high - low).clamp_min(1e-6)).clamp(0, 1)
         draws: Tensor = scaled.unflatten(0, grey.shape[:2])
         return draws
+
+    def looks(self, sizes: Sequence[Size]) -> tuple[Size, ...]:
+        """Once, at the new size; none where the picture has no more to show."""
+        return tuple(sizes[-1:]) if sizes[-1] not in sizes[:-1] else ()
+
+    def windows(self, size: Size, window: Size) -> int:
+        """Those of a grid over the picture."""
+        return len(Grid(size=size, window=window).corners)
+
+    def look_again(self, batch: Batch, answer: Fields, window: Size) -> tuple[Batch, Join]:
+        """Windows bring the edges; what changes slowly stays as the whole picture showed it."""
+        size = batch.image.shape[-2], batch.image.shape[-1]
+        before = resize_map(answer[:, 0].mean(1, keepdim=True), *size)
+        grid = Grid(size=size, window=window)
+
+        def join(seen: Float[Tensor, "BV F 3 h w"]) -> Float[Tensor, "B F 3 H W"]:
+            windows = fit_to(seen[:, 0].mean(1, keepdim=True), grid.cut(before))
+            fine = grid.blend(windows)
+            kept = low_pass(before - fine, min(window) // SLOW)
+            return grey_to_rgb((fine + kept)[:, 0])[:, None]
+
+        names = tuple(name for name in batch.name for _ in grid.corners)
+        return Batch(name=names, image=grid.cut(batch.image)), join
 
     def merge(self, draws: Float[Tensor, "N B H W"]) -> tuple[DepthMap, DepthMap]:
         """Align the members to each other (each has its own scale and shift) and take their median."""

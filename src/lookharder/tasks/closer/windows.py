@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import ceil
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -59,6 +60,29 @@ class Grid:
             total[:, :, *here] += windows[:, index]
             share[here] += weight
         return total / share
+
+
+def fit_to(
+    windows: Float[Tensor, "BV 1 h w"], whole: Float[Tensor, "BV 1 h w"]
+) -> Float[Tensor, "BV 1 h w"]:
+    """Each window with the scale and shift that bring it nearest to the same place of the whole, by least squares.
+
+    The scale is small where the two are unlike, so a window that contradicts the whole says little; never below 0.
+    """
+    middle, level = (each.mean((2, 3), keepdim=True) for each in (windows, whole))
+    rest, wanted = windows - middle, whole - level
+    spread = rest.square().mean((2, 3), keepdim=True).clamp_min(1e-8)
+    scale = (rest * wanted).mean((2, 3), keepdim=True) / spread
+    return rest * scale.clamp_min(0) + level
+
+
+def low_pass(values: Float[Tensor, "B C H W"], side: int) -> Float[Tensor, "B C H W"]:
+    """What changes slowly: twice a mean over a square, its side made odd; the border goes on."""
+    half = max(1, side // 2)
+    for _ in range(2):
+        wide = F.pad(values, (half,) * 4, mode="replicate")
+        values = F.avg_pool2d(wide, 2 * half + 1, stride=1)
+    return values
 
 
 def _starts(whole: int, part: int) -> list[int]:

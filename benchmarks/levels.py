@@ -1,0 +1,122 @@
+"""Which axis of compute pays: levels, steps or members? Error against MACs on large scenes whose truth is exact.
+
+    python -m benchmarks levels docs/results/levels --scenes 16
+
+Scenes of the photographed world, 384 x 512 pixels, which no model was trained on; each task by the model that is
+shipped for it. Every setting answers the same scenes, so that differences to one look are paired. A power law is fitted
+to the levels but the last, and the last is compared with what it predicts. Writes OUT.json and OUT.png.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.harness import machine
+from lookharder.chain import default_model
+from lookharder.data.source import open_spec
+from lookharder.evaluate.evaluation import Evaluation, evaluate, protocol
+from lookharder.files import atomic, write_json
+from lookharder.metrics.scores import SCORES
+from lookharder.metrics.statistics import bootstrap_mean, paired_bootstrap
+from lookharder.predict.predictor import Predictor
+
+SEED, HEIGHT, WIDTH = 9, 384, 512
+METRICS = {"depth": ("abs_rel", "boundary_f1"), "flow": ("epe",), "amodal": ("iou",)}
+LABELS = {"depth": "AbsRel", "flow": "end-point error, pixels", "amodal": "1 - IoU"}
+ONE = {"levels": 1, "steps": 1, "members": 1}
+AXES = {"levels": (2, 3, 4), "steps": (2, 5, 10), "members": (4, 16)}
+
+
+def errors(result: Evaluation, metric: str) -> np.ndarray:
+    score = SCORES[result.task]
+    return np.array([score.error(metric, row[metric]) for row in result.rows])
+
+
+def measure(task: str, scenes: int, axes: dict[str, tuple[int, ...]]) -> list[dict[str, Any]]:
+    """A row a setting: one number of ONE raised, or the last of all levels with members on top."""
+    predictor = Predictor.from_pretrained(default_model(task))
+    spec = f"procedural:{scenes}:{SEED}?world=photo&size={HEIGHT}x{WIDTH}&only={task}"
+    data, rules = open_spec(spec, WIDTH), protocol(task, "procedural", predictor.chain)
+    rows: list[dict[str, Any]] = []
+    base: Evaluation | None = None
+    for axis, value in [("one look", 1), *((a, v) for a, values in axes.items() for v in values)]:
+        setting = ONE | ({} if axis == "one look" else {axis: value})
+        began = time.perf_counter()
+        result = evaluate(predictor, task, data, data="levels", rules=rules, **setting)
+        seconds = time.perf_counter() - began
+        if axis == "levels" and rows and result.macs_per_image == rows[-1]["macs"]:
+            continue  # the picture has no more to show
+        base = base or result
+        row = {"task": task, "model": predictor.name, "axis": axis, **setting}
+        row |= {"macs": result.macs_per_image, "seconds_with_scoring": seconds / scenes}
+        for metric in METRICS[task]:
+            mine, one = errors(result, metric), errors(base, metric)
+            name = SCORES[task].error_name(metric)
+            row[name] = dict(zip(("mean", "low", "high"), bootstrap_mean(mine, 0), strict=True))
+            gap = paired_bootstrap(mine, one, 0)
+            row[f"{name}_less_one_look"] = dict(zip(("mean", "low", "high"), gap, strict=True))
+            row[f"{name}_of_scenes"] = mine.round(5).tolist()
+        rows.append(row)
+        shown = {m: round(row[SCORES[task].error_name(m)]["mean"], 4) for m in METRICS[task]}
+        print(task, setting, f"{row['macs'] / 1e9:.2f} GMACs", shown, flush=True)
+    return rows
+
+
+def law(rows: list[dict[str, Any]], name: str, seed: int = 0, resamples: int = 2_000) -> dict:
+    """log error = a + b log MACs through all levels but the last; the exponent's interval is over scenes."""
+    levels = [row for row in rows if row["axis"] in ("one look", "levels")]
+    macs = np.log([row["macs"] for row in levels])
+    scenes = np.array([row[f"{name}_of_scenes"] for row in levels])  # (levels, scenes)
+    generator = np.random.default_rng(seed)
+    picks = generator.integers(0, scenes.shape[1], (resamples, scenes.shape[1]))
+
+    def exponent(means: np.ndarray) -> tuple[float, float]:
+        slope, start = np.polyfit(macs[:-1], np.log(means[:-1]), 1)
+        return float(slope), float(np.exp(start + slope * macs[-1]))
+
+    slope, predicted = exponent(scenes.mean(1))
+    drawn = [exponent(scenes[:, pick].mean(1))[0] for pick in picks]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return {
+        "levels": [row["levels"] for row in levels],
+        "exponent": slope,
+        "low": float(low),
+        "high": float(high),
+        "last level predicted": predicted,
+        "last level measured": float(scenes[-1].mean()),
+    }
+
+
+def draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """A panel a task: what each axis makes of the error, over MACs."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    panels = figure.subplots(1, len(METRICS))
+    for panel, (task, metrics) in zip(panels, METRICS.items(), strict=True):
+        name = SCORES[task].error_name(metrics[0])
+        mine = [row for row in rows if row["task"] == task]
+        for axis, mark in (("levels", "o"), ("steps", "s"), ("members", "^")):
+            curve = [row for row in mine if row["axis"] in ("one look", axis)]
+            x, y = ([row["macs"] / 1e9 for row in curve], [row[name]["mean"] for row in curve])
+            panel.plot(x, y, marker=mark, label=f"more {axis}")
+            for row, a, b in zip(curve[1:], x[1:], y[1:], strict=True):
+                panel.annotate(row[axis], (a, b), xytext=(4, 4), textcoords="offset points")
+        panel.set(xscale="log", xlabel="GMACs a picture", ylabel=LABELS[task], title=task)
+        panel.grid(alpha=0.3)
+    panels[0].legend(frameon=False)
+    with atomic(path) as aside:
+        figure.savefig(aside, dpi=120, format="png")
+
+
+def run(out: Path, *, scenes: int = 16, tasks: tuple[str, ...] = tuple(METRICS)) -> None:
+    rows = [row for task in tasks for row in measure(task, scenes, AXES)]
+    laws = {}
+    for task in tasks:
+        mine = [row for row in rows if row["task"] == task]
+        laws[task] = law(mine, SCORES[task].error_name(METRICS[task][0]))
+        print(task, laws[task])
+    write_json(out.with_suffix(".json"), {"machine": machine(), "laws": laws, "rows": rows})
+    draw(rows, out.with_suffix(".png"))
