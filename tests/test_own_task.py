@@ -28,7 +28,6 @@ from lookharder.tasks.registry import TASKS
 from lookharder.training.config import TrainConfig
 from lookharder.training.monitor.validation import ValidationConfig
 from lookharder.training.run import RunConfig
-from lookharder.visualize.answer_files import write_rgb
 from lookharder.visualize.views import VIEWS, View
 
 
@@ -85,9 +84,8 @@ def panel(example, values, painting):
     return [("input", image), ("truth", rgb(truth)), ("prediction", rgb(values))]
 
 
-def write(paths, array, painting, given):
-    write_rgb(paths["picture"], rgb(array))
-    return {}
+def show(array, painting, given, look):
+    return rgb(array)
 
 
 SCORE = Score(
@@ -105,7 +103,7 @@ VIEW = View(
     array=lambda values: values.astype(np.float32),
     formats=("npy",),
     files={"picture": ".vis.png", "input": ".input.jpg"},
-    write=write,
+    show=show,
     captions=lambda record: {"input": "input", "picture": "normals"},
     meaning={"units": "none", "meaning": "unit vectors", "uncertainty_meaning": "1 - length"},
 )

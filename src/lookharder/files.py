@@ -54,7 +54,7 @@ def listed(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not is_litter(path.name))
 
 
-def make_folder(out: Path) -> list[Path]:
+def make_folder(out: Path, argument: str = "--out") -> list[Path]:
     """Make the folder of results, or say why it cannot be; those that are new, the innermost first.
 
     Raises:
@@ -64,9 +64,9 @@ def make_folder(out: Path) -> list[Path]:
         new = [path for path in (out, *out.parents) if not path.exists()]
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError("--out", f"{out} ({error.strerror})", "a folder, new or not") from error
+        raise InputError(argument, f"{out} ({error.strerror})", "a folder, new or not") from error
     if not os.access(out, os.W_OK | os.X_OK):
-        raise InputError("--out", f"{out}, which cannot be written", "a folder that can be")
+        raise InputError(argument, f"{out}, which cannot be written", "a folder that can be")
     return new
 
 

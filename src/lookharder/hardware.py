@@ -8,8 +8,15 @@ training of a transformer reaches, an assumption that is stated in every answer 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lookharder.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
 
 MFU = 0.4
+DEVICES = ("auto", "cpu", "cuda", "mps")
 LIMITS = {  # files of a control group: limit -> what is used of it, bytes (version 2, then 1)
     "memory.max": "memory.current",
     "memory/memory.limit_in_bytes": "memory/memory.usage_in_bytes",
@@ -79,3 +86,24 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="ascii")
     except OSError:
         return ""
+
+
+def pick_device(name: "str | torch.device" = "auto") -> "torch.device":
+    """The device of a name: "cpu", "cuda", "cuda:1", "mps", or "auto" for a GPU where there is one.
+
+    Raises:
+        InputError: another name, or a device that this machine lacks.
+    """
+    import torch
+
+    if isinstance(name, torch.device):
+        return name
+    kind, _, index = name.partition(":")
+    if kind not in DEVICES or not (index.isdecimal() or name == kind):
+        raise InputError("device", repr(name), f"one of {list(DEVICES)}")
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not present.get(kind, True):
+        raise InputError("device", f"{name!r}, which this machine lacks", "'cpu' or 'auto'")
+    if name == "auto":
+        name = next((gpu for gpu, here in present.items() if here), "cpu")
+    return torch.device(name)

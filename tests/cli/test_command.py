@@ -15,9 +15,10 @@ from lookharder.errors import InputError
 
 FLAGS = {  # the command line grows on purpose
     "demo": "--allow-download --count --device --help --model --out",
-    "predict": "--allow-download --antithetic --batch-size --budget --device --help --levels --mask --members "
-    "--model --noise-schedule --out --output --overwrite --recursive --resolution --sampler --second --seed "
-    "--skip-existing --spacing --steps --strict --until",
+    "predict": "--allow-download --antithetic --batch-size --beside --budget --colormap --device --format --fov --grey "
+    "--help --json --levels --mask --members --model --near-far --noise-schedule --out --output --overwrite --ply "
+    "--quiet --recursive --resolution --sampler --second --seed --skip-existing --spacing --steps --strict --until "
+    "--verbose",
     "train": "--allow-download --dry-run --help --out --quiet --set",
     "evaluate": "--allow-download --calibration --data --device --help --levels --members --model "
     "--noise-schedule --out --sampler --seed --size --spacing --steps --task",
@@ -60,6 +61,15 @@ PREDICT = "predict depth --model model --out out"
         (f"{PREDICT} --strict a.png wide.png", ("wide.png", "20000 x 10")),
         (f"{PREDICT} cut.png", ("cut.png",)),
         (f"{PREDICT} a.png --overwrite --skip-existing", ("--skip-existing", "--overwrite")),
+        (f"{PREDICT} a.png --format npy,gif", ("--format", "'gif'", "exr")),
+        (f"{PREDICT} a.png --format flo", ("--format", "'flo'", "png16")),
+        (f"{PREDICT} a.png --colormap jet", ("--colormap", "'jet'", "turbo")),
+        (f"{PREDICT} a.png --grey --colormap turbo", ("--grey", "one of the two")),
+        (f"{PREDICT} a.png --fov 60", ("--fov", "--ply")),
+        (f"{PREDICT} a.png --ply --fov 180", ("--fov", "180", "170")),
+        (f"{PREDICT} a.png --ply --near-far 5", ("--near-far", "'5'", "comma")),
+        (f"{PREDICT} a.png --ply --near-far 5,1", ("--near-far", "5,1", "NEAR < FAR")),
+        (f"{PREDICT} a.png --json --verbose", ("--json", "--verbose")),
         (f"{PREDICT} nothing", ("nothing", "without images")),
         (f"{PREDICT} *.tiff", ("*.tiff", "matches nothing")),
         (f"{PREDICT} a.png --steps 0", ("--steps", "'0'")),

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import numpy as np
+from PIL import Image
 
 from lookharder.cli import main
 from lookharder.data.formats import read_flo, read_npy
@@ -106,3 +107,25 @@ def test_predict_gives_disparity_where_the_model_knows_ratios(capsys, place):
     ):
         assert main(line.split()) == 2
         assert words in capsys.readouterr().err
+
+
+def test_predict_says_as_much_as_is_asked(capsys, place):
+    for asked, words in (("--quiet", 0), ("--verbose", 3)):
+        assert main(f"{PREDICT} a.png b.png {asked}".split()) == 0
+        said = capsys.readouterr()
+        assert said.out.count("\n") == words and said.err == ""
+    assert main(f"{PREDICT} a.png b.png c.jpg --json".split()) == 0  # two of which are there
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert sorted(record["name"] for record in records) == ["a", "b", "c"]
+
+
+def test_predict_writes_what_is_asked(place):
+    line = f"{PREDICT} a.png --format pfm,exr --grey --beside --ply --near-far 2,3"
+    assert main(line.split()) == 0
+    files = json.loads((place / "out" / "predictions.jsonl").read_text())["files"]
+    assert {"pfm", "exr", "beside", "points"} < set(files) and "array" not in files
+    with Image.open(place / "out" / files["picture"]) as image:
+        red, green, blue = np.moveaxis(np.asarray(image), -1, 0)
+    assert (red == green).all() and (green == blue).all()
+    with Image.open(place / "out" / files["beside"]) as image:
+        assert image.size == (112, 40)

@@ -156,10 +156,10 @@ def add_device(parser: Parser) -> None:
     """--device."""
     parser.add_argument(
         "--device",
-        type=choice("auto", "cpu", "cuda"),
+        type=choice("auto", "cpu", "cuda", "mps"),
         default="auto",
         metavar="D",
-        help="auto, cpu or cuda [%(default)s]",
+        help="auto, cpu, cuda or mps [%(default)s]",
     )
     add_download(parser)
 
@@ -248,8 +248,8 @@ def named(argument: str) -> Iterator[None]:
 def open_model(args: argparse.Namespace, task: str | None = None) -> "Predictor":
     """The model of --model, or the shipped one for a task, on its --device, able to take so many --steps."""
     from lookharder.chain import default_model
+    from lookharder.hardware import pick_device
     from lookharder.predict.predictor import Predictor
-    from lookharder.training.distributed.runtime import pick_device
 
     task = task or getattr(args, "task", None)
     name = default_model(task) if args.model is None else args.model

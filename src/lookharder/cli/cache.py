@@ -53,8 +53,8 @@ def run(args: argparse.Namespace) -> int:
     from lookharder.cli.terminal import progress
     from lookharder.data.source import open_spec
     from lookharder.files import make_folder
+    from lookharder.hardware import pick_device
     from lookharder.tasks.registry import TASKS
-    from lookharder.training.distributed.runtime import pick_device
     from lookharder.training.latent_cache import CacheConfig, cache_latents, open_autoencoder
 
     if args.model is not None and args.autoencoder is not None:

@@ -20,6 +20,7 @@ from lookharder.cli.arguments import (
     rule,
     whole,
 )
+from lookharder.cli.writing import add_writing, say_record, writing_of
 from lookharder.errors import InputError
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument("--antithetic", action="store_true", help="members in opposite pairs")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results")
+    add_writing(parser)
     for flag, words in (
         ("--recursive", "look into folders of folders"),
         ("--skip-existing", "leave results that are there as they are, however they were made"),
@@ -99,8 +101,11 @@ def run(args: argparse.Namespace) -> int:
     from lookharder.predict.files.folder import hold
     from lookharder.predict.files.pictures import gather
 
-    if args.overwrite and args.skip_existing:
-        raise InputError("--skip-existing", "--overwrite beside it", "one of the two")
+    for flag, other in (("skip_existing", "overwrite"), ("quiet", "verbose"), ("json", "verbose")):
+        if getattr(args, flag) and getattr(args, other):
+            got = f"--{other} beside it"
+            raise InputError(f"--{flag.replace('_', '-')}", got, "one of the two")
+    writing = writing_of(args)
     predictor = open_model(args)
     with named("TASK"):
         task = predictor.chain.task(args.task)
@@ -110,7 +115,8 @@ def run(args: argparse.Namespace) -> int:
     if args.budget is not None:
         _check_budget(args, predictor)
     options = _options(args, predictor)
-    recipe = recipe_of(predictor, task.name, **options)
+    recipe = recipe_of(predictor, task.name, writing=writing, **options)
+    silent, count, choices = args.quiet or args.json, 0, dict[str, None]()
     with hold(args.out) as folder:
         given = {"second": args.second, "mask": args.mask}
         names = names_of(folder, task.name)
@@ -119,27 +125,34 @@ def run(args: argparse.Namespace) -> int:
         todo, done = split(
             folder, inputs, recipe, skip_existing=args.skip_existing, anew=args.overwrite
         )
-        begin(folder, todo, unsure=options["output_uncertainty"], overwrite=args.overwrite)
-        choices: dict[str, None] = {}
-        failed = 0
-        with progress(total=len(todo), desc=args.task) as bar:
-            for _, made in predict_files(predictor, todo, folder, recipe=recipe, **options):
+        for item in done:
+            say_record(args, folder.record(item.task.name, item.name))
+        unsure = options["output_uncertainty"]
+        begin(folder, todo, unsure=unsure, writing=writing, overwrite=args.overwrite)
+        predicted = predict_files(
+            predictor, todo, folder, recipe=recipe, writing=writing, **options
+        )
+        with progress(total=len(todo), desc=args.task, silent=silent) as bar:
+            for _, made in predicted:
                 bar.update()
                 if isinstance(made, InputError):
+                    refused.append(made)
                     _tell([made], stop=args.strict or len(inputs) == 1)
-                    failed += 1
-                elif made["choice"] is not None:
+                    continue
+                say_record(args, made)
+                count += 1
+                if made["choice"] is not None:
                     choices[made["choice"]] = None
         finish(folder, inputs)
-    for chosen in choices:
-        print(f"budget {chosen}")
-    skipped = f" ({len(done)} done before)" if done else ""
-    left_out = len(refused) + failed
-    lost = f", {left_out} left out" if left_out else ""
-    print(
-        f"{len(inputs) - failed} {args.task} predictions{skipped}{lost}: {args.out / 'index.html'}"
-    )
-    return 2 if left_out else 0
+    if not silent:
+        for chosen in choices:
+            print(f"budget {chosen}")
+        count += len(done)
+        skipped = f" ({len(done)} done before)" if done else ""
+        lost = f", {len(refused)} left out" if refused else ""
+        one = "" if count == 1 else "s"
+        print(f"{count} {args.task} prediction{one}{skipped}{lost}: {args.out / 'index.html'}")
+    return 2 if refused else 0
 
 
 def _options(args: argparse.Namespace, predictor: "Predictor") -> dict[str, Any]:

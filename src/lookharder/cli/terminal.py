@@ -50,10 +50,9 @@ def show_conversion(report: "ConversionReport") -> None:
         print(f"{check}: {found}")
 
 
-def progress(**keywords: Any) -> "tqdm":
+def progress(silent: bool = False, **keywords: Any) -> "tqdm":
     """A progress bar on stderr; only on a terminal where nothing else is said."""
     from tqdm import tqdm
 
-    return tqdm(
-        **{"disable": None if sys.stderr is not None else True, "dynamic_ncols": True, **keywords}
-    )
+    disable = True if silent or sys.stderr is None else None
+    return tqdm(**{"disable": disable, "dynamic_ncols": True, **keywords})

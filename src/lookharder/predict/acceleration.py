@@ -12,7 +12,7 @@ They can be combined. The chain that is given stays as it is, and shares its wei
 """
 
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 
@@ -26,20 +26,25 @@ from lookharder.models.dit import DiT, DiTBlock
 Precision = Literal["fp32", "bf16"]
 
 
-def accelerate(chain: Chain, *, precision: str = "fp32", compiled: bool = False) -> Chain:
+def accelerate(
+    chain: Chain, *, precision: str | torch.dtype = "fp32", compiled: bool = False
+) -> Chain:
     """Make a faster copy of a system, for prediction.
 
     Args:
         chain: the system; its autoencoder is shared.
-        precision: "bf16" rounds the weights; save the chain that was given, not this one.
+        precision: "bf16" or `torch.bfloat16` rounds the weights; save the chain that was given, not this one.
         compiled: fuse the blocks.
 
     Raises:
         InputError: an unknown precision.
     """
-    if precision not in get_args(Precision):
-        raise InputError("precision", repr(precision), f"one of {get_args(Precision)}")
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    known: dict[str | torch.dtype, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    known |= {dtype: dtype for dtype in known.values()}
+    if precision not in known:
+        allowed = "fp32 or bf16, by these names or as types of torch"
+        raise InputError("precision", repr(precision), allowed)
+    dtype = known[precision]
     with torch.device("meta"):
         network = DiT(chain.config.model)
     weights = {  # a router compares near equals

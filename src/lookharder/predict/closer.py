@@ -78,11 +78,14 @@ class Closer:
         batch, join = first.task.look_again(pictures, answer, self.sizes[0])
         many = len(batch.name) // len(rows)
         owners = [(*row, window) for row in rows for window in range(many)]
-        keys = [keyed_seed(first.image_keys[b], "level", *key, window) for b, _, window in owners]
+        noise = [
+            (first.noise[b][0], keyed_seed(first.noise[b][1], "level", *key, window))
+            for b, _, window in owners
+        ]
         seen = []
         for start in range(0, len(owners), first.chunk):
             part = range(start, min(start + first.chunk, len(owners)))
-            sampler = first.on(batch.select(part), [keys[i] for i in part])
+            sampler = first.on(batch.select(part), [noise[i] for i in part])
             latents = sampler.clean([owners[i][1] for i in part])
             shown = first.task.keep_given(sampler.decode(latents), sampler.batch)
             seen.append(shown[0])

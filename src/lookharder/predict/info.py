@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from typing import Any
 
 import torch
 
 from lookharder.chain import Chain
 from lookharder.config import to_json
+from lookharder.models.flops import count
 
 
 def fingerprint(chain: Chain) -> str:
@@ -16,3 +18,31 @@ def fingerprint(chain: Chain) -> str:
         digest.update(f"{name} {weights.dtype} {tuple(weights.shape)}".encode())
         digest.update(weights.detach().cpu().contiguous().view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def describe(chain: Chain, name: str, device: torch.device) -> dict[str, Any]:
+    """What a model is, as plain values: sizes in numbers, multiply-adds of one forward at the model's resolution."""
+    config, multiple = chain.config, chain.multiple
+    side = max(1, round(config.resolution / multiple)) * multiple // chain.autoencoder.factor
+    cost = count(config.model, side, side)
+    weights = next(chain.network.parameters())
+    return {
+        "name": name,
+        "tasks": [task.name for task in config.tasks],
+        "inputs": {
+            task.name: ["image", *(given.argument for given in task.inputs)]
+            for task in config.tasks
+            if task.sources
+        },
+        "parameters": cost.params,
+        "active_parameters": cost.active_params,
+        "macs": cost.macs,
+        "resolution": config.resolution,
+        "num_inference_steps": config.steps,
+        "ensemble_size": config.members,
+        "prediction": config.prediction,
+        "autoencoder": dict(config.autoencoder),
+        "device": str(device),
+        "dtype": str(weights.dtype),
+        "weights": fingerprint(chain),
+    }

@@ -77,18 +77,27 @@ def size_of(batch: Batch) -> tuple[int, int]:
 
 def _pictures(argument: str, value: Any) -> Tensor:
     """One picture or several -> (B, 3, H, W) uint8."""
-    several = value if isinstance(value, list | tuple) else [value]
+    several = _several(value, alone=3)
     require(len(several) > 0, argument, "an empty list", "at least one picture")
     return _stack(argument, [to_picture(picture, argument) for picture in several])
 
 
 def _masks(argument: str, value: Any) -> Tensor:
     """One mask or several -> (B, H, W) bool."""
-    several = value if isinstance(value, list | tuple) else [value]
+    several = _several(value, alone=2)
     masks = [to_mask(mask, argument) for mask in several]
     for mask in masks:
         require(bool(mask.any()), argument, "an empty mask", "at least one visible pixel")
     return _stack(argument, masks)
+
+
+def _several(value: Any, alone: int) -> list[Any]:
+    """One or several, each by itself: of a list, or of an array with one axis more than `alone`."""
+    if isinstance(value, list | tuple):
+        return list(value)
+    shape = tuple(getattr(value, "shape", ()))
+    single = len(shape) <= alone or (len(shape) == 3 and alone == 2 and shape[2] == 1)
+    return [value] if single else list(value)
 
 
 def _stack(argument: str, arrays: list[np.ndarray]) -> Tensor:

@@ -5,10 +5,12 @@ SamplingPlan    the same, once the size of the images is known and a budget is s
 """
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal, get_args
+
+import torch
 
 from lookharder.chain import ChainConfig
 from lookharder.diffusion.schedule import ScheduleName, Spacing
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 else:
     Unknown = object  # checkers at run time do not know Never; `refuse_unknown` does their work
 
+Generators = torch.Generator | Sequence[torch.Generator]
 OutputType = Literal["np", "pt"]
 MOST = 20  # members where a rule says when to stop, and no number
 
@@ -40,7 +43,8 @@ class Options:
         processing_resolution: longest edge at which the network works; None = the model's, 0 = the image's own.
         match_input_resolution: give the prediction at the image's size.
         batch_size: network inputs at a time, at the most; fewer where memory is short.
-        seed: key of the noise.
+        seed: key of the noise; several = one for each image.
+        noise_key: key in the place of each image's own, so that frames of a clip share their noise.
         output_type: "np" (channels last) or "pt" (channels second).
         output_uncertainty: also give the uncertainty; needs two members or more.
         sampler: "ddim", "ddpm", "dpmpp-2m", "euler" or "heun"; None = "ddim".
@@ -65,7 +69,8 @@ class Options:
     processing_resolution: int | None = None
     match_input_resolution: bool = True
     batch_size: int = 64
-    seed: int = 0
+    seed: int | tuple[int, ...] = 0
+    noise_key: int | None = None
     output_type: OutputType = "np"
     output_uncertainty: bool = False
     sampler: SamplerName | None = None

@@ -22,15 +22,17 @@ from lookharder.data.example import Batch, Example
 from lookharder.diffusion.schedule import ScheduleName, Spacing
 from lookharder.diffusion.steps import SamplerName
 from lookharder.errors import InputError
+from lookharder.hardware import pick_device
 from lookharder.predict.acceleration import Precision, accelerate
 from lookharder.predict.closer import Closer
 from lookharder.predict.effort import Budget, By, StopRule
+from lookharder.predict.info import describe
 from lookharder.predict.inputs import ImageInput, batch_of, batch_of_examples, resize, size_of
-from lookharder.predict.options import Options, OutputType, Unknown, refuse_unknown
+from lookharder.predict.options import Generators, Options, OutputType, Unknown, refuse_unknown
 from lookharder.predict.planning import SamplingPlanner, rounds_of
 from lookharder.predict.result import Prediction, present
 from lookharder.predict.rounds import without_gradients
-from lookharder.predict.sampling import BatchSampler
+from lookharder.predict.sampling import BatchSampler, noise_keys, seeds_of
 from lookharder.predict.settings import SettingsTable
 
 __all__ = ["Options", "Prediction", "Predictor"]
@@ -46,7 +48,7 @@ class Predictor:
         name: str = "unnamed",
         settings: SettingsTable | None = None,
     ) -> None:
-        self.device = torch.device(device)
+        self.device = pick_device(device)
         self.chain = chain.to(self.device)
         self.chain.network.eval()
         self.name, self.settings = name, settings
@@ -56,24 +58,37 @@ class Predictor:
     def from_pretrained(
         cls,
         path_or_name: str | Path,
-        device: str | torch.device = "cpu",
+        device: str | torch.device = "auto",
         precision: Precision = "fp32",
         compiled: bool = False,
+        dtype: torch.dtype | None = None,
     ) -> "Predictor":
         """Load a model folder, or a model shipped with the package by its name.
 
         Args:
             path_or_name: which.
-            device: where it works.
+            device: where it works; "auto" = a GPU if there is one.
             precision: of the network's weights and tokens, "fp32" or "bf16".
             compiled: fuse the network's blocks by `torch.compile`; needs a C++ compiler, and a minute at first.
+            dtype: the precision as a type of torch, float32 or bfloat16; overrides `precision`.
 
         Raises:
             InputError: where there is neither, or the folder is not whole.
         """
         folder = find(path_or_name)
-        chain = accelerate(Chain.load(folder), precision=precision, compiled=compiled)
+        chain = accelerate(Chain.load(folder), precision=dtype or precision, compiled=compiled)
         return cls(chain, device, str(path_or_name), SettingsTable.read(folder))
+
+    def to(self, device: str | torch.device) -> "Predictor":
+        """Move the system to a device, which may be "auto"; the predictor itself is returned."""
+        self.device = pick_device(device)
+        self.chain = self.chain.to(self.device)
+        self.planner = SamplingPlanner(self.chain, self.settings)
+        return self
+
+    def info(self) -> dict[str, Any]:
+        """What the model is: tasks, size, what a call does by default, and what it costs."""
+        return describe(self.chain, self.name, self.device)
 
     def save_pretrained(self, folder: str | Path, card: str | None = None) -> None:
         """Write a model folder.
@@ -112,8 +127,9 @@ class Predictor:
         whole = resize(batch, *plan.size).to(self.device)
 
         condition = self.chain.condition(task, whole)  # (B, S c, h, w), shared by all members
+        noise = noise_keys(whole.image, options.seed, options.noise_key)
         sampler = BatchSampler(
-            self.chain, task, whole, condition, plan.effort, seed=options.seed, chunk=plan.chunk
+            self.chain, task, whole, condition, plan.effort, noise=noise, chunk=plan.chunk
         )
         closer = Closer(sampler, batch, plan.sizes)
         for members in rounds:
@@ -127,7 +143,7 @@ class Predictor:
                     member = cost.so_far(rounds.updates, options.by)
                     macs = count * cost.encode + sum(rounds.counts) * member
                     seconds = time.perf_counter() - began
-                    yield present(rounds, task, plan, options, seconds=seconds, macs=macs)
+                    yield present(rounds, task, plan, options, batch, seconds=seconds, macs=macs)
 
     def __call__(
         self,
@@ -141,7 +157,7 @@ class Predictor:
         processing_resolution: int | None = None,
         match_input_resolution: bool = True,
         batch_size: int = 64,
-        generator: torch.Generator | None = None,
+        generator: Generators | None = None,
         seed: int = 0,
         output_type: OutputType = "np",
         output_uncertainty: bool = False,
@@ -158,16 +174,16 @@ class Predictor:
         """Predict for one image or several of one size; arguments follow diffusers' Marigold pipelines.
 
         Args:
-            image: path, PIL image, array or tensor (`data.formats.to_picture` says which), or a list of them.
+            image: path, PIL image, array or tensor (`data.formats.to_picture` says which), a list or a stack of them.
             task: "depth", "flow" or "amodal".
             second: the next frame, for flow; an image or a list of them, as `image`.
-            mask: visible mask of the object that is meant, for amodal: path, PIL image or (H, W) bool; likewise.
+            mask: visible mask of the object that is meant, for amodal: path, PIL image or (H, W) of bool or 0 and 255.
             num_inference_steps: denoising steps; None = the model's default.
             ensemble_size: members; None = the model's default, or with `until` 20 at the most.
             processing_resolution: longest edge at which the network works; None = the model's, 0 = the image's own.
             match_input_resolution: give the prediction at the image's size.
             batch_size: network inputs at a time, at the most; fewer where memory is short.
-            generator: source of the seed, drawn anew at each call; overrides `seed`.
+            generator: source of the seed, drawn anew at each call, or a list of one for each image; overrides `seed`.
             seed: key of the noise.
             output_type: "np" (channels last) or "pt" (channels second).
             output_uncertainty: also give the uncertainty; needs two members or more.
@@ -215,12 +231,7 @@ class Predictor:
     def predict_examples(
         self, examples: Sequence[Example], task: str, **options: Any
     ) -> Prediction:
-        """Predict examples of one size as a user's images are, with what the task needs of each.
-
-        Args:
-            examples: one or more.
-            task: name of the task.
-            **options: fields of `Options`.
+        """Predict examples of one size as a user's images are; `options` are fields of `Options`.
 
         Raises:
             InputError: an example lacks what the task needs.
@@ -244,7 +255,7 @@ class Predictor:
         processing_resolution: int | None = None,
         match_input_resolution: bool = True,
         batch_size: int = 64,
-        generator: torch.Generator | None = None,
+        generator: Generators | None = None,
         seed: int = 0,
         output_type: OutputType = "np",
         output_uncertainty: bool = False,
@@ -274,7 +285,7 @@ class Predictor:
             processing_resolution=processing_resolution,
             match_input_resolution=match_input_resolution,
             batch_size=batch_size,
-            seed=seed if generator is None else int(torch.randint(2**62, (), generator=generator)),
+            seed=seeds_of(generator, seed),
             output_type=output_type,
             output_uncertainty=output_uncertainty,
             sampler=sampler,

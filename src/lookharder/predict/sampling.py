@@ -24,11 +24,14 @@ from lookharder.diffusion.sampler import NoiseSource, draw_noise, trajectory
 from lookharder.diffusion.steps import StepState, find_step
 from lookharder.predict.acceleration import cached_denoiser
 from lookharder.predict.effort import By, Effort
+from lookharder.predict.inputs import require
+from lookharder.predict.options import Generators
 from lookharder.shapes import FieldDraws, Latents
 from lookharder.tasks.base import Task
 from lookharder.tensors import is_finite
 
 FieldId = tuple[int, int, int]  # image, member, field
+NoiseKey = tuple[int, int]  # seed, and identity of the image
 
 
 class BatchSampler:
@@ -40,9 +43,8 @@ class BatchSampler:
         batch: images (B, 3, H, W) on the chain's device, sides multiples of `chain.multiple`.
         condition: (B, S c, h, w) of the batch, see `Chain.condition`; all members share it.
         effort: how each member is made; how many is said when they are sampled.
-        seed: key of the noise.
+        noise: (B,) keys of the images' noise, see `noise_keys`; None = those of seed 0.
         chunk: network inputs at a time; changes memory, not what is sampled.
-        keys: (B,) of the images' noise; None = by their content.
     """
 
     def __init__(
@@ -53,24 +55,21 @@ class BatchSampler:
         condition: Float[Tensor, "B k h w"],
         effort: Effort,
         *,
-        seed: int = 0,
+        noise: Sequence[NoiseKey] | None = None,
         chunk: int = 64,
-        keys: Sequence[int] | None = None,
     ) -> None:
         self.chain, self.task, self.batch = chain, task, batch
-        self.effort, self.seed, self.chunk = effort, seed, chunk
+        self.effort, self.chunk = effort, chunk
+        self.noise = noise_keys(batch.image, seed=0) if noise is None else noise
         self.condition, self.labels = condition, chain.labels(task, batch)  # (B, F)
-        self.image_keys = keys or [image_key(image) for image in batch.image]
         self.timesteps = effort.timesteps(chain.config.schedule)
         self.shape = (chain.autoencoder.channels, *condition.shape[-2:])
 
-    def on(self, batch: Batch, keys: Sequence[int]) -> "BatchSampler":
+    def on(self, batch: Batch, noise: Sequence[NoiseKey]) -> "BatchSampler":
         """A sampler of the same kind for other images of the same size, with keys of their own."""
         chain, task = self.chain, self.task
-        condition, seed, chunk = chain.condition(task, batch), self.seed, self.chunk
-        return BatchSampler(
-            chain, task, batch, condition, self.effort, seed=seed, chunk=chunk, keys=keys
-        )
+        condition, chunk = chain.condition(task, batch), self.chunk
+        return BatchSampler(chain, task, batch, condition, self.effort, noise=noise, chunk=chunk)
 
     def clean(self, members: Sequence[int]) -> Float[Tensor, "1 B F c h w"]:
         """Clean latents of one member of each image, not of the same."""
@@ -150,10 +149,33 @@ class BatchSampler:
     def _noise(self, ids: Sequence[FieldId]) -> NoiseSource:
         """A stream for each field; of an antithetic pair, the second is the first with its sign turned."""
         pair = 2 if self.effort.antithetic else 1
-        keys = [(self.seed, self.image_keys[b], n // pair, f) for b, n, f in ids]
+        keys = [(*self.noise[b], n // pair, f) for b, n, f in ids]
         noise = draw_noise(keys, self.shape)
         sign = torch.tensor([-1.0 if n % pair else 1.0 for _, n, _ in ids])[:, None, None, None]
         return lambda index: sign * noise(index)
+
+
+def noise_keys(
+    images: Float[Tensor, "B 3 H W"], seed: int | Sequence[int], shared: int | None = None
+) -> list[NoiseKey]:
+    """Keys of the noise of images: a seed, or one for each, and each image's own key or one that all share.
+
+    Raises:
+        InputError: not as many seeds as images.
+    """
+    seeds = [seed] * len(images) if isinstance(seed, int) else seed
+    require(len(seeds) == len(images), "generator", f"{len(seeds)} of them", f"{len(images)}")
+    keys = [image_key(image) if shared is None else shared for image in images]
+    return list(zip(seeds, keys, strict=True))
+
+
+def seeds_of(generator: Generators | None, seed: int) -> int | tuple[int, ...]:
+    """A seed drawn from each generator; without one, the seed itself."""
+    if generator is None:
+        return seed
+    if isinstance(generator, torch.Generator):
+        return int(torch.randint(2**62, (), generator=generator))
+    return tuple(int(torch.randint(2**62, (), generator=each)) for each in generator)
 
 
 def image_key(image: Float[Tensor, "3 H W"]) -> int:

@@ -27,7 +27,7 @@ from torch import nn
 
 from lookharder.data.source import sides_of
 from lookharder.errors import InputError
-from lookharder.hardware import free_memory
+from lookharder.hardware import free_memory, pick_device
 from lookharder.models.config import DiTConfig
 from lookharder.models.dit import DiT
 from lookharder.models.moe import MoEConfig
@@ -36,7 +36,6 @@ from lookharder.tasks.base import SOURCES, Task
 from lookharder.training.batches import AHEAD, apportion, deal
 from lookharder.training.config import task_of
 from lookharder.training.cost import TrainingSetup, codec_of
-from lookharder.training.distributed.runtime import pick_device
 from lookharder.training.optim import OptimConfig, parameter_groups
 
 FLOAT = 4

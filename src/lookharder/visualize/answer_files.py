@@ -1,69 +1,123 @@
-"""The pictures of one answer, for eyes; its array is written by `predict.files.formats`."""
+"""One answer as files: arrays for programs, pictures for eyes.
 
-from collections.abc import Mapping
+    NAME.depth.npy   NAME.depth.png    NAME.depth.vis.png      depth: array, 16 bits, colours
+    NAME.flow.npy    NAME.flow.flo     NAME.flow.vis.png       flow: array, Middlebury's, colours
+    NAME.amodal.npy  NAME.amodal.png   NAME.amodal.vis.png     hidden objects: array, mask, overlay,
+                                       NAME.amodal.whole.png       the object as painted
+                                       NAME.amodal.cutout.png      and cut out of the ground, RGBA
+    NAME.TASK.input.jpg .second.jpg    small copies of what was asked about
+    NAME.TASK.uncertainty.npy .uncertainty.vis.png             with several members
+    NAME.TASK.beside.png NAME.depth.ply                        if asked for
+
+No data set names its files so, and `files.is_result` knows them again. What a task writes is its row of `VIEWS`, so
+that it is known, and checked, before anything is predicted.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from lookharder.data.formats import write_image
-from lookharder.visualize.colours import amodal_overlay, depth_to_rgb, flow_to_rgb
-
-PREVIEW = 900  # longest side of the copies of inputs on the page, pixels
-
-Paths = Mapping[str, Path]  # of each role
-GivenArrays = Mapping[
-    str, np.ndarray
-]  # what the task was given, by name; "image" is (3, H, W) uint8
+from lookharder.data.formats import write_npy
+from lookharder.errors import InputError
+from lookharder.visualize.colours import montage, uncertainty_to_rgb
+from lookharder.visualize.formats import find_formats
+from lookharder.visualize.looks import GivenArrays, Look, write_preview, write_rgb
+from lookharder.visualize.points import Lens, write_ply
+from lookharder.visualize.views import View
 
 
-def write_depth(
-    paths: Paths, depth: np.ndarray, painting: np.ndarray, given: GivenArrays
-) -> dict[str, int | float]:
-    """Depth (H, W) in [0, 1] in colours."""
-    write_rgb(paths["picture"], depth_to_rgb(depth))
-    return {}
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answer:
+    """One answer, as arrays.
+
+    Attributes:
+        values: (C, H, W).
+        uncertainty: (H, W), or None.
+        painting: (H, W, 3) uint8, as the network painted it.
+        given: what was asked about: the picture as "image" (3, H, W) uint8, the rest as the task's inputs are called.
+    """
+
+    values: np.ndarray
+    uncertainty: np.ndarray | None
+    painting: np.ndarray
+    given: GivenArrays
 
 
-def write_disparity(
-    paths: Paths, disparity: np.ndarray, painting: np.ndarray, given: GivenArrays
-) -> dict[str, int | float]:
-    """Disparity (H, W) in [0, 1] in the colours of depth."""
-    write_rgb(paths["picture"], depth_to_rgb(-disparity))
-    return {}
+@dataclass(frozen=True, kw_only=True)
+class Writing:
+    """What is written of each answer.
+
+    Attributes:
+        formats: of the array, rows of `FORMATS`; None = those that are usual for the task.
+        look: colours.
+        beside: also the input beside the answer, as one picture.
+        lens: also a cloud of points, for depth.
+    """
+
+    formats: Sequence[str] | None = None
+    look: Look = field(default_factory=Look)
+    beside: bool = False
+    lens: Lens | None = None
 
 
-def write_flow(
-    paths: Paths, flow: np.ndarray, painting: np.ndarray, given: GivenArrays
-) -> dict[str, int | float]:
-    """Flow (2, H, W) by the colour wheel; the second frame; mean and longest motion, pixels."""
-    write_rgb(paths["picture"], flow_to_rgb(flow))
-    write_preview(paths["second"], given["second"])
-    length = np.hypot(*flow.astype(np.float64))
-    return {"motion_mean": float(length.mean()), "motion_max": float(length.max())}
+def file_names(
+    task: str, view: View, name: str, uncertainty: bool, writing: Writing
+) -> dict[str, str]:
+    """Role -> name of every file that one answer gives.
+
+    Raises:
+        InputError: a format that the task has not.
+    """
+    rows = find_formats(task, view.formats if writing.formats is None else writing.formats)
+    roles = {role: row.ending for role, row in rows.items()} | dict(view.files)
+    if uncertainty:
+        roles["uncertainty"] = ".uncertainty.npy"
+        roles["uncertainty_picture"] = ".uncertainty.vis.png"
+    if writing.beside:
+        roles["beside"] = ".beside.png"
+    if writing.lens is not None:
+        if task != "depth":
+            raise InputError("--ply", f"task {task!r}", "depth")
+        roles["points"] = ".ply"
+    return {role: f"{name}.{task}{ending}" for role, ending in roles.items()}
 
 
-def write_amodal(
-    paths: Paths, whole: np.ndarray, painting: np.ndarray, given: GivenArrays
-) -> dict[str, int | float]:
-    """A mask (H, W) bool over the picture, and the object as painted; pixels given and found."""
-    visible = given["mask"]
-    write_rgb(paths["picture"], painting)
-    write_rgb(paths["overlay"], amodal_overlay(given["image"], visible, whole))
-    return {
-        "visible_pixels": int(visible.sum()),
-        "whole_pixels": int(whole.sum()),
-        "found_pixels": int((whole & ~visible).sum()),
-    }
+def write_answer(
+    out: Path, files: Mapping[str, str], task: str, view: View, answer: Answer, writing: Writing
+) -> dict[str, Any]:
+    """Write the files of one answer.
 
+    Args:
+        out: the folder.
+        files: as `file_names` gives them.
+        task: name of the task.
+        view: how it is shown.
+        answer: the arrays.
+        writing: as `file_names` was given it.
 
-def write_rgb(path: Path, picture: np.ndarray) -> None:
-    """Write (H, W, 3) uint8."""
-    write_image(path, np.moveaxis(picture, -1, 0))
-
-
-def write_preview(path: Path, image: np.ndarray) -> None:
-    """Write (3, H, W) uint8, no larger than the page shows it."""
-    picture = Image.fromarray(np.ascontiguousarray(np.moveaxis(image, 0, -1)))
-    picture.thumbnail((PREVIEW, PREVIEW))
-    write_rgb(path, np.asarray(picture))
+    Returns:
+        Facts about the answer, for its record and its caption: shape and type of its array, and its figures.
+    """
+    paths, given = {role: out / file for role, file in files.items()}, answer.given
+    array = view.array(answer.values)
+    names = view.formats if writing.formats is None else writing.formats
+    for role, row in find_formats(task, names).items():
+        row.write(paths[role], array, task)
+    picture = view.show(array, answer.painting, given, writing.look)
+    write_rgb(paths[view.main], picture)
+    figures = view.write(paths, array, answer.painting, given)
+    write_preview(paths["input"], given["image"])
+    if writing.beside:
+        write_rgb(paths["beside"], montage([[np.moveaxis(given["image"], 0, -1), picture]], gap=0))
+    if writing.lens is not None:
+        write_ply(paths["points"], array, given["image"], writing.lens, view.inverse)
+    if answer.uncertainty is not None:
+        unsure = answer.uncertainty
+        write_npy(paths["uncertainty"], unsure.astype(np.float32))
+        write_rgb(paths["uncertainty_picture"], uncertainty_to_rgb(unsure))
+        figures["uncertainty_mean"] = float(unsure.mean(dtype=np.float64))
+        figures["uncertainty_max"] = float(unsure.max())
+    return {"shape": list(array.shape), "dtype": str(array.dtype), **figures}

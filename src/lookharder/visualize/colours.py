@@ -27,6 +27,27 @@ YLORRD = (
     (255, 255, 204), (255, 237, 160), (254, 217, 118), (254, 178, 76), (253, 141, 60),
     (252, 78, 42), (227, 26, 28), (189, 0, 38), (128, 0, 38),
 )
+# each from near to far, nine or eleven anchors of the published maps
+COLORMAPS = {
+    "spectral": SPECTRAL,
+    "grey": ((255, 255, 255), (0, 0, 0)),
+    "turbo": (
+        (122, 4, 3), (190, 34, 2), (234, 79, 13), (254, 144, 41), (238, 207, 58), (180, 248, 54),
+        (97, 252, 108), (27, 229, 181), (47, 178, 244), (71, 114, 235), (48, 18, 59),
+    ),
+    "viridis": (
+        (253, 231, 37), (173, 220, 48), (94, 201, 98), (40, 174, 128), (33, 145, 140),
+        (44, 114, 142), (59, 82, 139), (71, 45, 123), (68, 1, 84),
+    ),
+    "magma": (
+        (252, 253, 191), (254, 194, 135), (251, 136, 97), (229, 80, 100), (183, 55, 121),
+        (129, 37, 129), (81, 18, 124), (28, 16, 68), (0, 0, 4),
+    ),
+    "inferno": (
+        (252, 255, 164), (249, 201, 50), (249, 142, 9), (227, 89, 51), (188, 55, 84),
+        (138, 34, 106), (87, 16, 110), (31, 12, 72), (0, 0, 4),
+    ),
+}
 # fmt: on
 GIVEN, HIDDEN = (64, 128, 255), (255, 64, 64)  # tints of the visible part and of what was found
 # From red over yellow, green, cyan, blue, magenta to red: (channel, up or down, hues of the arc).
@@ -38,6 +59,7 @@ def depth_to_rgb(
     vmin: float | None = None,
     vmax: float | None = None,
     valid: ArrayLike | None = None,
+    colormap: str = "spectral",
 ) -> RgbImage:
     """Colour a depth map: near is red, far is blue.
 
@@ -46,8 +68,9 @@ def depth_to_rgb(
         vmin: depth of the first colour; None for the smallest value shown.
         vmax: depth of the last colour; None for the largest.
         valid: (H, W) bool; None for all.
+        colormap: a row of `COLORMAPS`.
     """
-    return _ramp(SPECTRAL, "depth", depth, vmin, vmax, valid)
+    return _ramp(COLORMAPS[colormap], "depth", depth, vmin, vmax, valid)
 
 
 def uncertainty_to_rgb(

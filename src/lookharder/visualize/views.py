@@ -6,17 +6,14 @@ picture as "image" (3, H, W) uint8, the rest as the task's inputs are called.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lookharder.data.example import Example
-from lookharder.visualize import answer_files, panels
-from lookharder.visualize.answer_files import GivenArrays
+from lookharder.visualize import looks, panels
+from lookharder.visualize.looks import Figures, GivenArrays, Look, Paths
 from lookharder.visualize.panels import Cells
-
-Figures = dict[str, int | float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +27,11 @@ class View:
         overview: cells of the panel -> titles, for the demo's overview.
         array: (C, H, W) -> the array that is written.
         formats: of `predict.files.formats`, in which the array is written where nothing else is asked.
-        files: role of a picture -> what follows the names of input and task; "input" among them.
-        write: (path of each role, array, painting, given) -> figures about the answer; it writes the pictures.
+        files: role of a picture -> what follows the names of input and task; `main` and "input" among them.
+        show: (array, painting, given, look) -> the answer as one picture (H, W, 3) uint8.
+        main: role of that picture.
+        write: (path of each role, array, painting, given) -> figures about the answer; it writes the other pictures.
+        inverse: the array is an inverse depth: 1 is near.
         captions: (record of a prediction) -> caption of each role that a page shows.
         facts: (record of a prediction) -> figures that a page shows.
         meaning: units and meaning, for the record; `uncertainty_meaning` among them.
@@ -44,10 +44,13 @@ class View:
     array: Callable[[np.ndarray], np.ndarray]
     formats: Sequence[str]
     files: Mapping[str, str]
-    write: Callable[[Mapping[str, Path], np.ndarray, np.ndarray, GivenArrays], Figures]
+    show: Callable[[np.ndarray, np.ndarray, GivenArrays, Look], np.ndarray]
     captions: Callable[[Mapping[str, Any]], Mapping[str, str]]
     meaning: Mapping[str, str]
     facts: Callable[[Mapping[str, Any]], Mapping[str, str]] = field(default=lambda record: {})
+    main: str = "picture"
+    write: Callable[[Paths, np.ndarray, np.ndarray, GivenArrays], Figures] = looks.write_nothing
+    inverse: bool = False
 
 
 VIEWS: dict[str, View] = {
@@ -59,7 +62,7 @@ VIEWS: dict[str, View] = {
         array=lambda values: values[0].astype(np.float32),
         formats=("npy", "png16"),
         files={"picture": ".vis.png", "input": ".input.jpg"},
-        write=answer_files.write_depth,
+        show=looks.show_depth,
         captions=lambda record: {"input": "input", "picture": "depth: red is near, blue is far"},
         meaning={
             "units": "none",
@@ -76,7 +79,8 @@ VIEWS: dict[str, View] = {
         array=lambda values: values.astype(np.float32),
         formats=("npy", "flo"),
         files={"picture": ".vis.png", "input": ".input.jpg", "second": ".second.jpg"},
-        write=answer_files.write_flow,
+        show=looks.show_flow,
+        write=looks.write_flow,
         captions=lambda record: {
             "input": "first frame",
             "second": "second frame",
@@ -97,8 +101,15 @@ VIEWS: dict[str, View] = {
         overview={0: "visible part", 3: "whole: truth", 4: "predicted"},
         array=lambda values: values[0].astype(bool),
         formats=("npy", "png"),
-        files={"overlay": ".vis.png", "picture": ".whole.png", "input": ".input.jpg"},
-        write=answer_files.write_amodal,
+        files={
+            "overlay": ".vis.png",
+            "picture": ".whole.png",
+            "cutout": ".cutout.png",
+            "input": ".input.jpg",
+        },
+        show=looks.show_amodal,
+        main="overlay",
+        write=looks.write_amodal,
         captions=lambda record: {
             "input": "input",
             "overlay": "blue: given; red: found to be hidden",
@@ -133,7 +144,8 @@ def _of_disparity(view: View) -> View:
         view,
         meaning=meaning,
         captions=lambda record: {"input": "input", "picture": caption},
-        write=answer_files.write_disparity,
+        show=looks.show_disparity,
+        inverse=True,
     )
 
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from lookharder.errors import InputError
+from lookharder.hardware import pick_device
 from lookharder.training.distributed.runtime import (
     SIGNALS,
     RuntimeConfig,
     Throughput,
-    pick_device,
     signals,
 )
 

@@ -10,6 +10,7 @@ import math
 import os
 import re
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,15 @@ def write_npy(path: str | Path, array: np.ndarray) -> None:
         raise InputError("array", f"type {array.dtype}", "booleans, integers or floats")
     with atomic(path) as aside, aside.open("wb") as handle:
         np.lib.format.write_array(handle, np.asarray(array, order="C"), allow_pickle=False)
+
+
+def write_npz(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays of numbers or booleans by name, deflated."""
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            raise InputError(name, f"type {array.dtype}", "booleans, integers or floats")
+    with atomic(path) as aside, aside.open("wb") as handle:
+        np.savez_compressed(handle, allow_pickle=False, **arrays)
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:

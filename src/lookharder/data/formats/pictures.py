@@ -33,6 +33,7 @@ MAX_FILE = 2**30  # bytes
 MIN_SIDE = 8  # pixels
 ORIENTATION = 0x0112  # EXIF
 CHANNEL_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+MASK = "(H, W) of bool, or of two levels: 0 and 1, or 0 and 255"
 Picture = Any  # path, PIL image, array or tensor: what `to_picture` takes
 PNM = (b"P4", b"P5", b"P6")  # binary; as text, three megabytes take half a minute
 
@@ -105,7 +106,7 @@ def is_turned(path: str | Path) -> bool:
 
 
 def to_mask(value: Picture, argument: str = "mask") -> Bool[np.ndarray, "H W"]:
-    """A mask, however it is held: a path, a PIL image, or an array or tensor of bool, (H, W).
+    """A mask, however it is held: a path, a PIL image, or an array or tensor (H, W), of bool or two levels.
 
     Raises:
         InputError: anything else, or what `read_mask` refuses.
@@ -114,10 +115,17 @@ def to_mask(value: Picture, argument: str = "mask") -> Bool[np.ndarray, "H W"]:
         return read_mask(value)
     if isinstance(value, Image.Image):
         return _shown(argument, _upright(argument, _loaded(argument, value, min_side=1)))
-    array = _as_array(argument, value, "bool (H, W)")
-    if array.dtype != np.bool_ or array.ndim != 2:
-        raise InputError(argument, f"{array.dtype} of shape {array.shape}", "bool (H, W)")
-    return array
+    array = _as_array(argument, value, MASK)
+    shape = array.shape
+    if array.ndim == 3 and 1 in (shape[0], shape[2]):
+        array = array[0] if shape[0] == 1 else array[..., 0]
+    if array.ndim != 2:
+        raise InputError(argument, f"{array.dtype} of shape {shape}", MASK)
+    if array.dtype == np.bool_:
+        return array
+    if not (array.min() >= 0 and np.isfinite(array).all()):
+        raise InputError(argument, f"values {array.min():g} to {array.max():g}", MASK)
+    return inside(argument, array.astype(np.float32), lossy=False)
 
 
 def read_mask(path: str | Path) -> Bool[np.ndarray, "H W"]:

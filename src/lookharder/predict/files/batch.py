@@ -20,12 +20,12 @@ from lookharder import __version__
 from lookharder.config import to_json
 from lookharder.errors import InputError
 from lookharder.predict.files.folder import PAGE, Key, Record, ResultFolder, key_of
-from lookharder.predict.files.outputs import file_names, write
 from lookharder.predict.files.page import write_results
 from lookharder.predict.files.pictures import Input
 from lookharder.predict.info import fingerprint
 from lookharder.predict.inputs import together
 from lookharder.predict.predictor import Prediction, Predictor
+from lookharder.visualize.answer_files import Writing, file_names, write_answer
 from lookharder.visualize.views import view_of
 
 Outcome = tuple[Input, Record | InputError]
@@ -79,7 +79,7 @@ def predict_files(
     folder: ResultFolder,
     *,
     recipe: str = "",
-    formats: Sequence[str] | None = None,
+    writing: Writing,
     seed: int = 0,
     **options: Any,
 ) -> Iterator[Outcome]:
@@ -90,7 +90,7 @@ def predict_files(
         inputs: of one task.
         folder: of results.
         recipe: as `recipe_of` gives it.
-        formats: of the array; None = the usual ones.
+        writing: what is written of each answer.
         seed: key of the noise.
         **options: what else is asked of the predictor, see `Options`.
 
@@ -105,13 +105,13 @@ def predict_files(
                 yield some[0], result
                 continue
             unsure = result.uncertainty is not None
-            files = [file_names(item.task.name, item.name, unsure, formats) for item in some]
+            files = [_files(item, unsure, writing) for item in some]
             claims = [_claim(item, names) for item, names in zip(some, files, strict=True)]
             with folder.adding(claims) as records:
                 for i, (item, claim) in enumerate(zip(some, claims, strict=True)):
-                    view = view_of(item.task.view)
-                    facts = write(
-                        folder.path, files[i], result, i, pixels[i], view=view, formats=formats
+                    view, answer = view_of(item.task.view), result.answer(i, pixels[i])
+                    facts = write_answer(
+                        folder.path, files[i], item.task.name, view, answer, writing
                     )
                     about = _describe(item, result, i, unsure)
                     made = {"version": __version__, "model": predictor.name, "seed": seed}
@@ -126,7 +126,7 @@ def begin(
     *,
     unsure: bool,
     overwrite: bool = False,
-    formats: Sequence[str] | None = None,
+    writing: Writing,
 ) -> None:
     """Make room for results, or refuse before anything is predicted or changed.
 
@@ -135,13 +135,12 @@ def begin(
         inputs: that will be predicted.
         unsure: with their uncertainty.
         overwrite: replace files that are no results, but never an input.
-        formats: of the array; None = the usual ones.
+        writing: what is written of each answer.
 
     Raises:
         InputError: naming a file that would be replaced, or a name that is too long.
     """
-    names = [file_names(item.task.name, item.name, unsure, formats) for item in inputs]
-    files = [file for roles in names for file in roles.values()]
+    files = [file for item in inputs for file in _files(item, unsure, writing).values()]
     sources = {path for item in inputs for path in item.files}
     folder.check_free(files, sources, overwrite)
     folder.begin({_key(item) for item in inputs})
@@ -156,6 +155,10 @@ def finish(folder: ResultFolder, inputs: Sequence[Input]) -> None:
 
 def _key(item: Input) -> Key:
     return item.task.name, item.name
+
+
+def _files(item: Input, unsure: bool, writing: Writing) -> dict[str, str]:
+    return file_names(item.task.name, view_of(item.task.view), item.name, unsure, writing)
 
 
 def _claim(item: Input, files: Mapping[str, str]) -> Record:

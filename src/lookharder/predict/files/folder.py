@@ -65,6 +65,10 @@ class ResultFolder:
                 got = f"{self.path}, where {file} exists and is no earlier result"
                 raise InputError("--out", got, "another folder, or --overwrite")
 
+    def record(self, task: str, name: str) -> Record:
+        """The record of a result that is there."""
+        return next(record for record in self.records if key_of(record) == (task, name))
+
     def begin(self, changing: Collection[Key]) -> None:
         """Forget the records of results that will be made anew, and the page, before any file changes."""
         gone = [record for record in self.records if key_of(record) in changing]

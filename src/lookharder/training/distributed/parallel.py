@@ -31,10 +31,11 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lookharder.errors import InputError
+from lookharder.hardware import pick_device
 from lookharder.models.compile import compile_block
 from lookharder.models.dit import DiT, DiTBlock
 from lookharder.models.moe import MoEConfig, Routing
-from lookharder.training.distributed.runtime import RuntimeConfig, pick_device
+from lookharder.training.distributed.runtime import RuntimeConfig
 from lookharder.training.distributed.sharding import full, is_sharded
 
 WAIT = timedelta(minutes=30)  # for another rank, which may be rendering; then it counts as gone

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Literal
 
-import torch
-
 from lookharder.errors import InputError
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
@@ -47,16 +45,6 @@ class RuntimeConfig:
                 raise InputError(f"runtime.{name}", getattr(self, name), "1 or more")
         if self.precision not in ("float32", "bfloat16"):
             raise InputError("runtime.precision", self.precision, "'float32' or 'bfloat16'")
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """The device of a name: "cpu", "cuda", or "auto" for a GPU where there is one."""
-    if name not in ("auto", "cpu", "cuda"):
-        raise InputError("device", repr(name), "one of ['auto', 'cpu', 'cuda']")
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise InputError("device", "'cuda', which this machine lacks", "'cpu' or 'auto'")
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
 class Stop:

@@ -1,0 +1,89 @@
+"""What `predict` writes of each answer, and what it says: the arguments, and what they ask for."""
+
+import argparse
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lookharder.cli.arguments import Parser, choice, number
+from lookharder.errors import InputError, printable
+
+if TYPE_CHECKING:
+    from lookharder.visualize.answer_files import Writing
+
+COLORMAPS = ("spectral", "grey", "turbo", "viridis", "magma", "inferno")
+
+
+def add_writing(parser: Parser) -> None:
+    """--format and what else decides which files there are, and what is said."""
+    parser.add_argument(
+        "--format",
+        metavar="F",
+        help="of the array, with commas: npy, npz; depth: png16, pfm, exr, tiff; flow: flo, kitti-png, pfm,\n"
+        "exr; amodal: png [depth: npy,png16; flow: npy,flo; amodal: npy,png]",
+    )
+    parser.add_argument(
+        "--colormap",
+        type=choice(*COLORMAPS),
+        metavar="C",
+        help=f"of depth: {', '.join(COLORMAPS)} [spectral]",
+    )
+    parser.add_argument(
+        "--fov", type=number, metavar="D", help="of --ply: field of view, degrees [60, assumed]"
+    )
+    parser.add_argument(
+        "--near-far", metavar="N,F", help="of --ply: nearest and farthest distance [1,5, assumed]"
+    )
+    for flag, words in (
+        ("--grey", "depth in grey, near is white: --colormap grey"),
+        ("--beside", "also the image beside the answer, as one picture"),
+        ("--ply", "depth: also a cloud of coloured points"),
+        ("--json", "the records on standard output, a line each, and nothing else"),
+        ("--quiet", "say nothing but what is wrong"),
+        ("--verbose", "say what was made of each image"),
+    ):
+        parser.add_argument(flag, action="store_true", help=words)
+
+
+def writing_of(args: argparse.Namespace) -> "Writing":
+    """What the arguments ask to be written.
+
+    Raises:
+        InputError: arguments that contradict each other, or a lens that there cannot be.
+    """
+    from lookharder.visualize.answer_files import Writing
+    from lookharder.visualize.looks import Look
+    from lookharder.visualize.points import Lens
+
+    if args.grey and args.colormap not in (None, "grey"):
+        raise InputError("--grey", f"--colormap {args.colormap} beside it", "one of the two")
+    for flag in ("fov", "near_far"):
+        if getattr(args, flag) is not None and not args.ply:
+            raise InputError(f"--{flag.replace('_', '-')}", "no --ply", "nothing without --ply")
+    lens = None
+    if args.ply:
+        near, far = _pair("--near-far", args.near_far or "1,5")
+        lens = Lens(fov=60.0 if args.fov is None else args.fov, near=near, far=far)
+    return Writing(
+        formats=None if args.format is None else tuple(args.format.split(",")),
+        look=Look(colormap="grey" if args.grey else args.colormap or "spectral"),
+        beside=args.beside,
+        lens=lens,
+    )
+
+
+def say_record(args: argparse.Namespace, record: Mapping[str, Any]) -> None:
+    """What was made of an image, as the arguments want it."""
+    if args.json:
+        print(json.dumps(record, allow_nan=False))
+    elif args.verbose:
+        unsure = record.get("uncertainty_mean")
+        more = "" if unsure is None else f", mean uncertainty {unsure:.3g}"
+        print(printable(f"{record['input']}: {record['seconds']:.2f} s{more}"))
+
+
+def _pair(flag: str, text: str) -> tuple[float, float]:
+    first, comma, second = text.partition(",")
+    if not comma:
+        raise InputError(flag, repr(text), "two numbers with a comma")
+    return number(first), number(second)
