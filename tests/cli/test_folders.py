@@ -24,8 +24,8 @@ SLOWLY = """
 import sys, time
 from lookharder.cli import main
 from lookharder.predict.files import batch
-write = batch.write
-batch.write = lambda *given, **options: (time.sleep(0.2), write(*given, **options))[1]
+write = batch.write_answer
+batch.write_answer = lambda *given, **options: (time.sleep(0.2), write(*given, **options))[1]
 sys.exit(main())
 """
 
@@ -148,16 +148,16 @@ def test_a_killed_folder_is_resumed(place):
 def test_results_that_are_being_replaced_have_no_record(place, monkeypatch):
     """Killed at the worst time, a folder says too little but nothing wrong, and the next call makes it whole."""
     predict("out a.png b.png")
-    write, written = batch.write, []
+    write, written = batch.write_answer, []
 
     def dying(*args, **options):
         written.append(write(*args, **options))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(batch, "write", dying)
+    monkeypatch.setattr(batch, "write_answer", dying)
     predict("out a.png b.png --seed 3", code=130)
     assert written and records() == [] and not Path("out/index.html").exists()
-    monkeypatch.setattr(batch, "write", write)
+    monkeypatch.setattr(batch, "write_answer", write)
     predict("out a.png b.png --seed 3")
     assert [record["seed"] for record in records()] == [3, 3]
 
@@ -175,13 +175,13 @@ def test_one_process_at_a_time(place, capsys):
 
 def test_a_folder_that_vanishes_is_not_made_again(place, capsys, monkeypatch):
     photos(place / "set", "a.png", "b.png", "c.png")
-    write = batch.write
+    write = batch.write_answer
 
     def vanishing(*args, **options):
         shutil.rmtree("out", ignore_errors=True)
         return write(*args, **options)
 
-    monkeypatch.setattr(batch, "write", vanishing)
+    monkeypatch.setattr(batch, "write_answer", vanishing)
     predict("out set", code=1)
     assert "has vanished" in capsys.readouterr().err
     assert not Path("out").exists()

@@ -35,7 +35,7 @@ EPILOG = ""
 def add_arguments(parser: Parser) -> None:
     """What `lookharder predict` takes."""
     parser.add_argument("task", metavar="TASK", help=TASK)
-    parser.add_argument("image", nargs="+", metavar="IMAGE", help="files, folders or globs")
+    parser.add_argument("image", nargs="+", metavar="IMAGE", help="files, folders, globs or clips")
     pictures: dict[str, Any] = {"nargs": "+", "action": "extend", "metavar": "IMAGE"}
     parser.add_argument("--second", **pictures, help="flow: the next frame of each IMAGE, in order")
     parser.add_argument(
@@ -89,6 +89,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict every picture into the folder; 2 if some cannot be used."""
+    from lookharder.cli.clips import run_clips
     from lookharder.cli.terminal import progress
     from lookharder.predict.files.batch import (
         begin,
@@ -98,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
         recipe_of,
         split,
     )
+    from lookharder.predict.files.clips import find_clips
     from lookharder.predict.files.folder import hold
     from lookharder.predict.files.pictures import gather
 
@@ -118,6 +120,8 @@ def run(args: argparse.Namespace) -> int:
     recipe = recipe_of(predictor, task.name, writing=writing, **options)
     silent, count, choices = args.quiet or args.json, 0, dict[str, None]()
     with hold(args.out) as folder:
+        if clips := find_clips(task, args.image, companions=bool(args.second or args.mask)):
+            return run_clips(args, predictor, task, clips, folder, recipe, writing, options)
         given = {"second": args.second, "mask": args.mask}
         names = names_of(folder, task.name)
         inputs, refused = gather(task, args.image, given, recursive=args.recursive, names=names)

@@ -20,7 +20,7 @@ def add_writing(parser: Parser) -> None:
         "--format",
         metavar="F",
         help="of the array, with commas: npy, npz; depth: png16, pfm, exr, tiff; flow: flo, kitti-png, pfm,\n"
-        "exr; amodal: png [depth: npy,png16; flow: npy,flo; amodal: npy,png]",
+        "exr; amodal: png; or none [depth: npy,png16; flow: npy,flo; amodal: npy,png]",
     )
     parser.add_argument(
         "--colormap",

@@ -44,7 +44,6 @@ class Options:
         match_input_resolution: give the prediction at the image's size.
         batch_size: network inputs at a time, at the most; fewer where memory is short.
         seed: key of the noise; several = one for each image.
-        noise_key: key in the place of each image's own, so that frames of a clip share their noise.
         output_type: "np" (channels last) or "pt" (channels second).
         output_uncertainty: also give the uncertainty; needs two members or more.
         sampler: "ddim", "ddpm", "dpmpp-2m", "euler" or "heun"; None = "ddim".
@@ -70,7 +69,6 @@ class Options:
     match_input_resolution: bool = True
     batch_size: int = 64
     seed: int | tuple[int, ...] = 0
-    noise_key: int | None = None
     output_type: OutputType = "np"
     output_uncertainty: bool = False
     sampler: SamplerName | None = None

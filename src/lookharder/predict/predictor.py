@@ -71,9 +71,6 @@ class Predictor:
             precision: of the network's weights and tokens, "fp32" or "bf16".
             compiled: fuse the network's blocks by `torch.compile`; needs a C++ compiler, and a minute at first.
             dtype: the precision as a type of torch, float32 or bfloat16; overrides `precision`.
-
-        Raises:
-            InputError: where there is neither, or the folder is not whole.
         """
         folder = find(path_or_name)
         chain = accelerate(Chain.load(folder), precision=dtype or precision, compiled=compiled)
@@ -91,11 +88,7 @@ class Predictor:
         return describe(self.chain, self.name, self.device)
 
     def save_pretrained(self, folder: str | Path, card: str | None = None) -> None:
-        """Write a model folder.
-
-        Raises:
-            InputError: the weights were rounded when the model was loaded.
-        """
+        """Write a model folder; refused where the weights were rounded when the model was loaded."""
         if next(self.chain.network.parameters()).dtype != torch.float32:
             raise InputError("precision", "bf16", "fp32: rounded weights are not the model's")
         self.chain.save(Path(folder), card or f"# {self.name}\n")
@@ -104,7 +97,13 @@ class Predictor:
 
     @without_gradients
     def predict(
-        self, task_name: str, batch: Batch, options: Options, *, began: float | None = None
+        self,
+        task_name: str,
+        batch: Batch,
+        options: Options,
+        *,
+        began: float | None = None,
+        noise_key: int | None = None,
     ) -> Iterator[Prediction]:
         """The chain: images -> condition -> latents -> images -> members -> an answer, in one round or in several.
 
@@ -113,6 +112,7 @@ class Predictor:
             batch: images (B, 3, H, W) of any size, with what the task needs beside them.
             options: what is asked.
             began: when the call began, as `time.perf_counter` counts; None = now.
+            noise_key: in the place of each image's own, so that the frames of a clip share their noise.
 
         Yields:
             A prediction after each round, denoising step or level; the last is the best.
@@ -127,7 +127,7 @@ class Predictor:
         whole = resize(batch, *plan.size).to(self.device)
 
         condition = self.chain.condition(task, whole)  # (B, S c, h, w), shared by all members
-        noise = noise_keys(whole.image, options.seed, options.noise_key)
+        noise = noise_keys(whole.image, options.seed, noise_key)
         sampler = BatchSampler(
             self.chain, task, whole, condition, plan.effort, noise=noise, chunk=plan.chunk
         )
@@ -231,11 +231,7 @@ class Predictor:
     def predict_examples(
         self, examples: Sequence[Example], task: str, **options: Any
     ) -> Prediction:
-        """Predict examples of one size as a user's images are; `options` are fields of `Options`.
-
-        Raises:
-            InputError: an example lacks what the task needs.
-        """
+        """Predict examples of one size, with all that the task needs; `options` are fields of `Options`."""
         refuse_unknown(options, Options)
         batch = batch_of_examples(self.chain.task(task), examples)
         *_, last = self.predict(task, batch, Options(**options))

@@ -87,6 +87,7 @@ def _mask(path: Path, array: np.ndarray, task: str) -> None:
 
 
 FLOATS = ("depth", "flow")
+NONE = "none"  # of no format: pictures alone
 FORMATS = {
     "npy": Format(role="array", ending=".npy", write=_npy),
     "npz": Format(role="npz", ending=".npz", write=_npz),
@@ -107,10 +108,14 @@ def find_formats(task: str, names: Sequence[str]) -> dict[str, Format]:
         InputError: a format that is not known, or cannot hold the answers of the task.
     """
     rows: dict[str, Format] = {}
+    if tuple(names) == (NONE,):
+        return rows
     for name in names:
         row = FORMATS.get(name)
         if row is None or (row.tasks and task not in row.tasks):
             known = [key for key, each in FORMATS.items() if not each.tasks or task in each.tasks]
-            raise InputError("--format", repr(name), f"with task {task!r}: {', '.join(known)}")
+            raise InputError(
+                "--format", repr(name), f"with task {task!r}: {', '.join(known)}, or {NONE} alone"
+            )
         rows[row.role] = row
     return rows

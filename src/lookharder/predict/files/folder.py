@@ -13,6 +13,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -101,7 +102,7 @@ class ResultFolder:
             self._check()
         except FileNotFoundError:  # and a writer made it again
             for file in files:
-                file.unlink(missing_ok=True)
+                remove(file)
             with suppress(OSError):
                 self.path.rmdir()
             raise
@@ -117,7 +118,7 @@ class ResultFolder:
         named = {file for record in self.records for file in _files(record)}
         left = {file for claim in self._claims for file in _files(claim)} - named
         for file in left:  # by a process that was killed, or by a run with other options
-            (self.path / file).unlink(missing_ok=True)
+            remove(self.path / file)
         (self.path / CLAIMS).unlink(missing_ok=True)
 
     def _check(self) -> None:
@@ -171,13 +172,21 @@ def hold(out: Path) -> Iterator[ResultFolder]:
 def _read(folder: Path) -> tuple[list[Record], list[Record]]:
     """The records of a folder, and as claims: what was being written, and records that lack a file."""
     records, claims = list(_lines(folder / RECORDS)), list(_lines(folder / CLAIMS))
-    broken = [r for r in records if not all((folder / file).is_file() for file in _files(r))]
+    broken = [r for r in records if not all((folder / file).exists() for file in _files(r))]
     return [record for record in records if record not in broken], claims + broken
 
 
 def _owned(records: Sequence[Record], claims: Sequence[Record]) -> set[str]:
     files = {file for record in (*records, *claims) for file in _files(record)}
     return files | {RECORDS, CLAIMS, PAGE} if records or claims else files
+
+
+def remove(path: Path) -> None:
+    """A result, if it is there; that of a clip is a folder of frames."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def own_files(folder: Path) -> set[Path]:

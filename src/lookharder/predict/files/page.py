@@ -19,7 +19,7 @@ def write_results(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
         own = [record for record in shown if record["task"] == task]
         heading = VIEWS[task].title if len(tasks) > 1 else ""
         sections.append(Section(heading=heading, text=_lead(own), cards=list(map(_card, own))))
-    count = "1 image" if len(shown) == 1 else f"{len(shown)} images"
+    count = _count(shown)
     lead = f"{count}. Arrays and what they mean are listed in predictions.jsonl."
     write_gallery(path, title=f"lookharder: {', '.join(tasks)}", lead=lead, sections=sections)
 
@@ -38,6 +38,12 @@ def _lead(records: Sequence[Mapping[str, Any]]) -> str:
     return " ".join(said)
 
 
+def _count(records: Sequence[Mapping[str, Any]]) -> str:
+    clips = sum("frames" in record for record in records)
+    kinds = {"image": len(records) - clips, "clip": clips}
+    return ", ".join(f"{n} {kind}{'s' * (n > 1)}" for kind, n in kinds.items() if n)
+
+
 def _either(records: Sequence[Mapping[str, Any]], key: str) -> str:
     return " or ".join(dict.fromkeys(str(record[key]) for record in records))
 
@@ -50,7 +56,28 @@ def _counted(records: Sequence[Mapping[str, Any]], key: str) -> str:
     return f"{most} {key}" if least == most else f"{least} to {most} {key}"
 
 
+def _clip_card(record: Mapping[str, Any]) -> Card:
+    files, (height, width) = record["files"], record["shape"][-2:]
+    longest = f", longest {record['colours_to']:.1f} px" if record["task"] == "flow" else ""
+    facts = {
+        "size": f"{width} x {height}",
+        "worked at": f"{record['resolution'][1]} x {record['resolution'][0]}",
+        "frames": f"{record['frames']} at {record['rate']:.3g} a second",
+        "time": f"{record['seconds']:.1f} s",
+        "compute": f"{record['macs'] / 1e9:.1f} GMACs",
+    }
+    caption = f"{record['task']}, one range of colours{longest}"
+    return Card(
+        title=Path(record["input"]).name,
+        pictures=[PageImage(file=files["video"], caption=caption)],
+        facts=facts,
+        downloads=[files["frames"]],
+    )
+
+
 def _card(record: Mapping[str, Any]) -> Card:
+    if "video" in record["files"]:
+        return _clip_card(record)
     files, (height, width) = record["files"], record["shape"][-2:]
     view = view_of(record["view"])
     captions = dict(view.captions(record))

@@ -1,0 +1,69 @@
+"""The verb `predict` on clips."""
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from lookharder.cli.writing import say_record
+from lookharder.errors import InputError
+
+if TYPE_CHECKING:
+    from lookharder.predict.files.clips import Clip
+    from lookharder.predict.files.folder import ResultFolder
+    from lookharder.predict.predictor import Predictor
+    from lookharder.tasks.base import Task
+    from lookharder.visualize.answer_files import Writing
+
+
+def run_clips(
+    args: argparse.Namespace,
+    predictor: "Predictor",
+    task: "Task",
+    clips: "Sequence[Clip]",
+    folder: "ResultFolder",
+    recipe: str,
+    writing: "Writing",
+    options: dict[str, Any],
+) -> int:
+    """Predict every clip into the folder that is held; what is there of the same clip and options is left."""
+    from lookharder.cli.terminal import progress
+    from lookharder.predict.files.clips import clip_files, predict_clip
+    from lookharder.predict.files.folder import PAGE
+    from lookharder.predict.files.page import write_results
+
+    for flag in ("beside", "ply"):
+        if getattr(args, flag):
+            raise InputError(f"--{flag}", "given for a clip", "images")
+    options = {**options, "output_uncertainty": False}
+    known = {(r["task"], r["name"]): r for r in folder.records if "name" in r}
+
+    def is_done(clip: "Clip") -> bool:
+        record = known.get((task.name, clip.name))
+        if record is None or args.overwrite:
+            return False
+        same = (record.get("recipe"), record.get("digest")) == (recipe, clip.digest)
+        return same or args.skip_existing
+
+    done = [clip for clip in clips if is_done(clip)]
+    todo = [clip for clip in clips if clip not in done]
+    files = [file for clip in todo for file in clip_files(task.name, clip).values()]
+    sources = {path.resolve() for clip in todo for path in (clip.source, *clip.frames)}
+    folder.check_free(files, sources, args.overwrite)
+    folder.begin({(task.name, clip.name) for clip in todo})
+    silent = args.quiet or args.json
+    for clip in todo:
+        total = max(clip.count - (task.name == "flow"), 0) or None
+        with progress(silent, total=total, desc=clip.name, unit="frame") as bar:
+            for frames in predict_clip(
+                predictor, task, clip, folder, recipe=recipe, writing=writing, **options
+            ):
+                bar.update(frames)
+    folder.finish([(task.name, clip.name) for clip in clips])
+    write_results(folder.path / PAGE, folder.records)
+    for clip in clips:
+        say_record(args, folder.record(task.name, clip.name))
+    if not silent:
+        skipped = f" ({len(done)} done before)" if done else ""
+        many = "" if len(clips) == 1 else "s"
+        print(f"{len(clips)} clip{many}, {task.name}{skipped}: {folder.path / PAGE}")
+    return 0

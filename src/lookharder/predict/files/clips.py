@@ -1,0 +1,221 @@
+"""Clips: depth of every frame, flow from each to the next, in colours that do not change.
+
+    NAME.depth.mp4      the answers as a clip, one range of colours from beginning to end
+    NAME.depth.frames/  000000.npy and so on, an array a frame, in the formats that are asked for
+
+All frames start from the same noise, so that what flickers is the network's answer and not the draw. A few frames are
+held at a time, whatever the length of the clip.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lookharder import __version__
+from lookharder.data.formats import read_image
+from lookharder.data.formats.video import clip_facts, is_clip, read_clip, writing_clip
+from lookharder.errors import InputError
+from lookharder.files import opened
+from lookharder.predict.files.folder import Record, ResultFolder, remove
+from lookharder.predict.files.walk import expand
+from lookharder.predict.inputs import batch_of, together
+from lookharder.predict.options import Options
+from lookharder.predict.predictor import Predictor
+from lookharder.tasks.base import Task
+from lookharder.visualize.answer_files import Writing
+from lookharder.visualize.formats import Format, find_formats
+from lookharder.visualize.views import View, view_of
+
+FRAMES_A_SECOND = Fraction(24)  # of a folder of frames
+SHARED = 0  # key of the noise of all frames
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """Frames in order.
+
+    Attributes:
+        name: of its results.
+        source: a file, or a folder of frames.
+        rate: frames a second.
+        size: (height, width).
+        count: frames as far as known, 0 if not.
+        frames: their files, where the source is a folder.
+        digest: of what the files hold.
+    """
+
+    name: str
+    source: Path
+    rate: Fraction
+    size: tuple[int, int]
+    count: int
+    frames: Sequence[Path]
+    digest: str
+
+    def read(self) -> Iterator[np.ndarray]:
+        """The frames (3, H, W) uint8, one after the other."""
+        if not self.frames:
+            yield from read_clip(self.source)
+        for path in self.frames:
+            image = read_image(path)
+            if image.shape[1:] != self.size:
+                raise InputError(str(path), f"{image.shape[1:]} pixels", f"{self.size}, as others")
+            yield image
+
+
+def find_clips(task: Task, images: Sequence[str], companions: bool) -> list[Clip]:
+    """The clips that arguments name: video files, and for flow without a second frame a folder; none = pictures.
+
+    Raises:
+        InputError: clips beside pictures, or for a task that is not done for clips.
+    """
+    paths = [Path(image) for image in images]
+    folders = task.name == "flow" and not companions
+    found = [path for path in paths if is_clip(path) or (folders and path.is_dir())]
+    if not found:
+        return []
+    other = next((path for path in paths if path not in found), None)
+    if other is not None:
+        raise InputError("IMAGE", f"{other} beside {found[0]}", "clips alone, or images alone")
+    if task.name not in ("depth", "flow"):
+        raise InputError("IMAGE", f"{found[0]}, a clip", f"images, with task {task.name!r}")
+    if companions:
+        raise InputError("--second", f"given beside {found[0]}, a clip", "nothing beside a clip")
+    clips = [_folder(path) if path.is_dir() else _file(path) for path in found]
+    if len({clip.name for clip in clips}) != len(clips):
+        raise InputError("IMAGE", "clips of one name", "names that differ")
+    return clips
+
+
+def clip_files(task: str, clip: Clip) -> dict[str, str]:
+    """Role -> name of what a clip gives."""
+    return {"video": f"{clip.name}.{task}.mp4", "frames": f"{clip.name}.{task}.frames"}
+
+
+def predict_clip(
+    predictor: Predictor,
+    task: Task,
+    clip: Clip,
+    folder: ResultFolder,
+    *,
+    recipe: str,
+    writing: Writing,
+    **options: Any,
+) -> Iterator[int]:
+    """Predict a clip, write its files and add its record.
+
+    Args:
+        predictor: the model.
+        task: depth or flow.
+        clip: the frames.
+        folder: of results.
+        recipe: as `recipe_of` gives it.
+        writing: formats of the arrays, and colours.
+        **options: what else is asked of the predictor, see `Options`.
+
+    Yields:
+        How many frames more are done.
+    """
+    view, files = view_of(task.view), clip_files(task.name, clip)
+    claim = {"task": task.name, "name": clip.name, "files": files}
+    names = view.formats if writing.formats is None else writing.formats
+    formats = list(find_formats(task.name, names).values())
+    with folder.adding([claim]) as records:
+        frames = folder.path / files["frames"]
+        remove(frames)
+        frames.mkdir()
+        done, seconds, macs, look = 0, 0.0, 0, replace(writing.look, low=0.0, high=1.0)
+        with writing_clip(folder.path / files["video"], clip.rate) as add:
+            for given in _groups(task, clip):
+                batch = batch_of(task, given.pop("image"), given)
+                asked = Options(**options)
+                *_, result = predictor.predict(task.name, batch, asked, noise_key=SHARED)
+                for index in range(len(result.member_counts)):
+                    answer = result.answer(index)
+                    array = view.array(answer.values)
+                    write_frame(frames / f"{done:06d}", array, task.name, formats)
+                    if done == 0 and task.name == "flow":
+                        look = replace(look, high=_longest(result.prediction))
+                    add(view.show(array, answer.painting, answer.given, look))
+                    done += 1
+                seconds, macs = seconds + result.seconds, macs + result.macs
+                yield len(result.member_counts)
+        if done == 0:
+            raise InputError(str(clip.source), "too few frames", "one for depth, two for flow")
+        about = _describe(clip, task, view)
+        made = {"version": __version__, "model": predictor.name, "seed": options.get("seed", 0)}
+        cost = {"seconds": seconds, "macs": macs, "resolution": list(result.resolution)}
+        how = {"steps": result.steps, "members": result.members, "choice": result.choice}
+        shown = {"frames": done, "colours_to": look.high, "shape": list(array.shape)}
+        key = {"recipe": recipe, "digest": clip.digest}
+        records.append({**about, **claim, **shown, **how, **cost, **made, **key})
+
+
+def write_frame(stem: Path, array: np.ndarray, task: str, formats: Sequence[Format]) -> None:
+    """The array of a frame, in every format."""
+    for row in formats:
+        row.write(stem.with_name(stem.name + row.ending), array, task)
+
+
+def _file(path: Path) -> Clip:
+    facts = clip_facts(path)
+    with opened(path) as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    return Clip(
+        name=path.stem,
+        source=path,
+        rate=facts.rate,
+        size=facts.size,
+        count=facts.count,
+        frames=(),
+        digest=digest,
+    )
+
+
+def _folder(path: Path) -> Clip:
+    frames = [found.path for found in expand("IMAGE", [str(path)], photos=True)]
+    digest = hashlib.sha256()
+    for frame in frames:
+        with opened(frame) as handle:
+            digest.update(hashlib.file_digest(handle, "sha256").digest())
+    height, width = read_image(frames[0]).shape[1:]
+    return Clip(
+        name=path.resolve().name,
+        source=path,
+        rate=FRAMES_A_SECOND,
+        size=(height, width),
+        count=len(frames),
+        frames=frames,
+        digest=digest.hexdigest(),
+    )
+
+
+def _groups(task: Task, clip: Clip) -> Iterator[dict[str, list[np.ndarray]]]:
+    """What the predictor is given, a few frames at a time."""
+    items: Iterable[tuple[np.ndarray, ...]]
+    items = pairwise(clip.read()) if task.name == "flow" else ((frame,) for frame in clip.read())
+    iterator, names = iter(items), ("image", *(given.argument for given in task.inputs))
+    while group := list(islice(iterator, together(*clip.size))):
+        yield {name: [item[i] for item in group] for i, name in enumerate(names)}
+
+
+def _longest(flows: np.ndarray) -> float:
+    """The longest motion of the first frames, pixels, which sets the colours of the whole clip."""
+    return max(float(np.hypot(flows[..., 0], flows[..., 1]).max()), 1e-3)
+
+
+def _describe(clip: Clip, task: Task, view: View) -> Record:
+    meaning = {key: view.meaning[key] for key in ("units", "meaning")}
+    return {
+        "input": str(clip.source),
+        "source": str(clip.source.resolve()),
+        "view": task.view,
+        "rate": float(clip.rate),
+        **meaning,
+    }
