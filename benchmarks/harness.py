@@ -114,7 +114,7 @@ def names() -> list[str]:
     return sorted([stem for stem, text in texts.items() if "\ndef run(" in text] + several)
 
 
-SEVERAL = {"frontier": ("measure", "report")}
+SEVERAL = {"frontier": ("measure", "report"), "levels": ("measure", "picture")}
 
 
 def call(arguments: Sequence[str]) -> None:

@@ -1,10 +1,12 @@
 """Which axis of compute pays: levels, steps or members? Error against MACs on large scenes whose truth is exact.
 
-    python -m benchmarks levels docs/results/levels --scenes 16
+    python -m benchmarks levels.measure docs/results/levels --scenes 16
+    python -m benchmarks levels.picture docs/results/looks.png
 
 Scenes of the photographed world, 384 x 512 pixels, which no model was trained on; each task by the model that is
 shipped for it. Every setting answers the same scenes, so that differences to one look are paired. A power law is fitted
-to the levels but the last, and the last is compared with what it predicts. Writes OUT.json and OUT.png.
+to the levels but the last, and the last is compared with what it predicts. Writes OUT.json and OUT.png; `picture` shows
+one scene a task at one, two and three levels.
 """
 
 import time
@@ -21,6 +23,7 @@ from lookharder.files import atomic, write_json
 from lookharder.metrics.scores import SCORES
 from lookharder.metrics.statistics import bootstrap_mean, paired_bootstrap
 from lookharder.predict.predictor import Predictor
+from lookharder.visualize.views import VIEWS
 
 SEED, HEIGHT, WIDTH = 9, 384, 512
 METRICS = {"depth": ("abs_rel", "boundary_f1"), "flow": ("epe",), "amodal": ("iou",)}
@@ -29,16 +32,22 @@ ONE = {"levels": 1, "steps": 1, "members": 1}
 AXES = {"levels": (2, 3, 4), "steps": (2, 5, 10), "members": (4, 16)}
 
 
+def spec_of(task: str, scenes: int) -> str:
+    return f"procedural:{scenes}:{SEED}?world=photo&size={HEIGHT}x{WIDTH}&only={task}"
+
+
 def errors(result: Evaluation, metric: str) -> np.ndarray:
     score = SCORES[result.task]
     return np.array([score.error(metric, row[metric]) for row in result.rows])
 
 
-def measure(task: str, scenes: int, axes: dict[str, tuple[int, ...]]) -> list[dict[str, Any]]:
+def measure_task(task: str, scenes: int, axes: dict[str, tuple[int, ...]]) -> list[dict[str, Any]]:
     """A row a setting: one number of ONE raised, or the last of all levels with members on top."""
     predictor = Predictor.from_pretrained(default_model(task))
-    spec = f"procedural:{scenes}:{SEED}?world=photo&size={HEIGHT}x{WIDTH}&only={task}"
-    data, rules = open_spec(spec, WIDTH), protocol(task, "procedural", predictor.chain)
+    data, rules = (
+        open_spec(spec_of(task, scenes), WIDTH),
+        protocol(task, "procedural", predictor.chain),
+    )
     rows: list[dict[str, Any]] = []
     base: Evaluation | None = None
     for axis, value in [("one look", 1), *((a, v) for a, values in axes.items() for v in values)]:
@@ -111,8 +120,33 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         figure.savefig(aside, dpi=120, format="png")
 
 
-def run(out: Path, *, scenes: int = 16, tasks: tuple[str, ...] = tuple(METRICS)) -> None:
-    rows = [row for task in tasks for row in measure(task, scenes, AXES)]
+def picture(out: Path, *, scenes: tuple[int, ...] = (0, 0, 0)) -> None:
+    """A row a task: what is given, the truth, and the answer at one, two and three levels."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(15, 7), layout="constrained")
+    rows = figure.subplots(len(METRICS), 5)
+    for row, task, scene in zip(rows, METRICS, scenes, strict=True):
+        given, truth, answer = list(VIEWS[task].strip)[:3]  # cells of its panel
+        predictor = Predictor.from_pretrained(default_model(task))
+        example = open_spec(spec_of(task, scene + 1), WIDTH)[scene]
+        shown: list[tuple[str, np.ndarray]] = []
+        for levels in (1, 2, 3):
+            result = predictor.predict_examples([example], task, levels=levels)
+            values = np.moveaxis(result.prediction[0], -1, 0)
+            panel = VIEWS[task].panel(example, values, result.painting[0])
+            shown = shown or [panel[given], panel[truth]]
+            shown.append((f"{levels} level{'s' if levels > 1 else ''}", panel[answer][1]))
+        for axes, (caption, cell) in zip(row, shown, strict=True):
+            axes.imshow(cell)
+            axes.set_title(caption.partition(":")[0], fontsize=10)
+            axes.axis("off")
+    with atomic(out) as aside:
+        figure.savefig(aside, dpi=80, format="png")
+
+
+def measure(out: Path, *, scenes: int = 16, tasks: tuple[str, ...] = tuple(METRICS)) -> None:
+    rows = [row for task in tasks for row in measure_task(task, scenes, AXES)]
     laws = {}
     for task in tasks:
         mine = [row for row in rows if row["task"] == task]

@@ -55,7 +55,7 @@ def table(results: list[Evaluation], command: str) -> str:
     lines = [
         "# Real samples",
         "",
-        "Steps and members are the models' defaults. Written by",
+        "Steps, members and levels are the models' defaults. Written by",
         "",
         f"    {command}",
         "",
@@ -94,8 +94,8 @@ REFERENCE = {
 def summary(results: list[Evaluation]) -> str:
     """One line a set: what the model reaches beside what one would have without it, and where it wins."""
     lines = [
-        "| set | pictures | measure | model | error or score | without a model | better on |",
-        "| --- | ---: | --- | --- | ---: | --- | ---: |",
+        "| set | pictures | measure | model | levels | error or score | without a model | better on |",
+        "| --- | ---: | --- | --- | ---: | ---: | --- | ---: |",
     ]
     for result in results:
         score = SCORES[result.task]
@@ -112,7 +112,8 @@ def summary(results: list[Evaluation]) -> str:
         )
         model = result.means[metric]["mean"]
         measure = f"{metric}, {'higher' if sign > 0 else 'lower'} is better"
-        cells = (result.data, len(rows), measure, result.model, f"{model:.3f}", beside, wins)
+        error = f"{model:.3f}"
+        cells = (result.data, len(rows), measure, result.model, result.levels, error, beside, wins)
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n"
 

@@ -18,6 +18,7 @@ from lookharder.evaluate.evaluation import evaluate, protocol
 from lookharder.metrics.scores import SCORES
 from lookharder.models.flops import count
 from lookharder.predict.predictor import Predictor
+from lookharder.predict.settings import SettingsTable
 
 RESOLUTIONS = (80, 96, 112, 128, 160)
 JUDGES = (  # set, folder, task, metric, answer without a model
@@ -51,7 +52,8 @@ def run(run: Path, data: Path, out: Path, *, hours: float) -> None:
     found = choose(chain, data)
     best = min(found, key=found.__getitem__)
     chain = Chain(replace(chain.config, resolution=best), chain.network, chain.autoencoder)
-    results = score(dict.fromkeys(SHOWN, Predictor(chain, name="sight")), data, None)
+    shipped = Predictor(chain, name="sight", settings=SettingsTable.read(out))
+    results = score(dict.fromkeys(SHOWN, shipped), data, None)
     cost = count(chain.config.model, 96, 128)
     card = (Path(__file__).parent / "sight_card.md").read_text(encoding="utf-8")
     chain.save(
