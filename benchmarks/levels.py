@@ -1,28 +1,32 @@
 """Which axis of compute pays: levels, steps or members? Error against MACs on large scenes whose truth is exact.
 
-    python -m benchmarks levels.measure docs/results/levels --scenes 16
+    python -m benchmarks levels.measure sight docs/results/levels --scenes 12
     python -m benchmarks levels.picture docs/results/looks.png
 
-Scenes of the photographed world, 384 x 512 pixels, which no model was trained on; each task by the model that is
-shipped for it. Every setting answers the same scenes, so that differences to one look are paired. A power law is fitted
-to the levels but the last, and the last is compared with what it predicts. Writes OUT.json and OUT.png; `picture` shows
-one scene a task at one, two and three levels.
+Scenes of the photographed world, 384 x 512 pixels, which no model was trained on. Every setting answers the same
+scenes, so that differences to one look are paired. A power law is fitted to the levels but the last, and the last is
+compared with what it predicts. Writes OUT.json and OUT.png, and into the model's table, by which a budget is spent, the
+settings that no cheaper one equals. `picture` shows one scene a task at one, two and three levels, by the models that
+are shipped.
 """
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.harness import machine
-from lookharder.chain import default_model
+from lookharder.chain import default_model, find
 from lookharder.data.source import open_spec
 from lookharder.evaluate.evaluation import Evaluation, evaluate, protocol
 from lookharder.files import atomic, write_json
 from lookharder.metrics.scores import SCORES
 from lookharder.metrics.statistics import bootstrap_mean, paired_bootstrap
+from lookharder.predict.effort import Effort
 from lookharder.predict.predictor import Predictor
+from lookharder.predict.settings import Setting, SettingsTable
 from lookharder.visualize.views import VIEWS
 
 SEED, HEIGHT, WIDTH = 9, 384, 512
@@ -41,16 +45,15 @@ def errors(result: Evaluation, metric: str) -> np.ndarray:
     return np.array([score.error(metric, row[metric]) for row in result.rows])
 
 
-def measure_task(task: str, scenes: int, axes: dict[str, tuple[int, ...]]) -> list[dict[str, Any]]:
-    """A row a setting: one number of ONE raised, or the last of all levels with members on top."""
-    predictor = Predictor.from_pretrained(default_model(task))
+def measure_task(predictor: Predictor, task: str, scenes: int) -> list[dict[str, Any]]:
+    """A row a setting: one look, and one number of ONE raised."""
     data, rules = (
         open_spec(spec_of(task, scenes), WIDTH),
         protocol(task, "procedural", predictor.chain),
     )
     rows: list[dict[str, Any]] = []
     base: Evaluation | None = None
-    for axis, value in [("one look", 1), *((a, v) for a, values in axes.items() for v in values)]:
+    for axis, value in [("one look", 1), *((a, v) for a, values in AXES.items() for v in values)]:
         setting = ONE | ({} if axis == "one look" else {axis: value})
         began = time.perf_counter()
         result = evaluate(predictor, task, data, data="levels", rules=rules, **setting)
@@ -145,12 +148,33 @@ def picture(out: Path, *, scenes: tuple[int, ...] = (0, 0, 0)) -> None:
         figure.savefig(aside, dpi=80, format="png")
 
 
-def measure(out: Path, *, scenes: int = 16, tasks: tuple[str, ...] = tuple(METRICS)) -> None:
-    rows = [row for task in tasks for row in measure_task(task, scenes, AXES)]
+def table(rows: list[dict[str, Any]], resolution: int) -> tuple[Setting, ...]:
+    """The settings that no cheaper one equals, task by task."""
+    kept: list[Setting] = []
+    for task, metrics in METRICS.items():
+        least = np.inf
+        for row in sorted((r for r in rows if r["task"] == task), key=lambda r: r["macs"]):
+            error = row[SCORES[task].error_name(metrics[0])]
+            if error["mean"] < least:
+                least = error["mean"]
+                effort = Effort(**{name: row[name] for name in ONE})
+                found = {"error": error["mean"], "low": error["low"], "high": error["high"]}
+                kept.append(Setting(task=task, resolution=resolution, effort=effort, **found))
+    return tuple(kept)
+
+
+def measure(model: str, out: Path, *, scenes: int = 12) -> None:
+    predictor, folder = Predictor.from_pretrained(model), find(model)
+    rows = [row for task in METRICS for row in measure_task(predictor, task, scenes)]
     laws = {}
-    for task in tasks:
+    for task in METRICS:
         mine = [row for row in rows if row["task"] == task]
         laws[task] = law(mine, SCORES[task].error_name(METRICS[task][0]))
         print(task, laws[task])
     write_json(out.with_suffix(".json"), {"machine": machine(), "laws": laws, "rows": rows})
     draw(rows, out.with_suffix(".png"))
+    former = SettingsTable.read(folder) or SettingsTable(data="", errors={}, rows=())
+    data = f"{scenes} scenes of the photo world of {WIDTH} x {HEIGHT} pixels"
+    errors_are = {"depth": "AbsRel", "flow": "end-point error", "amodal": "1 - IoU"}
+    found = table(rows, predictor.chain.config.resolution)
+    replace(former, data=data, errors=errors_are, rows=found).write(folder)

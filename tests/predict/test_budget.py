@@ -1,5 +1,6 @@
 """A budget buys the best measured setting that fits, says which, and is never passed."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from lookharder.chain import Chain
 from lookharder.errors import InputError
-from lookharder.predict.budget import Speed
+from lookharder.predict.budget import Speed, measure_joining
 from lookharder.predict.effort import Budget, Effort
 from lookharder.predict.predictor import Predictor
 from lookharder.predict.settings import Setting, SettingsTable
@@ -100,6 +101,31 @@ def test_seconds_are_kept_when_the_probe_was_wrong(predictor, monkeypatch):
     assert "2 steps x 20 members" in result.choice
     assert result.member_counts == (8,), "a round is 4 draws, 0.16 s; a third would end at 0.48 s"
     assert result.seconds == pytest.approx(0.32)
+
+
+def test_levels_are_bought_and_what_is_done_between_looks_is_paid_for(predictor, monkeypatch):
+    image, two = np.tile(IMAGE, (1, 4, 4)), Effort(steps=1, levels=2)
+    rows = (row(1, 1, 0.5), replace(row(1, 1, 0.2), effort=two))
+    table = SettingsTable(data="scenes", errors={"depth": "AbsRel"}, rows=rows)
+    told = Predictor(predictor.chain, settings=table)
+    asked = []
+    monkeypatch.setattr(told.planner, "joining", lambda *key: asked.append(key) or 1e-3)
+    monkeypatch.setattr(
+        told.planner,
+        "speed",
+        lambda *_: Speed(alone=1e-6, full=1e-6, chunk=1, encode=0.0, decode=0.0),
+    )
+    joined = 48 * 64 * 1e-3  # seconds: one look at twice 24 x 32 pixels
+    assert told(image, budget=f"{joined * 1.2}s").effort.levels == 2
+    assert told(image, budget=f"{joined * 0.8}s").effort.levels == 1
+    assert set(asked) == {("depth", (24, 32))}
+    assert "2 levels" in told(image, budget="1 TMACs").choice
+
+
+@pytest.mark.parametrize("task", ["depth", "flow", "amodal"])
+def test_the_time_between_looks_is_measured(predictor, task):
+    seconds = measure_joining(predictor.chain, task, (24, 32))
+    assert 0 < seconds < 1e-2
 
 
 def test_bytes_decide_how_much_is_done_at_a_time(predictor):

@@ -11,10 +11,12 @@ A budget is for one image; several in one call have that much each, but for byte
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
 from lookharder.chain import Chain
+from lookharder.data.example import Batch
 from lookharder.errors import InputError
 from lookharder.predict.cost import ImageCost
 from lookharder.predict.effort import Budget, Effort, level_sizes
@@ -63,12 +65,7 @@ def measure_speed(chain: Chain, size: tuple[int, int], chunk: int) -> Speed:
     rows, columns = (side // chain.autoencoder.factor for side in size)
     zero = torch.zeros(1, dtype=torch.long, device=device)
 
-    def clock(work: Callable[[], object]) -> float:
-        began = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return time.perf_counter() - began
+    clock = partial(_clock, device=device)
 
     def forward(inputs: int) -> float:
         x = torch.zeros(inputs, chain.config.model.in_channels, rows, columns, device=device)
@@ -88,6 +85,32 @@ def measure_speed(chain: Chain, size: tuple[int, int], chunk: int) -> Speed:
     )
 
 
+@torch.inference_mode()
+def measure_joining(chain: Chain, task_name: str, size: tuple[int, int]) -> float:
+    """Seconds a pixel, on this machine, of what a task does between looks: warping, blending, refining."""
+    task = chain.task(task_name)
+    device = next(chain.network.parameters()).device
+    image = torch.zeros(1, 3, *size, device=device)
+    mask = torch.ones(1, *size, dtype=torch.bool, device=device)
+    given = {each.field: mask if each.kind == "mask" else image for each in task.inputs}
+    answer = torch.zeros(1, task.fields, 3, *size, device=device)
+
+    def join() -> None:
+        batch, joined = task.look_again(Batch(name=("",), image=image, **given), answer, size)
+        joined(answer.expand(len(batch.name), -1, -1, -1, -1))
+
+    join()
+    return _clock(join, device) / (size[0] * size[1])
+
+
+def _clock(work: Callable[[], object], device: torch.device) -> float:
+    began = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - began
+
+
 @dataclass(frozen=True, kw_only=True)
 class Prices:
     """What measured settings cost for one image of a call.
@@ -99,6 +122,7 @@ class Prices:
         cost: (effort, size) -> multiply-adds.
         memory: (size, steps) -> peak memory of one image, one member, one field.
         speed: size -> how fast this machine is there.
+        joining: size -> seconds a pixel between looks.
     """
 
     images: int
@@ -107,6 +131,7 @@ class Prices:
     cost: Callable[[Effort, tuple[int, int]], ImageCost]
     memory: Callable[[tuple[int, int], int], PeakMemory]
     speed: Callable[[tuple[int, int]], Speed]
+    joining: Callable[[tuple[int, int]], float]
 
     def macs(self, setting: Setting) -> float:
         """Multiply-adds."""
@@ -121,7 +146,8 @@ class Prices:
         # evaluations that reuse blocks count by their share of a full one
         forwards = cost.network[-1] / cost.forward
         work = members / every * (forwards * speed.forwards(inputs) + inputs * speed.decode)
-        return work / self.images + SOURCES * speed.encode
+        between = members * cost.joined * self.joining(self.size(setting)) if cost.joined else 0.0
+        return work / self.images + between + SOURCES * speed.encode
 
     def bytes(self, setting: Setting) -> float:
         """Memory of all images together, with one input at a time."""

@@ -3,7 +3,7 @@
     MACs of an image = S encode + members (looks F (network + decode) + (looks - 1) S encode)
 
 with S source images and F fields of the task, and looks = 1 + windows of all further levels. What a task does between
-looks runs outside the network, and is not counted.
+looks runs outside the network: its multiply-adds are not counted, only the pixels it is done to, for the time it takes.
 
 Nothing is counted while the network runs: the cost is known before, and multiplied by what was done.
 """
@@ -27,6 +27,7 @@ class ImageCost:
         decode: of one field.
         fields: F.
         looks: windows that one member is shown, up to and with each level; the first is the whole.
+        joined: pixels of the pictures at all looks after the first.
     """
 
     encode: int
@@ -35,6 +36,7 @@ class ImageCost:
     decode: int
     fields: int
     looks: tuple[int, ...] = (1,)
+    joined: int = 0
 
     @property
     def member(self) -> int:
@@ -79,7 +81,8 @@ def image_cost(
     steps, levels = range(1, effort.steps + 1), range(1, effort.levels + 1)
     largest = (size[0] << effort.levels, size[1] << effort.levels)
     sizes = level_sizes(size, native or largest, effort.levels)
-    windows = (sum(task.windows(s, size) for s in task.looks(sizes[:n])) for n in levels[1:])
+    again = [task.looks(sizes[:n]) for n in levels[1:]]
+    windows = (sum(task.windows(s, size) for s in looks) for looks in again)
     return ImageCost(
         encode=task.sources * encode,
         forward=count(model, height, width).macs,
@@ -87,4 +90,5 @@ def image_cost(
         decode=decode,
         fields=task.fields,
         looks=tuple(accumulate(windows, initial=1)),
+        joined=sum(rows * columns for looks in again for rows, columns in looks),
     )

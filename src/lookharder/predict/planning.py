@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 
 from lookharder.chain import Chain
 from lookharder.errors import InputError
-from lookharder.predict.budget import Prices, measure_speed, spend
+from lookharder.predict.budget import Prices, measure_joining, measure_speed, spend
 from lookharder.predict.cost import image_cost
 from lookharder.predict.effort import Effort
 from lookharder.predict.inputs import require
@@ -29,6 +29,7 @@ class SamplingPlanner:
         cost: (name of the task, effort, size, native) -> `ImageCost`.
         memory: (size, steps) -> `PeakMemory`.
         speed: (size, network inputs at a time) -> `Speed` of this machine.
+        joining: (name of the task, size) -> seconds a pixel between looks, on this machine.
     """
 
     def __init__(self, chain: Chain, settings: SettingsTable | None) -> None:
@@ -36,6 +37,7 @@ class SamplingPlanner:
         self.cost = lru_cache(maxsize=256)(partial(image_cost, chain))
         self.memory = lru_cache(maxsize=256)(partial(peak_memory, chain))
         self.speed = lru_cache(maxsize=256)(partial(measure_speed, chain))
+        self.joining = lru_cache(maxsize=256)(partial(measure_joining, chain))
 
     def working_size(
         self, height: int, width: int, resolution: int | None = None
@@ -80,6 +82,7 @@ class SamplingPlanner:
             cost=lambda effort, size: self.cost(task, effort, size, native),
             memory=self.memory,
             speed=lambda size: self.speed(size, chunk),
+            joining=lambda size: self.joining(task, size),
         )
         plan = spend(options.budget, prices, self.settings, task, chunk)
         return replace(plan, bound=self._bound(task, plan.effort))
