@@ -5,8 +5,8 @@
 Each source is a line of `SOURCES`: its name, its share of the batch, where its examples come from. `data/nyuv2/train`
 is the labelled set's training split (`data.readers.nyuv2`), `data/photos` any folder of photographs, which lie behind
 the cut-outs of `data.collage` and on the surfaces of the made worlds. Every example is a window of a quarter to all of
-a frame, as another camera sees it. Most are small, because small ones teach layout at 0.4 of the price; a third is of
-full size, so that the network knows both.
+a frame, as another camera sees it. Half are small, because small ones teach layout at 0.4 of the price; the others are
+of full size, so that the network knows both.
 """
 
 from lookharder.autoencoder import Pixel
@@ -33,12 +33,11 @@ ROOMS = "procedural:6000:2?world=photo&size=96x128&frames=1"
 PAIRS = "procedural:1920:1?world=photo&size=96x128&only="
 COLLAGE = "collage:8000:1?size=96x128&only="
 SOURCES = (  # task/source, share of the batch, spec
-    ("depth/nyuv2", 3, f"{NYUV2}&{SMALL}"),
-    ("depth/nyuv2-full", 2, f"{NYUV2}&{FULL}"),
-    ("depth/rooms", 3, f"{ROOMS}&{SMALL}"),
+    ("depth/nyuv2", 4, f"{NYUV2}&{SMALL}"),
+    ("depth/nyuv2-full", 4, f"{NYUV2}&{FULL}"),
+    ("depth/rooms", 2, f"{ROOMS}&{SMALL}"),
     ("depth/rooms-full", 2, f"{ROOMS}&{FULL}"),
-    ("depth/classic", 1, f"{CLASSIC}depth&{SMALL}"),
-    ("flow/collage", 2, f"{COLLAGE}flow&{SMALL}"),
+    ("flow/collage", 1, f"{COLLAGE}flow&{SMALL}"),
     ("flow/collage-full", 1, f"{COLLAGE}flow&{FULL}"),
     ("flow/pairs", 1, f"{PAIRS}flow&{SMALL}"),
     ("flow/classic", 1, f"{CLASSIC}flow&{SMALL}"),
@@ -104,7 +103,7 @@ def sight() -> RunConfig:
             batch_size=20,
             mix=shares,
             weights={name: WEIGHTS[task_of(name)] for name in shares},
-            time_shift=100.0,
+            time_shift=500.0,
             camera=Photometric(),
             optim=OptimConfig(
                 lr=1e-3,
