@@ -13,12 +13,18 @@ from safetensors.torch import load_file, save_file
 from lookharder.chain import Chain, ChainConfig
 from lookharder.cli import main
 from lookharder.config import from_json
+from lookharder.conversion import convert, released_settings
+from lookharder.data.example import Batch
 from lookharder.data.formats import read_npy
+from lookharder.diffusion.sampler import draw_noise
+from lookharder.diffusion.sampling import USABLE, Sampling
 from lookharder.errors import InputError
 from lookharder.models.dit import DiT, DiTConfig
 from lookharder.models.foreign.layouts import LAYOUTS
 from lookharder.models.foreign.networks import export_state, import_network, load_network
 from lookharder.models.moe import MoEConfig
+from lookharder.predict.effort import Effort
+from lookharder.predict.sampling import BatchSampler
 from lookharder.seeding import torch_generator
 
 DENSE = DiTConfig(
@@ -48,7 +54,10 @@ def published(config: DiTConfig, path: Path) -> DiT:
         for parameter in network.parameters():
             parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
     state = export_state(network)
-    (torch.save if path.suffix == ".pt" else save_file)(state, path)
+    if path.suffix == ".pt":
+        torch.save(state, path)
+    else:
+        save_file(state, path, {"config": json.dumps({"num_heads": config.num_heads})})
     return network.eval()
 
 
@@ -72,7 +81,7 @@ def picture(tmp_path: Path) -> Path:
 def test_a_file_of_each_layout_is_recognised_and_exported_bit_for_bit(layout, suffix, tmp_path):
     path = tmp_path / f"weights{suffix}"
     network = published(CONFIGS[layout], path)
-    found = import_network(path)
+    found = import_network(path, num_heads=4)
     assert (found.layout, found.network.config) == (layout, CONFIGS[layout])
     assert torch.equal(
         outputs(found.network, found.network.config), outputs(network, network.config)
@@ -130,7 +139,9 @@ def test_reference_files_predict_as_they_did_after_the_public_command(reference,
 def test_active_experts_are_those_of_the_file_s_header(tmp_path):
     published(CONFIGS["dit-moe"], tmp_path / "x.safetensors")
     state = load_file(tmp_path / "x.safetensors")
-    save_file(state, tmp_path / "x.safetensors", {"config": '{"num_experts_per_tok": 1}'})
+    save_file(
+        state, tmp_path / "x.safetensors", {"config": '{"num_experts_per_tok": 1, "num_heads": 4}'}
+    )
     network = load_network(tmp_path / "x.safetensors")
     assert network.config.moe is not None and network.config.moe.active == 1
     save_file(state, tmp_path / "x.safetensors", {"config": '{"num_experts_per_tok": 4}'})
@@ -176,10 +187,60 @@ def test_convert_makes_a_folder_that_predicts(layout, tmp_path, picture, capsys)
     assert np.isfinite(read_npy(tmp_path / "result" / "picture.depth.npy")).all()
 
 
+def test_the_release_is_sampled_as_its_program_does_where_that_is_asked(tmp_path, picture):
+    """The DDIM of diffusers with steps_offset=1 and set_alpha_to_one=False, step by step."""
+    source, text, program = (tmp_path / name for name in ("w.safetensors", "text", "program"))
+    published(CONFIGS["paper"], source)
+    convert(source, text)
+    convert(source, program, as_released=True)
+    plain, released = Chain.load(text).config, Chain.load(program).config
+    assert (plain.prediction, plain.schedule.name) == ("eps", "cosine")
+    assert plain.sampling == Sampling(spacing="leading", start_alpha=USABLE)
+    assert (released.prediction, released.schedule.name) == ("v", "scaled-linear")
+    assert released.sampling == Sampling(spacing="leading+1", final="first")
+    assert (released.steps, released.members, released.fit) == (50, 5, "square")
+    found = {task.name: task.merging for task in released.tasks}
+    assert found == {"depth": "released", "amodal": "median", "flow": "mean"}
+    assert released_settings(plain) == released
+    card = (program / "README.md").read_text()
+    assert "Recalled, not read" in card and "cosine" in (text / "README.md").read_text()
+
+    chain = Chain.load(program)
+    batch = Batch(name=("a",), image=torch.zeros(1, 3, 8, 8), visible=torch.ones(1, 8, 8) > 0)
+    task, effort = chain.task("amodal"), Effort(steps=5, spacing="leading+1")
+    condition = chain.condition(task, batch)
+    sampler = BatchSampler(chain, task, batch, condition, effort, keys=[7])
+    (ours,) = sampler.sample([0], [0])
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    kept = torch.cumprod(1 - betas, 0)
+    x = draw_noise([(0, 7, 0, 0)], sampler.shape)(0)
+    label = chain.labels(task, batch)[0]
+    for t in (801, 601, 401, 201, 1):
+        a, b = kept[t], kept[max(t - 200, 0)]
+        with torch.no_grad():
+            v = chain.network(torch.cat([condition, x], 1), torch.tensor([t]), label)[:, :12]
+        x0, eps = a.sqrt() * x - (1 - a).sqrt() * v, a.sqrt() * v + (1 - a).sqrt() * x
+        x = (b.sqrt() * x0 + (1 - b).sqrt() * eps).float()
+    torch.testing.assert_close(ours[0, 0], x, rtol=1e-4, atol=1e-4)
+    line = ["predict", "depth", str(picture), "--model", str(text), "--as-released", "--steps", "2"]
+    assert main([*line, "--members", "2", "--out", str(tmp_path / "result")]) == 0
+    record = json.loads((tmp_path / "result" / "predictions.jsonl").read_text())
+    assert record["spacing"] == "leading+1"
+
+
 def test_convert_takes_latents_of_four_channels_to_an_autoencoder(tmp_path, picture, random_vae):
     source, out = tmp_path / "weights.pt", tmp_path / "model"
     published(replace(DENSE, in_channels=4), source)
-    line = ["convert", str(source), "--autoencoder", str(random_vae), "--out", str(out)]
+    line = [
+        "convert",
+        str(source),
+        "--autoencoder",
+        str(random_vae),
+        "--heads",
+        "4",
+        "--out",
+        str(out),
+    ]
     assert main(line) == 0
     chain = Chain.load(out)
     assert chain.autoencoder.factor == 8 and chain.config.resolution == 32
@@ -195,6 +256,9 @@ def test_convert_takes_latents_of_four_channels_to_an_autoencoder(tmp_path, pict
         ("convert {file} --autoencoder x --out {new}", "--autoencoder: got x"),
         ("convert {absent} --out {new}", "no such file"),
         ("convert {file} --heads 3 --out {new}", "num_heads: got 3"),
+        ("convert {silent} --out {new}", "num_heads: got nothing"),
+        ("convert {file} --as-released --out {new}", "--as-released: got"),
+        ("predict depth {file} --model tiny --as-released --out {new}", "--as-released: got"),
         ("upcycle {file} --experts 4 --active 2 --out {new}", "SRC: got"),
         ("upcycle tiny --experts 2 --active 3 --out {new}", "moe.active: got 3"),
         ("upcycle tiny --experts 2 --active 1 --out {full}", "--out: got"),
@@ -203,9 +267,11 @@ def test_convert_takes_latents_of_four_channels_to_an_autoencoder(tmp_path, pict
 def test_bad_input_is_one_line_and_nothing_is_written(line, words, tmp_path, capsys):
     file, full, new = tmp_path / "x.safetensors", tmp_path / "full", tmp_path / "new"
     published(DENSE, file)
+    published(DENSE, tmp_path / "silent.pt")
     full.mkdir()
     (full / "kept").touch()
     values = {"file": file, "full": full, "new": new, "absent": tmp_path / "absent.pt"}
+    values["silent"] = tmp_path / "silent.pt"
     assert main([word.format(**values) for word in line.split()]) == 2
     said = capsys.readouterr().err
     assert words in said and said.count("\n") == 1

@@ -19,6 +19,7 @@ import torch
 from lookharder.autoencoder import KLConfig, Pixel
 from lookharder.chain import Chain, ChainConfig, routes, write_model
 from lookharder.config import to_json
+from lookharder.diffusion.sampling import USABLE, Sampling
 from lookharder.diffusion.schedule import NoiseSchedule
 from lookharder.errors import InputError
 from lookharder.files import listed, write_json
@@ -42,11 +43,23 @@ from lookharder.tasks.registry import GENERALIST
 
 SD_VAE = "stabilityai/sd-vae-ft-ema"  # the latents of DiT and of all that was trained from it
 RELEASED: tuple[Task, ...] = (  # rows 1000 depth, 1001 amodal, 1002 and 1003 flow
-    Depth(),
+    Depth(prompt="validity"),
     Amodal(),
     Flow(layout="split", limit=75.0, limit_unit="pixels"),
 )
 RELEASED_ROUTES = (0, 1, 2, 3)  # one for each label: the two fields of flow do not share theirs
+MERGED = {"depth": "released", "amodal": "median", "flow": "mean"}  # by the release's program
+AS_RELEASED = Sampling(
+    spacing="leading+1", final="first"
+)  # steps_offset = 1, set_alpha_to_one = false
+KNOWN = {
+    False: "Settings of the paper's text: eps-prediction on the cosine schedule, leading spacing, 50 steps, 5 draws.",
+    True: "Settings of the release's program. Read in it: 50 steps whatever is asked, 5 draws, squares; depth aligned "
+    "on maps of 50 pixels, flow by the mean, objects by the median of colours; DDIM by the scheduler's file of Stable "
+    "Diffusion 2. Recalled, not read: that this file says v-prediction, the scaled-linear schedule, leading spacing "
+    "with steps_offset 1 and a final alpha of alpha_bar_0. The text says eps and cosine: which of the two the weights "
+    "were trained for can only be told with them.",
+}
 TOLERANCE = 1e-5  # of what surgery must not change, relative to the largest output
 
 
@@ -76,6 +89,7 @@ def convert(
     layout: str | None = None,
     autoencoder: str | None = None,
     num_heads: int | None = None,
+    as_released: bool = False,
 ) -> ConversionReport:
     """Turn a published file into a model folder.
 
@@ -85,6 +99,7 @@ def convert(
         layout: what the file is expected to be, a key of `LAYOUTS`; None = whatever it is.
         autoencoder: folder or hub name of the AutoencoderKL of its latents; None = Stable Diffusion's.
         num_heads: attention heads, where the file does not tell; see `models.foreign`.
+        as_released: of the paper's release: sample as its program does, and not as the text says.
 
     Raises:
         InputError: for a file that is not a known network, not of that layout, or of tasks that are not known.
@@ -101,8 +116,13 @@ def convert(
         f"bit for bit, {len(original)} tensors" if not changed else f"but for {', '.join(changed)}"
     )
 
+    card = f"# {out.name}\n\n{LAYOUTS[found.layout]}, converted from `{path.name}`.\n"
     if found.layout == "paper":
         network, config = found.network, _released(found, path)
+        config = released_settings(config) if as_released else config
+        card += f"\n{KNOWN[as_released]}\n"
+    elif as_released:
+        raise InputError("--as-released", f"{path}, {LAYOUTS[found.layout]}", "the paper's release")
     else:
         network = _generalist(found.network)
         config = _chain(network, GENERALIST, NoiseSchedule(name="linear"), steps=50)
@@ -116,7 +136,6 @@ def convert(
         costs={name: _cost(stage) for name, stage in stages.items()},
         checks=checks,
     )
-    card = f"# {out.name}\n\n{LAYOUTS[found.layout]}, converted from `{path.name}`.\n"
     write_model(out, config, network, card)
     write_json(out / "conversion.json", to_json(report))
     return report
@@ -172,11 +191,29 @@ def _generalist(network: DiT) -> DiT:
     return widen_input(route_patch_embedding(labelled, embeddings), SOURCES + 1, alone=(0,))
 
 
-def _released(found: Imported, path: Path) -> ChainConfig:
-    """The paper's own, by its text: eps-prediction on the cosine schedule, 50 steps, 5 draws (2411.08034).
+def released_settings(config: ChainConfig) -> ChainConfig:
+    """A system of the release's tasks, sampled and merged as the program that was released with it does (`KNOWN`).
 
-    The code that was released with it takes its schedule from elsewhere; edit `config.json` to follow that instead.
+    Raises:
+        InputError: the system has other tasks.
     """
+    names = [task.name for task in config.tasks]
+    if names != [task.name for task in RELEASED] or config.model.routes != RELEASED_ROUTES:
+        raise InputError("--as-released", f"a model of {names}", "the paper's release")
+    return replace(
+        config,
+        schedule=NoiseSchedule(name="scaled-linear"),
+        prediction="v",
+        sampling=AS_RELEASED,
+        fit="square",
+        steps=50,
+        members=5,
+        tasks=tuple(task.merged_by(MERGED[task.name]) for task in config.tasks),
+    )
+
+
+def _released(found: Imported, path: Path) -> ChainConfig:
+    """The paper's own, by its text: eps-prediction on the cosine schedule, 50 steps, 5 draws (2411.08034)."""
     config = found.network.config
     if config.routes != RELEASED_ROUTES or config.in_channels != (SOURCES + 1) * config.predicted:
         raise InputError(
@@ -184,7 +221,8 @@ def _released(found: Imported, path: Path) -> ChainConfig:
             f"{config.embeddings} patch embeddings, {config.in_channels} channels for {config.predicted} predicted",
             "the release's four tasks, a condition of two latents beside the noisy one",
         )
-    return _chain(found.network, RELEASED, NoiseSchedule(name="cosine"), steps=50, members=5)
+    chain = _chain(found.network, RELEASED, NoiseSchedule(name="cosine"), steps=50, members=5)
+    return replace(chain, fit="square", sampling=Sampling(spacing="leading", start_alpha=USABLE))
 
 
 def _chain(

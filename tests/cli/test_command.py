@@ -15,14 +15,14 @@ from lookharder.errors import InputError
 
 FLAGS = {  # the command line grows on purpose
     "demo": "--allow-download --count --device --help --model --out",
-    "predict": "--allow-download --antithetic --batch-size --beside --budget --colormap --device --format --fov --grey "
-    "--help --json --levels --mask --members --model --near-far --noise-schedule --out --output --overwrite --ply "
-    "--quiet --recursive --resolution --sampler --second --seed --skip-existing --spacing --steps --strict --until "
-    "--verbose",
+    "predict": "--allow-download --antithetic --as-released --batch-size --beside --budget --colormap --device --fit "
+    "--format --fov --grey --help --json --levels --mask --members --merge --model --near-far --noise-schedule --out "
+    "--output --overwrite --ply --quiet --recursive --resolution --sampler --second --seed --skip-existing --spacing "
+    "--steps --strict --until --verbose",
     "train": "--allow-download --dry-run --help --out --quiet --set",
-    "evaluate": "--allow-download --calibration --data --device --help --levels --members --model "
-    "--noise-schedule --out --sampler --seed --size --spacing --steps --task",
-    "convert": "--autoencoder --from --heads --help --out",
+    "evaluate": "--allow-download --calibration --data --device --fit --help --levels --members --merge --model "
+    "--noise-schedule --out --resolution --sampler --seed --size --spacing --steps --task",
+    "convert": "--as-released --autoencoder --from --heads --help --out",
     "upcycle": "--active --allow-download --experts --help --no-renormalise --out --seed",
     "plot": "--help --out",
     "cache": "--allow-download --autoencoder --batch-size --data --device --half --help --model --out --shard "
@@ -229,6 +229,7 @@ def test_choices_are_the_rows_of_the_tables():
         ("--sampler", STEPS),
         ("--spacing", get_args(Spacing)),
         ("--noise-schedule", get_args(ScheduleName)),
+        ("--merge", ("gram", "marigold", "median", "mean", "vote", "released")),
     ):
         for name in names:
             parse([*predict, flag, name])

@@ -37,12 +37,15 @@ def test_calibration_is_written_beside_the_scores_and_printed(capsys, place):
 
 
 def test_calibration_takes_the_sampler_of_the_scores_and_several_members(capsys, place):
-    line = "evaluate --model model --task flow --data procedural:2:5 --size 32 --calibration --out h.json"
-    assert main([*line.split(), "--members", "2", "--sampler", "euler"]) == 0
+    line = "evaluate --model model --task flow --data procedural:2:5?fit=24x40 --calibration --out h.json"
+    options = {"sampler": "euler", "processing_resolution": 16, "fit": "square", "merge": "mean"}
+    asked = "--members 2 --merge mean --sampler euler --resolution 16 --fit square"
+    assert main([*line.split(), *asked.split()]) == 0
     for name in ("h.json", "h.calibration.json"):
-        assert json.loads((place / name).read_text())["options"] == {"sampler": "euler"}
+        assert json.loads((place / name).read_text())["options"] == options
     for more, argument in (
         ("--members 1", "--members"),
+        ("--members 2 --merge marigold", "--merge"),
         ("--members 2 --data procedural:1:5", "--data"),
     ):
         assert main([*line.split(), *more.split()]) == 2

@@ -46,7 +46,17 @@ def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(capsys, place):
     said = capsys.readouterr().out
     for word in ("hypersim:", "4.83e+19", "one H100", "memory on cuda", "512 examples"):
         assert word in said
+    assert "512 x 512 pixels, 1,024 tokens, as configured" in said
     assert sorted(place.rglob("*")) == before
+    (place / "photos").mkdir()
+    (place / "photos" / "a.png").write_bytes((place / "a.png").read_bytes())
+    here = "data.depth.spec=folder:photos"
+    for spec, words in (
+        (here, "40 x 56 pixels, 6 tokens, by the first example"),
+        (f"{here}?fit=48x48", "48 x 48 pixels, 9 tokens, by the first"),
+    ):
+        assert main(["train", "paper_fig3_a1", "--set", spec, "--dry-run"]) == 0
+        assert words in capsys.readouterr().out
 
 
 def test_train_of_another_recipe_is_refused(capsys, place, short):

@@ -317,11 +317,11 @@ def scenes(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("listing", ["filename_list.txt", "meta.csv"])
 def test_marigolds_filter(scenes: Path, listing: str):
     spec = f"hypersim:{scenes}?list={listing}"
-    assert len(open_data(spec)) == 6
-    data = open_data(f"{spec}&keep=marigold")
+    assert len(open_data(f"{spec}&keep=all")) == 6
+    data = open_data(spec)  # Marigold's list is the default
     kept = [f"ai_001_001/rgb_{name}" for name, frame in FRAMES.items() if frame[-1]]
     assert [data[i].name for i in range(len(data))] == kept
-    found = examine(f"{spec}&keep=marigold")
+    found = examine(spec)
     assert found.examples == 3
     first = 2 if listing == "meta.csv" else 1  # a header counts as a line
     for problem, (place, field, words) in zip(
@@ -334,7 +334,7 @@ def test_marigolds_filter(scenes: Path, listing: str):
 
 
 def test_statistics_of_the_files_are_those_of_the_list(scenes: Path):
-    rows = open_hypersim(scenes).rows
+    rows = open_hypersim(scenes, keep="all").rows
     for row, (near, far, dark, bright, holes, _) in zip(rows, FRAMES.values(), strict=True):
         least = 0 if holes else near
         found = measure(row)
@@ -360,7 +360,7 @@ def test_bad_lists(tmp_path: Path, text: str, message: str):
 
 def test_the_filter_on_real_frames(shared: Callable[[str], Path]):
     root = shared("data/hypersim/val")
-    assert len(open_data(f"hypersim:{root}?keep=marigold")) == 2
+    assert len(open_data(f"hypersim:{root}")) == len(open_data(f"hypersim:{root.parent}")) == 2
     assert examine(f"hypersim:{root}").problems == []
     with pytest.raises(InputError, match="keep: got 'some'"):
         open_data(f"hypersim:{root}?keep=some")

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lookharder.data import formats
 from lookharder.data.example import Example, collate
 from lookharder.data.readers import READERS, open_data
 from lookharder.data.readers.coco_amodal import CocoAmodal, decode_runs
 from lookharder.data.readers.flying_chairs import open_flying_chairs
 from lookharder.errors import InputError
+from lookharder.files import say_once
 
 Shared = Callable[[str], Path]
 
@@ -186,3 +188,47 @@ def test_the_splits_of_nyuv2(shared: Shared):
     assert 0 < held[0].depth[held[0].depth_valid].min() < held[0].depth.max() <= 10
     with pytest.raises(InputError, match="split: got 'test'"):
         open_data(f"nyuv2:{root}?split=test")
+
+
+PLACES = {  # set -> folder in which it lies below the root that a user may give
+    "flying_chairs": "FlyingChairs_release",
+    "hypersim": "val",
+    "kitti_flow": "training",
+    "pix2gestalt": "pix2gestalt_occlusions_release",
+    "coco_amodal": "val",
+    "kitti_depth": "val",
+    "tum_rgbd": "val",
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_the_root_of_a_set_will_do_and_what_is_read_is_said(
+    shared: Shared, tmp_path: Path, caplog, name: str
+):
+    inside = shared("data/" + SETS[name][0])
+    (tmp_path / PLACES[name]).symlink_to(inside)
+    say_once.cache_clear()
+    found = READERS[name](tmp_path)
+    assert len(found) == len(READERS[name](inside)) > 0
+    assert f"reads its folder {PLACES[name]}" in caplog.text
+
+
+def test_of_several_splits_the_first_is_read_and_the_others_are_said(tmp_path: Path, caplog):
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
+        formats.write_image(tmp_path / split / "a.png", np.zeros((3, 8, 8), np.uint8))
+        formats.write_depth_png(tmp_path / split / "a_sparse_depth.png", np.ones((8, 8)), 256.0)
+    say_once.cache_clear()
+    assert len(READERS["kitti_depth"](tmp_path)) == 1
+    assert "reads its folder val, not train" in caplog.text
+
+
+def test_a_filtered_list_is_taken_as_it_is(tmp_path: Path):
+    """Marigold's own lists are sifted already, and say so in their names."""
+    formats.write_image(tmp_path / "rgb.png", np.zeros((3, 8, 8), np.uint8))
+    formats.write_depth_png(tmp_path / "depth.png", np.ones((8, 8)))
+    for name in ("list.txt", "list_val_filtered.txt"):
+        (tmp_path / name).write_text("rgb.png depth.png\n")
+    assert len(READERS["hypersim"](tmp_path, "list_val_filtered.txt")) == 1
+    with pytest.raises(InputError, match="all 1 frames dropped"):
+        READERS["hypersim"](tmp_path, "list.txt")

@@ -16,6 +16,7 @@ from lookharder.metrics.scores import SCORES
 from lookharder.predict.effort import Effort
 from lookharder.predict.predictor import Predictor
 
+HYPERSIM = "c7e1f5b76d13"  # as it was before protocols could pool
 WORLD = Remembered(ProceduralWorld(32, 5, count=6))
 TRUTH = {WORLD[i].image.tobytes(): WORLD[i] for i in range(6)}
 
@@ -128,3 +129,44 @@ def test_missing_ground_truth_is_named():
 def test_generation_has_no_score():
     with pytest.raises(InputError, match="--task"):
         evaluate(Oracle(), "generation", WORLD, data="world", rules=protocol("depth", "procedural"))
+
+
+class Still(Oracle):
+    """Says of flow that nothing moves."""
+
+    def predict_examples(self, examples, task, **options):
+        result = super().predict_examples(examples, task, **options)
+        result.prediction = np.zeros_like(result.prediction)
+        return result
+
+
+def test_outliers_are_pooled_over_pixels_where_the_protocol_says_so():
+    """Fl-all of KITTI, as RAFT's evaluate.py: one share of all valid pixels; the end-point error is per picture."""
+    sparse = []
+    for i in range(6):
+        known = np.zeros((32, 32), bool)
+        known.flat[:: i + 1] = True
+        sparse.append(replace(WORLD[i], flow=WORLD[i].flow * 9, flow_valid=known))
+    rules = protocol("flow", "kitti_flow")
+    assert rules.pooled == ("fl_all",)
+    found = evaluate(Still(), "flow", sparse, data="sparse", rules=rules, batch_size=1)
+    lengths = [np.hypot(*example.flow)[example.flow_valid] for example in sparse]
+    out = np.concatenate(lengths) > 3  # of no motion, more than 5 % of any
+    assert 0 < out.mean() < 1
+    assert found.means["fl_all"]["mean"] == pytest.approx(100 * out.mean(), rel=1e-6)
+    assert found.means["trivial.zero.fl_all"]["mean"] == found.means["fl_all"]["mean"]
+    per_picture = np.mean([length.mean() for length in lengths])
+    assert found.means["epe"]["mean"] == pytest.approx(per_picture, rel=1e-6)
+    assert found.means["epe_fitted"]["mean"] < found.means["epe"]["mean"]
+    plain = evaluate(Still(), "flow", sparse, data="sparse", rules=replace(rules, pooled=()))
+    shares = [100 * (length > 3).mean() for length in lengths]
+    assert plain.means["fl_all"]["mean"] == pytest.approx(np.mean(shares), rel=1e-6)
+    assert plain.means["fl_all"]["mean"] != pytest.approx(found.means["fl_all"]["mean"], rel=1e-3)
+
+
+def test_hashes_of_protocols_do_not_change_with_what_is_added():
+    assert protocol("depth", "hypersim").hash == HYPERSIM
+    assert (
+        protocol("flow", "kitti_flow").hash
+        != replace(protocol("flow", "kitti_flow"), pooled=()).hash
+    )

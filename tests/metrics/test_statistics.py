@@ -68,3 +68,14 @@ def test_bad_input_is_named(argument, call):
     with pytest.raises(InputError) as error:
         call()
     assert error.value.argument == argument
+
+
+def test_a_weighted_mean_is_that_of_all_that_is_counted():
+    values, weights = [1.0, 2.0, 6.0], [1.0, 1.0, 2.0]
+    found = bootstrap_mean(values, 0, weights=weights)
+    assert found.mean == pytest.approx(np.mean([1, 2, 6, 6]))
+    assert found.low <= found.mean <= found.high
+    alike = bootstrap_mean(values, 0, weights=[3.0] * 3)
+    assert alike == pytest.approx(bootstrap_mean(values, 0))
+    with pytest.raises(InputError, match="weights"):
+        bootstrap_mean(values, 0, weights=[1.0, 0.0, 1.0])

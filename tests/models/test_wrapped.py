@@ -10,7 +10,6 @@ import torch
 from safetensors.torch import save_file
 
 from lookharder.errors import InputError
-from lookharder.files import say_once
 from lookharder.models.dit import DiT, DiTConfig
 from lookharder.models.foreign.networks import export_state, load_network
 from lookharder.seeding import torch_generator
@@ -56,13 +55,13 @@ def test_the_average_is_found_however_it_is_wrapped(tmp_path: Path, name: str, s
         pytest.skip("a name is a name")
     path = tmp_path / f"m{suffix}"
     torch.save(WRAPPED[name], path)
-    found = export_state(load_network(path))
+    found = export_state(load_network(path, num_heads=4))
     assert all(torch.equal(found[key], AVERAGE[key]) for key in AVERAGE)
 
 
 def test_prefixes_of_safetensors_are_taken_off(tmp_path: Path):
     save_file(under("module._orig_mod.", AVERAGE), tmp_path / "m.safetensors")
-    found = export_state(load_network(tmp_path / "m.safetensors"))
+    found = export_state(load_network(tmp_path / "m.safetensors", num_heads=4))
     assert all(torch.equal(found[key], AVERAGE[key]) for key in AVERAGE)
 
 
@@ -74,12 +73,8 @@ def test_a_pointer_of_git_lfs_is_called_one(tmp_path: Path, suffix: str):
         load_network(path)
 
 
-def test_a_guessed_number_of_heads_is_told(tmp_path: Path, caplog):
+def test_a_number_of_heads_that_nothing_says_is_asked_for(tmp_path: Path):
     torch.save(AVERAGE, tmp_path / "m.pt")
-    say_once.cache_clear()
-    load_network(tmp_path / "m.pt")
-    assert "4 attention heads are a guess" in caplog.text
-    say_once.cache_clear()
-    caplog.clear()
-    load_network(tmp_path / "m.pt", num_heads=4)
-    assert not caplog.text
+    with pytest.raises(InputError, match=r"num_heads: got nothing .* allowed: .*--heads"):
+        load_network(tmp_path / "m.pt")
+    assert load_network(tmp_path / "m.pt", num_heads=4).config.num_heads == 4

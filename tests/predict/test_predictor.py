@@ -57,6 +57,8 @@ def test_outputs(predictor, task, extra, channels, kind):
     assert result.painting.dtype == np.uint8
     assert result.resolution == (24, 32), "longest edge 32, sides multiples of 8"
     assert (result.steps, result.members) == (2, 3)
+    square = predictor(image, task, fit="square", **{key: values[v] for key, v in extra.items()})
+    assert (square.resolution, square.prediction.shape) == ((32, 32), (1, 40, 56, channels))
     cost = count(predictor.chain.config.model, 24 // 4, 32 // 4).macs
     assert result.macs == 3 * 2 * cost
 

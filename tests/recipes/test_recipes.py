@@ -8,13 +8,21 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from lookharder.chain import Chain
 from lookharder.config import override, to_json
+from lookharder.data.example import Dataset
+from lookharder.data.procedural import ProceduralWorld
+from lookharder.data.source import Remembered
 from lookharder.errors import InputError
+from lookharder.evaluate.evaluation import evaluate, protocol
+from lookharder.metrics.scores import SCORES
 from lookharder.models.dit import DiT
+from lookharder.models.transfer import transfer
+from lookharder.predict.predictor import Predictor
 from lookharder.recipes import RECIPES, differences, improved, shrink
 from lookharder.training import run as run_module
 from lookharder.training.cost import DEVICES, cost
@@ -87,6 +95,23 @@ def test_the_paper_s_own_figures():
     assert cost(RECIPES["paper_table5_amodal"]()).flops == pytest.approx(1.7e19, rel=0.03)
 
 
+def test_depth_alone_has_one_source_and_half_of_each_weight(trained):
+    """Section 4 of the text: {picture, noisy depth}, eight channels, the first layer's values reduced by half."""
+    sources = {"generation": 0, "depth": 1, "flow": 2, "amodal": 2}
+    for name, make in PAPER.items():
+        config = make()
+        most = max(sources[task] for task in config.train.mix)
+        expected = 2 if "generalist" in name else most
+        assert config.chain.sources == expected and config.chain.model.in_channels == 4 * (
+            expected + 1
+        )
+    before = Chain.load(trained("paper_table1_a1")).network
+    wanted = shrink(PAPER["paper_fig3_a1"]()).chain.model
+    weight = before.state_dict()["x_embedder.proj.weight"]
+    after = transfer(before, wanted).state_dict()["x_embedder.proj.weight"]
+    torch.testing.assert_close(after, weight.repeat(1, 2, 1, 1) / 2, rtol=0, atol=0)
+
+
 def test_every_start_is_a_recipe_s_model_or_dit_s_own():
     for name, make in PAPER.items():
         init = make().init
@@ -127,6 +152,11 @@ def trained(tmp_path_factory) -> Iterator[Callable[[str], Path]]:
     patch.undo()
 
 
+@pytest.fixture(scope="module")
+def scenes() -> Dataset:
+    return Remembered(ProceduralWorld(32, 7, count=2))
+
+
 @pytest.mark.parametrize("name", PAPER)
 def test_the_miniature_of_a_recipe_runs_from_the_miniature_of_its_start(name, trained):
     folder = trained(name)
@@ -138,6 +168,23 @@ def test_the_miniature_of_a_recipe_runs_from_the_miniature_of_its_start(name, tr
     assert all(math.isfinite(row["loss"]) and row["grad_norm"] > 0 for row in rows)
     assert set(rows[0]["losses"]) == set(small.train.mix)
     assert (rows[0]["routing_loss"] > 0) == (small.chain.model.moe is not None)
+
+
+PERCEPTION = [name for name in PAPER if "generation" not in PAPER[name]().train.mix]
+
+
+@pytest.mark.parametrize("name", PERCEPTION)
+def test_the_miniature_is_scored_and_answers_for_a_photo(name, trained, scenes):
+    predictor = Predictor(Chain.load(trained(name)), name=name)
+    for task in predictor.chain.tasks:
+        rules = protocol(task, "procedural", predictor.chain)
+        result = evaluate(predictor, task, scenes, data="scenes", rules=rules, steps=2, members=2)
+        assert len(result.rows) == len(scenes)
+        assert math.isfinite(result.means[SCORES[task].main[0]]["mean"])
+        photo, given = scenes[0], predictor.chain.task(task).inputs
+        beside = {each.argument: getattr(photo, each.field) for each in given}
+        answer = predictor(photo.image, task, num_inference_steps=2, ensemble_size=2, **beside)
+        assert np.isfinite(answer.prediction).all()
 
 
 def flat(value: object, path: str = "") -> dict[str, object]:
@@ -163,7 +210,7 @@ def test_the_improved_variant_differs_in_its_fields_and_no_other(name):
     assert changed == {setting.partition("=")[0] for setting in settings}
     assert {"chain.prediction", "chain.schedule.zero_terminal_snr"} <= changed
     assert ("chain.model.moe.renormalise" in changed) == (config.chain.model.moe is not None)
-    assert any("prompt" in key for key in changed) == ("depth" in config.train.mix)
+    assert any("prompt" in key for key in changed) == (len(config.chain.tasks) > 1)
     for setting in settings:
         alone = flat(to_json(override(config, [setting])))
         assert [key for key in before if before[key] != alone[key]] == [

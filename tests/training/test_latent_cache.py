@@ -262,6 +262,7 @@ def test_latents_serve_their_own_task_and_autoencoder(whole: Path):
     codec, task = Tiny.load(), TASKS["depth"]()
     chain = system(codec)
     latents.require(to_json(chain.task("depth")), codec.config())
+    latents.require(to_json(replace(task, merging="mean")), codec.config())  # of answers alone
     with pytest.raises(InputError, match=r"whole: task: got .*linear.*log"):
         latents.require(to_json(replace(task, space="log")), codec.config())
     with pytest.raises(InputError, match="whole: autoencoder"):
@@ -366,11 +367,16 @@ def test_the_verbs(tmp_path: Path, random_model: Path, capsys: pytest.CaptureFix
         assert words in capsys.readouterr().err
 
 
-def test_training_on_latents_is_training_on_what_they_were_made_of(tmp_path: Path, monkeypatch):
-    """Mirrored alike; the one augmentation that latents cannot have is switched off."""
-    monkeypatch.setattr("lookharder.data.augment.recolour", lambda example, generator: example)
+@pytest.mark.parametrize(
+    "mix", [{"generation": 1.0}, {"generation": 1.0, "depth": 1.5}], ids=lambda mix: "-".join(mix)
+)
+def test_training_on_latents_is_training_on_what_they_were_made_of(
+    tmp_path: Path, mix: dict[str, float]
+):
+    """Generation mirrors alone by itself; for depth the augmentation that latents cannot have is switched off."""
     latents = {t: write(tmp_path / t, Pixel(factor=4), t) for t in ("generation", "depth")}
-    config = TrainConfig(iterations=3, batch_size=5, mix={"generation": 1.0, "depth": 1.5})
+    recolour = False if "depth" in mix else None
+    config = TrainConfig(iterations=3, batch_size=5, mix=mix, recolour=recolour)
     runs = []
     for datasets in ({"generation": WORLD, "depth": WORLD}, latents):
         chain = system(Pixel(factor=4))
@@ -380,6 +386,6 @@ def test_training_on_latents_is_training_on_what_they_were_made_of(tmp_path: Pat
     assert runs[0][0] == runs[1][0]
     assert all(torch.equal(value, runs[1][1][name]) for name, value in runs[0][1].items())
     assert runs[0][0][0] != runs[0][0][1]
-    wrong = {"generation": latents["depth"], "depth": latents["depth"]}
-    with pytest.raises(InputError, match="depth: task"):
+    wrong = {"generation": latents["depth"], "depth": latents["generation"]}
+    with pytest.raises(InputError, match=r"(depth|generation): task"):
         next(train(config, start(chain, config), chain, wrong))

@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from lookharder.chain import Chain
 from lookharder.config import override
+from lookharder.data.example import to_uint8
+from lookharder.data.photometric import Photometric
 from lookharder.data.source import open_data
 from lookharder.errors import InputError
 from lookharder.recipes import smoke
 from lookharder.seeding import torch_generator
 from lookharder.training import checkpoint
+from lookharder.training.batches import read
 from lookharder.training.loop import TrainConfig, apportion, start, train
 
 SMALL = override(
@@ -221,3 +224,31 @@ def test_bad_configurations(bad):
     good = {"iterations": 1, "batch_size": 1, "mix": {"depth": 1.0}}
     with pytest.raises(InputError):
         TrainConfig(**(good | bad))
+
+
+def test_a_picture_that_is_the_target_keeps_its_colours():
+    chain, _ = fresh()
+    hand = {"generation": range(8), "depth": range(8)}
+    kinds = {
+        task: {
+            example.image[:, 0, 0].tobytes() for example in map(DATA[task].__getitem__, range(4))
+        }
+        | {example.image[:, 0, -1].tobytes() for example in map(DATA[task].__getitem__, range(4))}
+        for task in hand
+    }
+
+    def kept(config: TrainConfig) -> dict[str, float]:
+        """Share of pictures whose first pixel is a corner of a picture of the set."""
+        found = read(config, chain, DATA, hand)
+        shares = {}
+        for task, examples in found.items():
+            corners = to_uint8(examples.batch.image[:, :, 0, 0]).numpy()
+            shares[task] = np.mean([corner.tobytes() in kinds[task] for corner in corners])
+        return shares
+
+    plain = kept(SMALL.train)
+    assert plain["generation"] == 1 and plain["depth"] < 0.7
+    assert kept(replace(SMALL.train, recolour=False)) == {"generation": 1, "depth": 1}
+    assert kept(replace(SMALL.train, recolour=True))["generation"] < 0.7
+    with pytest.raises(InputError, match="camera"):
+        replace(SMALL.train, recolour=False, camera=Photometric())

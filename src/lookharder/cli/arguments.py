@@ -191,6 +191,22 @@ def add_size(parser: Parser) -> None:
     )
 
 
+def add_resolution(parser: Parser) -> None:
+    """--resolution and --fit."""
+    parser.add_argument(
+        "--resolution",
+        type=whole(0),
+        metavar="R",
+        help="longest edge at which the network works, pixels; 0 the image's own [the model's]",
+    )
+    parser.add_argument(
+        "--fit",
+        type=choice("square", "inside"),
+        metavar="F",
+        help="square: both edges are that long; inside: the shape is kept [as the model was trained]",
+    )
+
+
 def add_sampling(parser: Parser) -> None:
     """--steps, --members and --seed."""
     parser.add_argument(
@@ -208,7 +224,13 @@ def add_sampling(parser: Parser) -> None:
 
 
 def add_denoising(parser: Parser) -> None:
-    """--levels, --sampler, --spacing and --noise-schedule."""
+    """--levels, --merge, --sampler, --spacing and --noise-schedule."""
+    parser.add_argument(
+        "--merge",
+        type=choice("gram", "marigold", "median", "mean", "vote", "released"),
+        metavar="W",
+        help="depth: gram, marigold, median, mean, released; flow: median, mean; amodal: vote, median [the task's]",
+    )
     parser.add_argument(
         "--levels",
         type=whole(1),
@@ -223,9 +245,9 @@ def add_denoising(parser: Parser) -> None:
     )
     parser.add_argument(
         "--spacing",
-        type=choice("trailing", "leading", "linspace"),
+        type=choice("trailing", "leading", "leading+1", "linspace"),
         metavar="P",
-        help="of the steps: trailing, leading, linspace [trailing]",
+        help="of the steps: trailing, leading, leading+1, linspace [the model's]",
     )
     parser.add_argument(
         "--noise-schedule",

@@ -28,6 +28,11 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--heads", type=whole(1), metavar="H", help="attention heads [by the size's name]"
     )
+    parser.add_argument(
+        "--as-released",
+        action="store_true",
+        help="of the paper's release: sample as its program does [as the text says]",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DST", help="the model folder")
 
 
@@ -42,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         layout=args.layout,
         autoencoder=args.autoencoder,
         num_heads=args.heads,
+        as_released=args.as_released,
     )
     for name, shape, parts in report.keys:
         print(f"{name} {shape} <- {parts}")

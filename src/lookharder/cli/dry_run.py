@@ -1,8 +1,9 @@
 """`lookharder train RECIPE --dry-run`: what a run is, costs and needs, and nothing is written."""
 
 from lookharder.cli.terminal import show
+from lookharder.data.source import sides_in, sides_of
 from lookharder.hardware import MFU
-from lookharder.training.cost import DEVICES, TrainingCost, cost, cpu_peak
+from lookharder.training.cost import DEVICES, TrainingCost, codec_of, cost, cpu_peak
 from lookharder.training.forecast import TrainingMemory, forecast
 from lookharder.training.run import RunConfig
 from lookharder.visualize.html import Table
@@ -24,13 +25,12 @@ def dry_run(config: RunConfig) -> None:
 
 def _what(config: RunConfig) -> list[tuple[str, str]]:
     train, model, chain = config.train, config.chain.model, config.chain
-    data = [
-        (
-            f"data, {task}",
-            f"{config.data[task].spec}, {config.data[task].size} pixels, share {share:g}",
-        )
-        for task, share in train.mix.items()
-    ]
+    data = []
+    for task, share in train.mix.items():
+        data += [
+            (f"data, {task}", f"{config.data[task].spec}, share {share:g}"),
+            (f"size, {task}", _sides(config, task)),
+        ]
     return [
         ("starts from", config.init or "random weights"),
         ("network", f"{model.depth} layers, width {model.hidden_size}, {model.num_heads} heads"),
@@ -38,6 +38,16 @@ def _what(config: RunConfig) -> list[tuple[str, str]]:
         *data,
         ("updates", f"{train.iterations:,} of {train.batch_size:,} examples"),
     ]
+
+
+def _sides(config: RunConfig, task: str) -> str:
+    """The size of its pictures and what that is in tokens: as the data have it, where they are on this machine."""
+    found = sides_in(config.data[task])
+    rows, columns = found or sides_of(config.data[task])
+    cell = codec_of(config.chain).factor * config.chain.model.patch_size
+    tokens = (rows // cell) * (columns // cell)
+    told = "by the first example" if found else "as configured"
+    return f"{rows} x {columns} pixels, {tokens:,} tokens, {told}"
 
 
 def _price(priced: TrainingCost) -> list[tuple[str, str]]:

@@ -10,8 +10,10 @@ from lookharder.cli.arguments import (
     Parser,
     add_denoising,
     add_model,
+    add_resolution,
     add_sampling,
     add_size,
+    check_resolution,
     named,
     open_model,
 )
@@ -38,6 +40,7 @@ def add_arguments(parser: Parser) -> None:
     add_model(parser)
     add_sampling(parser)
     add_denoising(parser)
+    add_resolution(parser)
     add_size(parser)
     parser.add_argument(
         "--calibration",
@@ -58,7 +61,10 @@ def run(args: argparse.Namespace) -> int:
 
     predictor = open_model(args)
     with named("--task"):
-        predictor.chain.task(args.task)
+        task = predictor.chain.task(args.task)
+    with named("--merge"):
+        task.merged_by(args.merge)
+    check_resolution(predictor, args.resolution, native=True)
     if args.out.is_dir():
         raise InputError("--out", f"{args.out}, a folder", "a file")
     size = predictor.chain.config.resolution if args.size is None else args.size
@@ -85,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
             steps=args.steps,
             members=args.members,
             levels=args.levels,
+            resolution=args.resolution,
+            fit=args.fit,
             seed=args.seed,
             output_uncertainty=args.calibration,
             watch=watch,
@@ -92,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
             sampler=args.sampler,
             spacing=args.spacing,
             noise_schedule=args.noise_schedule,
+            merge=args.merge,
         )
     write_json(args.out, result.to_json())
     left_out = f" ({len(result.left_out)} left out)" if result.left_out else ""

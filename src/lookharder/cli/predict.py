@@ -12,6 +12,7 @@ from lookharder.cli.arguments import (
     Parser,
     add_denoising,
     add_model,
+    add_resolution,
     add_sampling,
     check_resolution,
     choice,
@@ -44,12 +45,7 @@ def add_arguments(parser: Parser) -> None:
     add_model(parser)
     add_sampling(parser)
     add_denoising(parser)
-    parser.add_argument(
-        "--resolution",
-        type=whole(0),
-        metavar="R",
-        help="longest edge at which the network works, pixels; 0 the image's own [the model's]",
-    )
+    add_resolution(parser)
     parser.add_argument(
         "--batch-size",
         type=whole(1),
@@ -74,6 +70,9 @@ def add_arguments(parser: Parser) -> None:
         type=choice("depth", "log", "disparity"),
         metavar="V",
         help="depth: a map of depth, log (depth) or disparity, each up to scale and shift [depth]",
+    )
+    parser.add_argument(
+        "--as-released", action="store_true", help="the paper's release: as its program does"
     )
     parser.add_argument("--antithetic", action="store_true", help="members in opposite pairs")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results")
@@ -109,10 +108,14 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(f"--{flag.replace('_', '-')}", got, "one of the two")
     writing = writing_of(args)
     predictor = open_model(args)
+    if args.as_released:
+        predictor = _as_released(predictor)
     with named("TASK"):
         task = predictor.chain.task(args.task)
     if args.output is not None:
         predictor, task = _with_output(predictor, task, args.output)
+    with named("--merge"):
+        task.merged_by(args.merge)
     check_resolution(predictor, args.resolution, native=True)
     if args.budget is not None:
         _check_budget(args, predictor)
@@ -166,12 +169,14 @@ def _options(args: argparse.Namespace, predictor: "Predictor") -> dict[str, Any]
         "num_inference_steps": args.steps,
         "ensemble_size": args.members,
         "processing_resolution": args.resolution,
+        "fit": args.fit,
         "batch_size": args.batch_size,
         "seed": args.seed,
         "output_uncertainty": members > 1 or args.budget is not None or args.until is not None,
         "sampler": args.sampler,
         "spacing": args.spacing,
         "noise_schedule": args.noise_schedule,
+        "merge": args.merge,
         "antithetic": args.antithetic,
         "levels": args.levels,
         "budget": args.budget,
@@ -185,6 +190,17 @@ def _tell(errors: Sequence[InputError], stop: bool) -> None:
         if stop:
             raise error
         print(f"lookharder: left out: {error}", file=sys.stderr)
+
+
+def _as_released(predictor: "Predictor") -> "Predictor":
+    """The same weights, sampled and merged by the settings of the paper's release."""
+    from lookharder.chain import Chain
+    from lookharder.conversion import released_settings
+    from lookharder.predict.predictor import Predictor
+
+    chain = predictor.chain
+    changed = Chain(released_settings(chain.config), chain.network, chain.autoencoder)
+    return Predictor(changed, predictor.device, predictor.name)
 
 
 def _with_output(

@@ -59,11 +59,19 @@ def recolour(example: Example, generator: np.random.Generator) -> Example:
 
 
 def augment(
-    example: Example, generator: np.random.Generator, camera: Photometric | None = None
+    example: Example,
+    generator: np.random.Generator,
+    camera: Photometric | None = None,
+    colours: bool = True,
 ) -> Example:
-    """The augmentation of training: mirrored half of the time, recoloured three times in four, or seen by a camera."""
+    """The augmentation of training: mirrored half of the time, recoloured three times in four, or seen by a camera.
+
+    Without `colours` it is mirrored and nothing else.
+    """
     if mirrored(generator):
         example = mirror(example)
+    if not colours:
+        return example
     if camera is not None:
         return photometric(example, generator, camera)
     if generator.random() < 0.75:

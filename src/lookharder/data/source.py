@@ -4,15 +4,17 @@
     collage:8000:1?size=96x128                 flying cut-outs, for flow and hidden objects
     folder:photos?depth_unit=mm&crop=64        photos of any size, as random crops of 64 x 64
     procedural:500?only=depth&crop=48x64       crops of 48 rows and 64 columns, with what depth needs and nothing else
+    hypersim:val?fit=512x512                   all of every picture on 512 x 512 pixels; fit=inside:768 keeps its shape
 
-Options of every set of pictures: `crop=SIDE` or `crop=ROWSxCOLUMNS`, and `views=N` beside it, make of each example N
-random crops (64), each a function of (example, view), so that an epoch sees every example in N windows; `only=TASK`
-leaves out what the task does not use, which saves the work of cropping it.
+Options of every set of pictures: `fit=ROWSxCOLUMNS` or `fit=inside:SIDE` brings whole pictures to a size (`data.fit`);
+`crop=SIDE` or `crop=ROWSxCOLUMNS`, and `views=N` beside it, make of each example N random crops (64), each a function
+of (example, view), so that an epoch sees every example in N windows; `only=TASK` leaves out what the task does not
+use, which saves the work of resizing it.
 """
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,14 +22,15 @@ from pathlib import Path
 import numpy as np
 
 from lookharder.data import readers
-from lookharder.data.augment import crop_resize
 from lookharder.data.collage import Collage
 from lookharder.data.example import Dataset, Example
+from lookharder.data.fit import Crops, Fit, Fitted, Only
 from lookharder.data.latents import LatentSet, read_manifest, verify
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.store import store
 from lookharder.errors import InputError
-from lookharder.seeding import keyed_seed, numpy_generator
+from lookharder.files import say_once
+from lookharder.seeding import keyed_seed
 
 HELD_OUT_SEED = 1_000_003  # the evaluation scenes; no recipe trains on this seed
 ONLY = {  # what a task reads of an example
@@ -35,6 +38,7 @@ ONLY = {  # what a task reads of an example
     "flow": ("image", "second", "flow", "flow_valid"),
     "amodal": ("image", "visible", "amodal", "whole"),
 }
+MADE = ("procedural", "collage")  # what is rendered, at the size asked for; all else lies in files
 VIEWS = 64  # crops of each example, unless `views` says otherwise
 MEMORY = 4 * 2**30  # bytes of examples that a data set without a store keeps
 
@@ -45,7 +49,8 @@ class DataConfig:
 
     Attributes:
         spec: `procedural[:COUNT[:SEED]]`, `collage[:COUNT[:SEED]]`, `READER:PATH[?OPTIONS]` or `latents:DIR`.
-        size: height and width of what is made, pixels.
+        size: height and width of what is made, pixels. Pictures in files have a size of their own, which a spec may
+            change: `crop=`, `fit=`.
         textures: folder of photographs for the surfaces of what is made, beside the built-in patterns.
         store: folder that keeps rendered scenes between runs; None keeps them in memory.
         workers: processes that render into `store`.
@@ -69,9 +74,38 @@ def open_spec(spec: str, size: int, textures: str | None = None) -> Dataset:
 
 
 def sides_of(config: DataConfig) -> tuple[int, int]:
-    """Height and width of a recipe's pictures, as far as its configuration says: of its crops, if any."""
-    found = re.search(r"[?&]crop=([\dx]+)", config.spec)
-    return _sides(found[1]) if found else (config.size, config.size)
+    """Height and width of a recipe's pictures, as far as its configuration says: of its crops, if any.
+
+    Of pictures that keep their shape only the longest edge is known: it stands for both.
+    """
+    _, said = _options(config.spec)
+    if "crop" in said:
+        return _sides(said["crop"])
+    if "fit" in said:
+        fit = Fit.parse(said["fit"])
+        return fit.height, fit.width
+    given = said.get("size") if config.spec.startswith(MADE) else said.get("side")
+    return _sides(given) if given else (config.size, config.size)
+
+
+def sides_in(config: DataConfig) -> tuple[int, int] | None:
+    """Height and width of the first example of a recipe's files; None where there is none to be read."""
+    if config.spec.startswith(MADE):
+        return None
+    try:
+        dataset = open_spec(config.spec, config.size)
+    except InputError:
+        return None
+    return None if isinstance(dataset, LatentSet) else _first_sides(dataset)
+
+
+def _first_sides(dataset: Dataset) -> tuple[int, int] | None:
+    """Height and width of the first example, if it can be read."""
+    try:
+        height, width = dataset[0].image.shape[-2:]
+    except InputError:
+        return None
+    return height, width
 
 
 def open_data(config: DataConfig) -> Dataset:
@@ -84,7 +118,11 @@ def open_data(config: DataConfig) -> Dataset:
     dataset = _open(plain, config.size, config.textures)
     if isinstance(dataset, LatentSet):
         return dataset
-    mixed = plain != config.spec and not isinstance(dataset, ProceduralWorld | Collage)
+    files = not config.spec.startswith(MADE)
+    mixed = files and plain != config.spec and "fit" not in _options(plain)[1]
+    if files and not mixed and (found := _first_sides(dataset)) not in (None, sides_of(config)):
+        asked = f"fit={config.size}x{config.size} or crop={config.size} would give {config.size}"
+        say_once(config.spec, f"its pictures keep their own size, the first {found}; {asked}")
     if config.store is None or mixed:  # a store holds examples of one size
         return crops(Remembered(dataset))
     textures = config.textures or ""
@@ -103,7 +141,7 @@ def examine(
         InputError: a spec that names nothing to look at.
     """
     kind, _, rest = spec.partition(":")
-    if kind in ("procedural", "collage"):
+    if kind in MADE:
         raise InputError("--data", repr(spec), "READER:PATH or latents:DIR; scenes have no files")
     if kind == "latents":
         problems = [
@@ -112,7 +150,8 @@ def examine(
         ]
         examples = 0 if problems else read_manifest(Path(rest))[0].count
         return readers.Findings(examples=examples, problems=problems)
-    return readers.examine(_crops(spec)[0], start, tick)
+    plain, said = _options(_crops(spec)[0])
+    return readers.examine(_with_options(plain, said, without=("fit",)), start, tick)
 
 
 class Remembered:
@@ -139,50 +178,37 @@ class Remembered:
         return example
 
 
-class Crops:
-    """Random crops at one size of examples of any: item i is view i // n of example i % n, of n examples."""
-
-    def __init__(self, dataset: Dataset, sides: tuple[int, int], views: int) -> None:
-        self.dataset, self.sides, self.views = dataset, sides, views
-
-    def __len__(self) -> int:
-        return self.views * len(self.dataset)
-
-    def __getitem__(self, index: int) -> Example:
-        view, item = divmod(range(len(self))[index], len(self.dataset))
-        generator = numpy_generator("crop", item, view)
-        return crop_resize(self.dataset[item], generator, self.sides)
-
-
-class Only:
-    """Examples with some of their fields."""
-
-    def __init__(self, dataset: Dataset, fields: tuple[str, ...]) -> None:
-        self.dataset, self.fields = dataset, fields
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> Example:
-        example = self.dataset[index]
-        kept = {name: getattr(example, name) for name in self.fields}
-        return Example(name=example.name, **kept)
-
-
 def _open(spec: str, size: int, textures: str | None) -> Dataset:
+    plain, said = _options(spec)
+    if "fit" in said:
+        spec = _with_options(plain, said, without=("fit",))
+        return Fitted(_open(spec, size, textures), Fit.parse(said["fit"]))
     kind, _, rest = spec.partition(":")
     if kind == "latents":
         return LatentSet(rest)
-    if kind in ("procedural", "collage"):
+    if kind in MADE:
         return _made(spec, size, textures)
     return readers.open_data(spec)
 
 
+def _options(spec: str) -> tuple[str, dict[str, str]]:
+    """A spec without its options, and these; a question mark with nothing like an option behind it is of the path."""
+    path, mark, text = spec.rpartition("?")
+    if not mark or "=" not in text:
+        return spec, {}
+    return path, dict(part.partition("=")[::2] for part in text.split("&"))
+
+
+def _with_options(path: str, said: Mapping[str, str], without: Sequence[str]) -> str:
+    """A spec with all of some options but those named."""
+    kept = [f"{name}={value}" for name, value in said.items() if name not in without]
+    return path + ("?" + "&".join(kept) if kept else "")
+
+
 def _crops(spec: str) -> tuple[str, Callable[[Dataset], Dataset]]:
     """A spec without `crop`, `views` and `only`, and what these make of its data set."""
-    path, mark, text = spec.rpartition("?")
-    parts = [part.partition("=") for part in text.split("&")] if mark and "=" in text else []
-    ours = {name: value for name, _, value in parts if name in ("crop", "views", "only")}
+    path, said = _options(spec)
+    ours = {name: value for name, value in said.items() if name in ("crop", "views", "only")}
     if not ours:
         return spec, lambda dataset: dataset
     if (task := ours.get("only")) not in (None, *ONLY):
@@ -200,8 +226,7 @@ def _crops(spec: str) -> tuple[str, Callable[[Dataset], Dataset]]:
             dataset = Only(dataset, ONLY[task])
         return dataset if sides is None else Crops(dataset, sides, int(views))
 
-    others = "&".join("".join(part) for part in parts if part[0] not in ours)
-    return path + ("?" + others if others else ""), change
+    return _with_options(path, said, without=tuple(ours)), change
 
 
 def _sides(text: str) -> tuple[int, int]:

@@ -31,7 +31,7 @@ from lookharder.shapes import Latents
 
 ScheduleName = Literal["linear", "scaled-linear", "cosine", "rectified"]
 MOST_STEPS = 100_000  # of a training process
-Spacing = Literal["trailing", "leading", "linspace"]
+Spacing = Literal["trailing", "leading", "leading+1", "linspace"]
 
 
 def _ramp(steps: int, first: float, last: float, power: int = 1) -> Float[Tensor, "T"]:
@@ -181,6 +181,7 @@ def spaced_timesteps(steps_train: int, steps: int, spacing: str) -> list[int]:
 
         trailing    round(T - i T / N) - 1      from T - 1; one step is [T - 1]
         leading     multiples of T // N         down to 0; one step is [0]
+        leading+1   the same, each later by 1   diffusers' `steps_offset=1`, of Stable Diffusion
         linspace    evenly T - 1 .. 0           both ends; one step is [T - 1]
 
     Leading spacing gives the network pure noise and tells it of a cleaner latent, the worse the
@@ -193,7 +194,7 @@ def spaced_timesteps(steps_train: int, steps: int, spacing: str) -> list[int]:
     Args:
         steps_train: T, length of the training process.
         steps: N, from 1 to T.
-        spacing: "trailing", "leading" or "linspace".
+        spacing: "trailing", "leading", "leading+1" or "linspace".
 
     Returns:
         N distinct times in 0 .. T - 1.
@@ -213,13 +214,21 @@ def _spread(length: int, steps: int, spacing: str) -> list[int]:
         return [round(length - i * length / steps) - 1 for i in count]
     if spacing == "leading":
         return [i * (length // steps) for i in reversed(count)]
+    if spacing == "leading+1":
+        if steps == length:
+            raise InputError("steps", steps, f"1 .. {length - 1}, with spacing {spacing!r}")
+        return [i * (length // steps) + 1 for i in reversed(count)]
     if spacing == "linspace":
         return [round(length - 1 - i * (length - 1) / max(1, steps - 1)) for i in count]
-    raise InputError("spacing", repr(spacing), "trailing, leading or linspace")
+    raise InputError("spacing", repr(spacing), "trailing, leading, leading+1 or linspace")
 
 
 def timesteps(
-    schedule: NoiseSchedule, steps: int, spacing: str, test: NoiseSchedule | None = None
+    schedule: NoiseSchedule,
+    steps: int,
+    spacing: str,
+    test: NoiseSchedule | None = None,
+    length: int | None = None,
 ) -> list[int]:
     """Times of the training schedule that a sampler visits, spread as on another schedule.
 
@@ -237,9 +246,10 @@ def timesteps(
     Args:
         schedule: the one of training, of T times.
         steps: N, from 1 to T.
-        spacing: "trailing", "leading" or "linspace", see `spaced_timesteps`.
+        spacing: "trailing", "leading", "leading+1" or "linspace", see `spaced_timesteps`.
         test: the schedule to spread over, of any length; None = the one of training. There is no
             pair that does not fit, `zero_terminal_snr` included.
+        length: only the first so many times of training are visited; None = all.
 
     Returns:
         N times in 0 .. T - 1, strictly descending; without `test`, those of `spaced_timesteps`.
@@ -247,16 +257,18 @@ def timesteps(
     Raises:
         InputError: an impossible number of steps or an unknown spacing.
     """
-    plain = spaced_timesteps(schedule.steps, steps, spacing)
+    length = schedule.steps if length is None else length
+    plain = spaced_timesteps(length, steps, spacing)
     if test is None:
         return plain
     ours, theirs = (one.log_snr(torch.arange(one.steps, device="cpu")) for one in (schedule, test))
+    ours = ours[:length]
     reached = int((theirs >= ours[-1]).sum())
     theirs[reached - 1] = -math.inf  # the start stands for the start
     wanted = theirs[torch.tensor(_spread(reached, steps, spacing), device="cpu")]
     edges = (ours[:-1] + ours[1:]) / 2  # halfway between neighbours; falling, as the log SNRs are
     nearest = torch.searchsorted(-edges, -wanted, right=True)  # how many edges are not below
-    times, previous = [], schedule.steps
+    times, previous = [], length
     for left, t in zip(reversed(range(steps)), nearest.tolist(), strict=True):
         previous = max(min(t, previous - 1), left)
         times.append(previous)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lookharder.chain import Chain
+from lookharder.chain import Chain, FitName
 from lookharder.config import to_json
 from lookharder.data.example import Dataset, Example
 from lookharder.data.source import Remembered
@@ -27,6 +27,7 @@ from lookharder.metrics.statistics import bootstrap_mean
 from lookharder.predict.inputs import together
 from lookharder.predict.predictor import Prediction, Predictor
 
+PIXELS = "pixels"  # of a row: how many of the image are scored
 KEPT = 2**28  # bytes of examples that are not made twice
 PROTOCOLS = {  # published valid ranges (facts of Marigold's and RAFT's evaluation); other sets use the defaults
     ("depth", "hypersim"): Protocol(
@@ -35,6 +36,7 @@ PROTOCOLS = {  # published valid ranges (facts of Marigold's and RAFT's evaluati
     ("depth", "kitti_depth"): Protocol(
         name="kitti-depth", task="depth", min_depth=1e-5, max_depth=80.0
     ),
+    ("flow", "kitti_flow"): Protocol(name="kitti-flow", task="flow", pooled=("fl_all",)),
 }
 
 
@@ -53,7 +55,8 @@ class Evaluation:
     Attributes:
         rows: one dictionary per image: its name, metrics, and `trivial.*`, the metrics of the trivial answers.
         left_out: name and reason of each image that cannot be scored.
-        options: of the sampling, where they are not the model's own: sampler, spacing, noise_schedule.
+        options: of the sampling, where they are not the model's own: processing_resolution, fit, sampler, spacing,
+            noise_schedule, merge.
         means: {metric: {"mean", "low", "high", "count"}}, the interval by bootstrap over images.
     """
 
@@ -88,6 +91,7 @@ def evaluate(
     levels: int | None = None,
     seed: int = 0,
     resolution: int | None = None,
+    fit: FitName | None = None,
     batch_size: int = 16,
     output_uncertainty: bool = False,
     watch: Callable[[Sequence[Example], Prediction], object] = lambda examples, result: None,
@@ -95,6 +99,7 @@ def evaluate(
     sampler: SamplerName | None = None,
     spacing: Spacing | None = None,
     noise_schedule: ScheduleName | None = None,
+    merge: str | None = None,
 ) -> Evaluation:
     """Score a model on a data set; every image is predicted as a user's would be, and scored at its own size.
 
@@ -111,6 +116,7 @@ def evaluate(
         levels: looks, each further one at twice the size; None = the model's default.
         seed: key of the noise.
         resolution: longest edge at which the network works; None = the model's default.
+        fit: how a picture is brought to that, as of `Options`; None = the model's default.
         batch_size: images of one size predicted together.
         output_uncertainty: give `watch` the uncertainty too, as `evaluate.calibration` needs it.
         watch: called after each batch with its examples and what was predicted for them.
@@ -118,6 +124,7 @@ def evaluate(
         sampler: None = the model's default, as of `Options`.
         spacing: likewise.
         noise_schedule: likewise.
+        merge: likewise.
 
     Raises:
         InputError: for a task that cannot be scored, or data without ground truth for it.
@@ -125,9 +132,12 @@ def evaluate(
     if task not in SCORES:
         raise InputError("--task", repr(task), f"one of {sorted(SCORES)}")
     options: dict[str, Any] = {
+        "processing_resolution": resolution,
+        "fit": fit,
         "sampler": sampler,
         "spacing": spacing,
         "noise_schedule": noise_schedule,
+        "merge": merge,
     }
     score, survey = SCORES[task], Survey(Remembered(dataset, KEPT), SCORES[task], rules, tick)
     truths = survey.truths()
@@ -141,7 +151,6 @@ def evaluate(
         num_inference_steps=steps,
         ensemble_size=members,
         levels=levels,
-        processing_resolution=resolution,
         seed=seed,
         output_uncertainty=output_uncertainty,
         **options,
@@ -169,7 +178,7 @@ def evaluate(
         rows=rows,
         options={name: value for name, value in options.items() if value is not None},
         left_out=survey.left_out,
-        means=_means(rows, seed),
+        means=_means(rows, seed, rules),
     )
 
 
@@ -182,7 +191,9 @@ def _row(
 ) -> dict[str, Any]:
     """An image's name and metrics, those of the trivial answers as `trivial.NAME.METRIC`."""
     truth = truth_of(example, score)
-    row = {"name": example.name, **score.evaluate(prediction, truth, rules)}
+    row: dict[str, Any] = {"name": example.name, **score.evaluate(prediction, truth, rules)}
+    if rules.pooled:
+        row[PIXELS] = int(score.judged(truth, rules).sum())
     for name, answer in trivial.items():
         scored = score.evaluate(answer(truth), truth, rules)
         row |= {f"trivial.{name}.{metric}": value for metric, value in scored.items()}
@@ -202,11 +213,15 @@ def _same_size(examples: Iterable[Example], most: int) -> Iterator[list[Example]
         yield group
 
 
-def _means(rows: list[dict[str, Any]], seed: int) -> dict[str, dict[str, float]]:
+def _means(rows: list[dict[str, Any]], seed: int, rules: Protocol) -> dict[str, dict[str, float]]:
+    """Of each metric, over images; of those that the protocol pools, each image as often as it has pixels."""
     means = {}
     for key in rows[0]:
-        values = [row[key] for row in rows if key != "name" and row.get(key) is not None]
+        known = [row for row in rows if key not in ("name", PIXELS) and row.get(key) is not None]
+        values = [row[key] for row in known]
         if values:
-            mean, low, high = bootstrap_mean(values, seed)
+            pooled = key.rpartition(".")[2] in rules.pooled
+            weights = [float(row[PIXELS]) for row in known] if pooled else None
+            mean, low, high = bootstrap_mean(values, seed, weights=weights)
             means[key] = {"mean": mean, "low": low, "high": high, "count": len(values)}
     return means

@@ -7,12 +7,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from lookharder.config import to_json
 
+LATER: Mapping[str, Any] = {"pooled": ()}  # added since, with their defaults: hashes of before stay
 Truth = Mapping[str, np.ndarray]  # annotations of one image by their names in `Example`
 
 
@@ -27,6 +28,7 @@ class Protocol:
         max_depth: likewise above.
         depth_space: where scale and shift are fitted: depth, or log depth or disparity for a model that predicts those.
         max_flow: motion above which ground truth is not scored, pixels; None scores all.
+        pooled: metrics whose mean is over all pixels that are scored, as RAFT's of Fl-all; of others it is over images.
     """
 
     name: str
@@ -35,11 +37,13 @@ class Protocol:
     max_depth: float = 80.0
     depth_space: Literal["linear", "log", "disparity"] = "linear"
     max_flow: float | None = None
+    pooled: tuple[str, ...] = ()
 
     @property
     def hash(self) -> str:
         """Twelve hexadecimal digits of everything the protocol says."""
-        text = json.dumps(to_json(self), sort_keys=True)
+        said = {k: v for k, v in to_json(self).items() if k not in LATER or v != to_json(LATER[k])}
+        text = json.dumps(said, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 

@@ -74,7 +74,8 @@ def _depth(prediction: np.ndarray, truth: Truth, rules: Protocol) -> MetricValue
 
 
 def _flow(prediction: np.ndarray, truth: Truth, rules: Protocol) -> MetricValues:
-    return flow_metrics.evaluate(prediction, truth["flow"], flow_mask(truth, rules))
+    asked = prediction, truth["flow"], flow_mask(truth, rules)
+    return {**flow_metrics.evaluate(*asked), "epe_fitted": flow_metrics.epe_fitted(*asked)}
 
 
 def _search(truth: Truth) -> np.ndarray:
@@ -148,7 +149,8 @@ SCORES: dict[str, Score] = {
         main=("epe", "fl_all", "px1"),
         studied=("epe",),
         higher=frozenset({"px1", "px3", "px5"}),
-        note="Flow in pixels, fitted to nothing. zero says that nothing moves; dis is OpenCV's dense inverse search.",
+        note="Flow in pixels, fitted to nothing; epe_fitted is after a fit of each component to the truth by scale and "
+        "shift. zero says that nothing moves; dis is OpenCV's dense inverse search.",
         error_map=flow_errors,
         trivial_uncertainty="by predicted speed",
         dimensions=2,

@@ -30,7 +30,11 @@ class Interval(NamedTuple):
 
 
 def bootstrap_mean(
-    values: ArrayLike | Sequence[float], seed: int, level: float = 0.95, resamples: int = 2000
+    values: ArrayLike | Sequence[float],
+    seed: int,
+    level: float = 0.95,
+    resamples: int = 2000,
+    weights: ArrayLike | Sequence[float] | None = None,
 ) -> Interval:
     """Mean of one number per image, with its percentile bootstrap interval.
 
@@ -39,6 +43,7 @@ def bootstrap_mean(
         seed: of the resampling.
         level: share of resampled means inside the interval.
         resamples: how many means are drawn.
+        weights: (n,) how much each image counts, say its pixels; None = all alike.
 
     Raises:
         InputError: no value, or one that is not finite; a level outside (0, 1); no resample.
@@ -51,9 +56,17 @@ def bootstrap_mean(
     rng, n = numpy_generator(seed, "bootstrap"), len(sample)
     rows = max(1, CHUNK // n)  # at once; the numbers drawn are those of one row after another
     counts = [min(rows, resamples - done) for done in range(0, resamples, rows)]
-    means = [sample[rng.integers(n, size=(count, n))].mean(1) for count in counts]
+    draws = (rng.integers(n, size=(count, n)) for count in counts)
+    if weights is None:
+        mean, means = sample.mean(), [sample[drawn].mean(1) for drawn in draws]
+    else:
+        share = _sample("weights", weights)
+        if len(share) != n or share.min() <= 0:
+            raise InputError("weights", f"{len(share)} numbers", f"{n} positive ones")
+        mean = np.average(sample, weights=share)
+        means = [(sample * share)[drawn].sum(1) / share[drawn].sum(1) for drawn in draws]
     low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(sample.mean()), float(low), float(high))
+    return Interval(float(mean), float(low), float(high))
 
 
 def paired_bootstrap(

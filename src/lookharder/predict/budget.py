@@ -23,7 +23,6 @@ from lookharder.predict.effort import Budget, Effort, level_sizes
 from lookharder.predict.memory import FLOAT, PeakMemory
 from lookharder.predict.options import SamplingPlan
 from lookharder.predict.settings import Setting, SettingsTable
-from lookharder.tasks.base import SOURCES
 
 MARGIN = 0.9  # of a budget of seconds is planned with: a measured speed is not a promise
 ROUNDS = 5  # against the clock: the work may be stopped after each
@@ -118,6 +117,7 @@ class Prices:
     Attributes:
         images: how many the call has.
         native: (height, width) of them.
+        sources: images that are encoded for each.
         size: setting -> (height, width) at which the network would work.
         cost: (effort, size) -> multiply-adds.
         memory: (size, steps) -> peak memory of one image, one member, one field.
@@ -127,6 +127,7 @@ class Prices:
 
     images: int
     native: tuple[int, int]
+    sources: int
     size: Callable[[Setting], tuple[int, int]]
     cost: Callable[[Effort, tuple[int, int]], ImageCost]
     memory: Callable[[tuple[int, int], int], PeakMemory]
@@ -147,7 +148,7 @@ class Prices:
         forwards = cost.network[-1] / cost.forward
         work = members / every * (forwards * speed.forwards(inputs) + inputs * speed.decode)
         between = members * cost.joined * self.joining(self.size(setting)) if cost.joined else 0.0
-        return work / self.images + between + SOURCES * speed.encode
+        return work / self.images + between + self.sources * speed.encode
 
     def bytes(self, setting: Setting) -> float:
         """Memory of all images together, with one input at a time."""

@@ -17,12 +17,14 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from lookharder.diffusion.schedule import NoiseSchedule, ScheduleName, Spacing, timesteps
+from lookharder.diffusion.sampling import Sampling
+from lookharder.diffusion.schedule import NoiseSchedule, ScheduleName, Spacing
 from lookharder.diffusion.steps import SamplerName, evaluations
 from lookharder.errors import InputError
 from lookharder.models.cache import macs
 from lookharder.models.config import DiTConfig
 
+AS_TRAINED = Sampling()
 BudgetKind = Literal["MACs", "seconds", "bytes"]
 By = Literal["member", "step", "level"]  # after which a stream gives an answer
 
@@ -66,10 +68,10 @@ class Effort:
                 "noise_schedule", repr(self.noise_schedule), f"one of {get_args(ScheduleName)}"
             )
 
-    def timesteps(self, schedule: NoiseSchedule) -> list[int]:
-        """Times of a model's schedule at which its network is evaluated."""
+    def timesteps(self, schedule: NoiseSchedule, sampling: Sampling = AS_TRAINED) -> list[int]:
+        """Times of a model's schedule at which its network is evaluated, from where its sampling begins."""
         test = None if self.noise_schedule is None else NoiseSchedule(name=self.noise_schedule)
-        return timesteps(schedule, self.steps, self.spacing, test)
+        return sampling.times(schedule, self.steps, self.spacing, test)
 
     def macs(self, model: DiTConfig, height: int, width: int, steps: int | None = None) -> int:
         """Multiply-adds of the network for one field of one member.

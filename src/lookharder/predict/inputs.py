@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lookharder.data.example import Batch, Example, to_float
@@ -56,7 +57,7 @@ def batch_of(task: Task, image: Any, given: Mapping[str, Any]) -> Batch:
 
 
 def batch_of_examples(task: Task, examples: Sequence[Example]) -> Batch:
-    """Examples of one size, with what the task needs of each.
+    """Examples of one size, with what the task needs of each, and its `hints` where all examples have them.
 
     Raises:
         InputError: an example lacks it.
@@ -67,7 +68,13 @@ def batch_of_examples(task: Task, examples: Sequence[Example]) -> Batch:
         for example, value in zip(examples, given[each.argument], strict=True):
             allowed = f"a set that annotates `{each.field}`"
             require(value is not None, f"data ({example.name})", f"no `{each.field}`", allowed)
-    return batch_of(task, [example.image for example in examples], given)
+    batch = batch_of(task, [example.image for example in examples], given)
+    for name in task.hints:
+        values = [getattr(example, name) for example in examples]
+        if all(value is not None for value in values):
+            stacked = {name: torch.from_numpy(np.stack(values))}
+            batch = replace(batch, **stacked)  # type: ignore[arg-type]  # as in `resize`
+    return batch
 
 
 def size_of(batch: Batch) -> tuple[int, int]:
@@ -120,6 +127,10 @@ def resize(batch: Batch, height: int, width: int) -> Batch:
         seen = changes["visible"].flatten(1).any(1)
         allowed = "a larger object, or a larger processing_resolution"
         require(bool(seen.all()), "mask", f"nothing left of it at {height}x{width}", allowed)
+    if batch.depth_valid is not None:
+        valid = batch.depth_valid[:, None].float()
+        nearest = F.interpolate(valid, (height, width), mode="nearest-exact")
+        changes["depth_valid"] = nearest[:, 0] > 0.5
     return replace(batch, **changes)  # type: ignore[arg-type]
 
 

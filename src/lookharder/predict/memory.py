@@ -37,7 +37,6 @@ from lookharder.hardware import free_memory
 from lookharder.models.config import DiTConfig
 from lookharder.models.moe import MoEConfig
 from lookharder.models.stem import held
-from lookharder.tasks.base import SOURCES
 
 FLOAT = 4  # bytes of a number
 
@@ -81,14 +80,14 @@ def peak_memory(chain: Chain, size: tuple[int, int], steps: int) -> PeakMemory:
     latent = FLOAT * codec.channels * cells[0] * cells[1]
     ghost: Any = copy.deepcopy(codec)
     ghost = ghost.to("meta") if isinstance(ghost, nn.Module) else ghost
-    sources = torch.empty(SOURCES, 3, height, width, device="meta")
+    sources = torch.empty(max(1, chain.config.sources), 3, height, width, device="meta")
     answer = torch.empty(1, codec.channels, *cells, device="meta")
     weights = [chain.network, codec] if isinstance(codec, nn.Module) else [chain.network]
     return PeakMemory(
         weights=sum(FLOAT * v.numel() for module in weights for v in module.state_dict().values()),
         encode=FLOAT * sources.numel() + live_peak(ghost.encode, sources),
         network=_denoising(chain, height, width, steps),
-        decode=(SOURCES + 1) * latent + live_peak(ghost.decode, answer),
+        decode=(chain.config.sources + 1) * latent + live_peak(ghost.decode, answer),
     )
 
 
@@ -123,7 +122,7 @@ def _denoising(chain: Chain, height: int, width: int, steps: int) -> int:
     # x_T; then x_t, and x_t, x0, eps of the two times before (stochastic steps: Z more, the fresh noise)
     states = 1 if steps == 1 else min(3 * steps - 2, 8)
     latent = FLOAT * codec.channels * cells[0] * cells[1]
-    return (3 * SOURCES + 2 + states) * latent + forward(chain.config.model, *cells)
+    return (3 * chain.config.sources + 2 + states) * latent + forward(chain.config.model, *cells)
 
 
 def forward(model: DiTConfig, height: int, width: int) -> int:

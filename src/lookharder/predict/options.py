@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
-from lookharder.chain import ChainConfig
+from lookharder.chain import ChainConfig, FitName
 from lookharder.diffusion.schedule import ScheduleName, Spacing
 from lookharder.diffusion.steps import SamplerName
 from lookharder.errors import InputError
@@ -41,14 +41,17 @@ class Options:
         num_inference_steps: denoising steps; None = the model's default.
         ensemble_size: members, the answers that are merged; None = the model's default, or with `until` 20 at the most.
         processing_resolution: longest edge at which the network works; None = the model's, 0 = the image's own.
+        fit: how a picture is brought to that: "inside" keeps its shape, "square" makes both edges that long; None = as
+            the model was trained.
         match_input_resolution: give the prediction at the image's size.
         batch_size: network inputs at a time, at the most; fewer where memory is short.
         seed: key of the noise; several = one for each image.
         output_type: "np" (channels last) or "pt" (channels second).
         output_uncertainty: also give the uncertainty; needs two members or more.
         sampler: "ddim", "ddpm", "dpmpp-2m", "euler" or "heun"; None = "ddim".
-        spacing: how the steps are spread, "trailing", "leading" or "linspace"; None = "trailing".
+        spacing: how the steps are spread, "trailing", "leading", "leading+1" or "linspace"; None = the model's.
         noise_schedule: spread them as on another schedule; None = the model's own.
+        merge: how members are merged, a value of the task's `merging`; None = the task's own.
         antithetic: sample members in pairs of opposite noise.
         cache: run all blocks of the network in every so many steps only: sooner, and a little different.
         levels: looks: one at the whole, and each further one at twice the size, in windows; None = as many as pay.
@@ -66,6 +69,7 @@ class Options:
     num_inference_steps: int | None = None
     ensemble_size: int | None = None
     processing_resolution: int | None = None
+    fit: FitName | None = None
     match_input_resolution: bool = True
     batch_size: int = 64
     seed: int | tuple[int, ...] = 0
@@ -74,6 +78,7 @@ class Options:
     sampler: SamplerName | None = None
     spacing: Spacing | None = None
     noise_schedule: ScheduleName | None = None
+    merge: str | None = None
     antithetic: bool = False
     cache: int = 1
     levels: int | None = None
@@ -87,9 +92,11 @@ class Options:
         for name in counts:
             value = getattr(self, name)
             require(value is None or value >= 1, name, value, "1 or more")
-        for name, kinds in (("output_type", get_args(OutputType)), ("by", get_args(By))):
-            value = getattr(self, name)
-            require(value in kinds, name, repr(value), f"one of {kinds}")
+        words = {"output_type": OutputType, "by": By, "fit": FitName}
+        for name, kind in words.items():
+            value, kinds = getattr(self, name), get_args(kind)
+            unset = name == "fit" and value is None
+            require(unset or value in kinds, name, repr(value), f"one of {kinds}")
         picked = ("num_inference_steps", "ensemble_size", "sampler", "spacing", "noise_schedule")
         for name in picked if self.budget is not None else ():
             value = getattr(self, name)
@@ -117,7 +124,7 @@ class Options:
             steps=self.num_inference_steps or config.steps,
             members=self.ensemble_size or members,
             sampler=self.sampler or "ddim",
-            spacing=self.spacing or "trailing",
+            spacing=self.spacing or config.sampling.spacing,
             noise_schedule=self.noise_schedule,
             antithetic=self.antithetic,
             cache=self.cache,

@@ -6,8 +6,9 @@ What is worked out or measured for a size and an effort is kept, and not worked 
 from dataclasses import replace
 from functools import lru_cache, partial
 
-from lookharder.chain import Chain
+from lookharder.chain import Chain, FitName
 from lookharder.errors import InputError
+from lookharder.files import say_once
 from lookharder.predict.budget import Prices, measure_joining, measure_speed, spend
 from lookharder.predict.cost import image_cost
 from lookharder.predict.effort import Effort
@@ -40,9 +41,11 @@ class SamplingPlanner:
         self.joining = lru_cache(maxsize=256)(partial(measure_joining, chain))
 
     def working_size(
-        self, height: int, width: int, resolution: int | None = None
+        self, height: int, width: int, resolution: int | None = None, fit: FitName | None = None
     ) -> tuple[int, int]:
         """Size at which the network works: longest edge `resolution`, sides multiples of what the chain needs.
+
+        By fit "square" both edges are that long; at 0, the native size, a picture keeps its shape in any case.
 
         Raises:
             InputError: a resolution below one patch.
@@ -52,6 +55,8 @@ class SamplingPlanner:
         if resolution != 0 and resolution < multiple:
             allowed = f"0 (native) or {multiple} or more"
             raise InputError("processing_resolution", resolution, allowed)
+        if resolution and (fit or self.chain.config.fit) == "square":
+            height = width = resolution
         scale = resolution / max(height, width) if resolution else 1.0
         rows, columns = (max(1, round(side * scale / multiple)) for side in (height, width))
         return rows * multiple, columns * multiple
@@ -67,18 +72,22 @@ class SamplingPlanner:
         asked, chunk = options.processing_resolution, options.batch_size
         if options.budget is None:
             effort = options.effort(self.chain.config, self.levels(task))
-            size = self.working_size(*native, asked)
+            size = self.working_size(*native, asked, options.fit)
             several = effort.members > 1 or not options.output_uncertainty
             require(several, "output_uncertainty", True, "ensemble_size of 2 or more")
             refuse_if_too_large(self.chain, size, effort.steps)
+            self._warn(effort)
             chunk = chunk_within(self.chain, size, effort.steps, chunk)
-            bound = self._bound(task, effort)
+            bound = self._bound(task, effort) if options.merge is None else None
             return SamplingPlan(effort=effort, size=size, native=native, chunk=chunk, bound=bound)
         prices = Prices(
             images=images,
             native=native,
+            sources=self.chain.task(task).sources,
             # a resolution that the caller insists on replaces that of a measured setting
-            size=lambda s: self.working_size(*native, s.resolution if asked is None else asked),
+            size=lambda s: self.working_size(
+                *native, s.resolution if asked is None else asked, options.fit
+            ),
             cost=lambda effort, size: self.cost(task, effort, size, native),
             memory=self.memory,
             speed=lambda size: self.speed(size, chunk),
@@ -91,10 +100,20 @@ class SamplingPlanner:
         """At which the model looks where nothing is asked."""
         return self.settings.levels.get(task, 1) if self.settings else 1
 
+    def _warn(self, effort: Effort) -> None:
+        """Say once where prediction, schedule and spacing do not work together."""
+        own = self.chain.config
+        first = effort.timesteps(own.schedule, own.sampling)[0]
+        danger = own.sampling.danger(own.prediction, own.schedule, first, effort.steps)
+        if danger is not None:
+            say_once("sampling", danger)
+
     def _bound(self, task: str, effort: Effort) -> ErrorBound | None:
         """The measured bound of errors, for what it was measured of: the model's own steps and levels."""
-        own = self.chain.config.steps, self.levels(task)
-        measured = Effort(steps=own[0], members=effort.members, levels=own[1])
+        own, levels, members = self.chain.config, self.levels(task), effort.members
+        measured = Effort(
+            steps=own.steps, members=members, spacing=own.sampling.spacing, levels=levels
+        )
         return self.settings.bound(task) if self.settings and effort == measured else None
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from lookharder.chain import Chain, find
+from lookharder.chain import Chain, FitName, find
 from lookharder.data.example import Batch, Example
 from lookharder.diffusion.schedule import ScheduleName, Spacing
 from lookharder.diffusion.steps import SamplerName
@@ -63,10 +63,10 @@ class Predictor:
         compiled: bool = False,
         dtype: torch.dtype | None = None,
     ) -> "Predictor":
-        """Load a model folder, or a model shipped with the package by its name.
+        """Load a model.
 
         Args:
-            path_or_name: which.
+            path_or_name: a folder, or a model shipped with the package.
             device: where it works; "auto" = a GPU if there is one.
             precision: of the network's weights and tokens, "fp32" or "bf16".
             compiled: fuse the network's blocks by `torch.compile`; needs a C++ compiler, and a minute at first.
@@ -118,7 +118,7 @@ class Predictor:
             A prediction after each round, denoising step or level; the last is the best.
         """
         began = time.perf_counter() if began is None else began
-        task, count = self.chain.task(task_name), len(batch.image)
+        task, count = self.chain.task(task_name).merged_by(options.merge), len(batch.image)
         plan = self.planner.plan(task_name, options, count, size_of(batch))
         cost = self.planner.cost(task_name, plan.effort, plan.size, plan.native)
         given = plan.native if options.match_input_resolution else plan.sizes[-1]
@@ -155,6 +155,7 @@ class Predictor:
         num_inference_steps: int | None = None,
         ensemble_size: int | None = None,
         processing_resolution: int | None = None,
+        fit: FitName | None = None,
         match_input_resolution: bool = True,
         batch_size: int = 64,
         generator: Generators | None = None,
@@ -164,6 +165,7 @@ class Predictor:
         sampler: SamplerName | None = None,
         spacing: Spacing | None = None,
         noise_schedule: ScheduleName | None = None,
+        merge: str | None = None,
         antithetic: bool = False,
         cache: int = 1,
         levels: int | None = None,
@@ -181,6 +183,7 @@ class Predictor:
             num_inference_steps: denoising steps; None = the model's default.
             ensemble_size: members; None = the model's default, or with `until` 20 at the most.
             processing_resolution: longest edge at which the network works; None = the model's, 0 = the image's own.
+            fit: how a picture is brought to that: "inside", "square"; None = as the model was trained.
             match_input_resolution: give the prediction at the image's size.
             batch_size: network inputs at a time, at the most; fewer where memory is short.
             generator: source of the seed, drawn anew at each call, or a list of one for each image; overrides `seed`.
@@ -188,8 +191,9 @@ class Predictor:
             output_type: "np" (channels last) or "pt" (channels second).
             output_uncertainty: also give the uncertainty; needs two members or more.
             sampler: "ddim", "ddpm", "dpmpp-2m", "euler" or "heun"; None = "ddim".
-            spacing: how the steps are spread, "trailing", "leading" or "linspace"; None = "trailing".
+            spacing: how the steps are spread, "trailing", "leading", "leading+1", "linspace"; None = the model's.
             noise_schedule: spread them as on another schedule; None = the model's own.
+            merge: how members are merged: "gram", "marigold", "median", "mean"; None = as the task does.
             antithetic: sample members in pairs of opposite noise.
             cache: run all blocks of the network in every so many steps only: sooner, and a little different.
             levels: looks: one at the whole, each further one at twice the size, in windows; None = the model's default.
@@ -210,6 +214,7 @@ class Predictor:
             num_inference_steps=num_inference_steps,
             ensemble_size=ensemble_size,
             processing_resolution=processing_resolution,
+            fit=fit,
             match_input_resolution=match_input_resolution,
             batch_size=batch_size,
             generator=generator,
@@ -219,6 +224,7 @@ class Predictor:
             sampler=sampler,
             spacing=spacing,
             noise_schedule=noise_schedule,
+            merge=merge,
             antithetic=antithetic,
             cache=cache,
             levels=levels,
@@ -249,6 +255,7 @@ class Predictor:
         num_inference_steps: int | None = None,
         ensemble_size: int | None = None,
         processing_resolution: int | None = None,
+        fit: FitName | None = None,
         match_input_resolution: bool = True,
         batch_size: int = 64,
         generator: Generators | None = None,
@@ -258,6 +265,7 @@ class Predictor:
         sampler: SamplerName | None = None,
         spacing: Spacing | None = None,
         noise_schedule: ScheduleName | None = None,
+        merge: str | None = None,
         antithetic: bool = False,
         cache: int = 1,
         levels: int | None = None,
@@ -279,6 +287,7 @@ class Predictor:
             num_inference_steps=num_inference_steps,
             ensemble_size=ensemble_size,
             processing_resolution=processing_resolution,
+            fit=fit,
             match_input_resolution=match_input_resolution,
             batch_size=batch_size,
             seed=seeds_of(generator, seed),
@@ -287,6 +296,7 @@ class Predictor:
             sampler=sampler,
             spacing=spacing,
             noise_schedule=noise_schedule,
+            merge=merge,
             antithetic=antithetic,
             cache=cache,
             levels=levels,

@@ -62,7 +62,7 @@ class BatchSampler:
         self.effort, self.chunk = effort, chunk
         self.noise = noise_keys(batch.image, seed=0) if noise is None else noise
         self.condition, self.labels = condition, chain.labels(task, batch)  # (B, F)
-        self.timesteps = effort.timesteps(chain.config.schedule)
+        self.timesteps = effort.timesteps(chain.config.schedule, chain.config.sampling)
         self.shape = (chain.autoencoder.channels, *condition.shape[-2:])
 
     def on(self, batch: Batch, noise: Sequence[NoiseKey]) -> "BatchSampler":
@@ -95,7 +95,7 @@ class BatchSampler:
         for _ in self.timesteps:
             latents = self.condition.new_empty(len(ids), *self.shape)
             for places, walk in walks:
-                latents[places] = next(walk).denoised.x0
+                latents[places] = self._answer(next(walk))
             yield latents.view(shape)
 
     def decode(self, latents: Float[Tensor, "N A F c h w"]) -> FieldDraws:
@@ -116,10 +116,12 @@ class BatchSampler:
         """The ends of their trajectories, one chunk after the other."""
         latents = self.condition.new_empty(len(ids), *self.shape)
         for places, chunk in self._chunks(ids):
-            for state in self._trajectory(chunk):
-                x0 = state.denoised.x0
-            latents[places] = x0
+            *_, last = self._trajectory(chunk)
+            latents[places] = self._answer(last)
         return latents
+
+    def _answer(self, state: StepState) -> Latents:
+        return self.chain.config.sampling.answer(state.denoised, self.chain.config.schedule)
 
     def _chunks(self, ids: Sequence[FieldId]) -> Iterator[tuple[list[int], list[FieldId]]]:
         """Fields of one label, `chunk` at the most, and their places among all."""

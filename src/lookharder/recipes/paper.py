@@ -8,9 +8,9 @@ Where the paper and its released code are silent, the code that a stage descends
     fine-tuning     prs-eth/Marigold: warm-up of 100 updates, exponential decay to 1 / 100, batch 32, scaled-linear
                     schedule, multi-resolution noise .9; no averaged weights; the loss keeps DiT's bound
 
-Known departures, of the system and not of a recipe: latents are the posterior's mean, which DiT draws; pictures are
-mirrored and recoloured, which both only mirror; every network has room for two source images, zero in pre-training.
-Paths are placeholders: `--set data.depth.spec=hypersim:PATH`, `init=FOLDER`, `chain.autoencoder.source=FOLDER`.
+Known departure, of the system and not of a recipe: latents are the posterior's mean, which DiT draws.
+Paths are placeholders: `--set data.depth.spec=hypersim:PATH?fit=512x512`, `init=FOLDER`,
+`chain.autoencoder.source=FOLDER`.
 """
 
 from dataclasses import replace
@@ -19,10 +19,11 @@ from lookharder.autoencoder import KLConfig
 from lookharder.chain import ChainConfig
 from lookharder.config import to_json
 from lookharder.data.source import DataConfig
+from lookharder.diffusion.sampling import USABLE, Sampling
 from lookharder.diffusion.schedule import NoiseSchedule, ScheduleName
 from lookharder.models.config import sized
 from lookharder.tasks.amodal import Amodal
-from lookharder.tasks.base import SOURCES, Task
+from lookharder.tasks.base import Task
 from lookharder.tasks.depth import Depth
 from lookharder.tasks.flow import Flow
 from lookharder.tasks.generation import Generation
@@ -32,28 +33,34 @@ from lookharder.training.optim import OptimConfig
 CLASSES, CHANNELS, FACTOR = 1000, 4, 8  # of ImageNet; of Stable Diffusion's latents
 AUTOENCODER = {"kind": "kl", **to_json(KLConfig(source="stabilityai/sd-vae-ft-ema"))}
 GENERATION: tuple[Task, ...] = (Generation(),)
-DEPTH: tuple[Task, ...] = (Depth(prompt="validity"),)
+DEPTH: tuple[Task, ...] = (Depth(prompt="none"),)  # of the text: the picture is the only source
 FLOW: tuple[Task, ...] = (Flow(layout="split", limit=75.0, limit_unit="pixels"),)
 AMODAL: tuple[Task, ...] = (Amodal(),)
-GENERALIST: tuple[Task, ...] = DEPTH + AMODAL + FLOW  # the order of the release's labels
+GENERALIST: tuple[Task, ...] = (
+    Depth(prompt="validity"),
+    *AMODAL,
+    *FLOW,
+)  # as released, in its order of labels
 
 SPECS = {
     "generation": "imagenet:data/imagenet/train?side={size}",
-    "depth": "hypersim:data/hypersim/train",
-    "flow": "flying_chairs_train:data/flying_chairs",
-    "amodal": "pix2gestalt:data/pix2gestalt",
+    "depth": "hypersim:data/hypersim/train?fit={size}x{size}",
+    "flow": "flying_chairs_train:data/flying_chairs?fit={size}x{size}",
+    "amodal": "pix2gestalt:data/pix2gestalt?fit={size}x{size}",
 }
 
 PRETRAIN = TrainConfig(
     iterations=400_000,
     batch_size=256,
     mix={"generation": 1.0},
+    recolour=False,
     optim=OptimConfig(lr=1e-4, clip_norm=None, ema_decay=0.9999, ema_warmup=False),
 )
 FINETUNE = TrainConfig(
     iterations=30_000,
     batch_size=32,
     mix={"depth": 1.0},
+    recolour=False,
     multi_resolution_noise=0.9,
     optim=OptimConfig(
         lr=3e-5,
@@ -83,7 +90,7 @@ def system(
     model = sized(
         size,
         input_size=resolution // FACTOR,
-        in_channels=(SOURCES + 1) * CHANNELS,
+        in_channels=(max(task.sources for task in tasks) + 1) * CHANNELS,
         out_channels=CHANNELS,
         num_classes=CLASSES,
         learn_sigma=True,
@@ -98,6 +105,8 @@ def system(
         schedule=NoiseSchedule(name=schedule),
         prediction="eps",
         resolution=resolution,
+        fit="square",
+        sampling=Sampling(spacing="leading", start_alpha=USABLE),
         steps=250 if tasks == GENERATION else 50,  # DiT's; the release's
         members=1 if tasks == GENERATION else 5,
     )

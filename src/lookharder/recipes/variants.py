@@ -11,7 +11,6 @@ from lookharder.autoencoder import Pixel
 from lookharder.config import override
 from lookharder.data.procedural import FAMILIES
 from lookharder.data.source import DataConfig
-from lookharder.tasks.base import SOURCES
 from lookharder.tasks.depth import Depth
 from lookharder.training.run import RunConfig
 
@@ -21,13 +20,17 @@ def differences(config: RunConfig) -> tuple[str, ...]:
 
     Velocities in place of eps, whose one-step answers fail; a schedule that ends in pure noise (which eps does not
     know: set `chain.prediction` too); gates that sum to 1, so that upcycling keeps the function; an all-ones prompt in
-    place of the true validity mask. Trailing spacing, the fifth, belongs to prediction, where it is the default.
+    place of the true validity mask; steps that begin in pure noise and are spread from there, as these allow.
     """
     chain, found = config.chain, []
     if chain.prediction == "eps":
         found.append("chain.prediction=v")
     if not chain.schedule.zero_terminal_snr:
         found.append("chain.schedule.zero_terminal_snr=true")
+    if chain.sampling.spacing != "trailing":
+        found.append("chain.sampling.spacing=trailing")
+    if chain.sampling.start_alpha > 0:
+        found.append("chain.sampling.start_alpha=0.0")
     if chain.model.moe is not None and not chain.model.moe.renormalise:
         found.append("chain.model.moe.renormalise=true")
     for i, task in enumerate(chain.tasks):
@@ -52,7 +55,7 @@ def shrink(config: RunConfig, iterations: int = 2) -> RunConfig:
     small = replace(
         model,
         input_size=32 // codec.factor,
-        in_channels=(SOURCES + 1) * codec.channels,
+        in_channels=(config.chain.sources + 1) * codec.channels,
         out_channels=codec.channels,
         hidden_size=32,
         depth=2,

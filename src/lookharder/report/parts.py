@@ -45,7 +45,7 @@ PARTS = {
     "upcycling": Part(title="Upcycling", source="figure 6", x="train", xlabel=TRAIN,
                       lines=("experts", "active", "more_iterations"), beside=(("size", "n4"),)),
     "steps": Part(title="Denoising steps", source="figure 8", x="steps", xlabel=STEPS, lines=("size",)),
-    "draws": Part(title="Draws", source="figure 9", x="members", xlabel="draws n", lines=("size", "steps")),
+    "draws": Part(title="Draws", source="figure 9", x="members", xlabel="draws n", lines=("size", "steps", "merge")),
     "schedule": Part(title="Noise schedule", source="figure 10", x="steps", xlabel=STEPS,
                      lines=("train_schedule", "test_schedule"), beside=(("steps", 20),)),
     "spacing": Part(title="Spacing of steps", source="ours, on figure 8", x="steps", xlabel=STEPS,

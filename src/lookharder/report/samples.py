@@ -96,7 +96,7 @@ def strip(models: Sequence[tuple[Record, dict[str, Any], Path]]) -> Strip | None
         world = ProceduralWorld(job["size"], HELD_OUT_SEED, count=min(SCENES, job["scenes"]))
         examples = [world[i] for i in range(len(world))]
         predictor = Predictor.from_pretrained(str(model))
-        more = {k: job[k] for k in ("sampler", "spacing", "noise_schedule") if k in job}
+        more = {k: job[k] for k in ("sampler", "spacing", "noise_schedule", "merge") if k in job}
         result = predictor.predict_examples(
             examples,
             task,

@@ -82,6 +82,7 @@ class Preset:
         steps_spacing: at which timesteps these are taken; None for the model's own.
         draws: counts of draws that are compared.
         draws_steps: denoising steps of these draws.
+        merges: ways in which draws are merged that are compared; None for the model's own.
         test_schedules: noise schedules by which the steps are spread; None is the one that a model was trained on.
         schedule_steps: denoising steps at which noise schedules are compared.
         predictions: what is predicted by the networks whose spacings are compared.
@@ -111,6 +112,7 @@ class Preset:
     steps_spacing: str | None = None
     draws: tuple[int, ...]
     draws_steps: tuple[int, ...]
+    merges: tuple[str | None, ...] = (None,)
     test_schedules: tuple[str | None, ...]
     schedule_steps: tuple[int, ...]
     predictions: tuple[str, ...]

@@ -127,6 +127,7 @@ def nano(
             weights={"flow": 12.0} if "flow" in mix else {},
             seed=seed,
             time_shift=time_shift,
+            recolour=True,  # colours of the embedded world are random: another of its scenes, also to generate
             optim=OptimConfig(
                 optimizer=_known(optimizer),
                 lr=lr,

@@ -93,6 +93,7 @@ PAPER = Preset(
     steps_spacing="leading",
     draws=(1, 2, 5, 10, 15, 20),
     draws_steps=(50,),
+    merges=("marigold", "median"),  # the text's two: median compilation, and the naive median
     test_schedules=(None,),
     schedule_steps=(50,),
     predictions=("eps",),

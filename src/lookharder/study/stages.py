@@ -106,7 +106,8 @@ def upcycle(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> d
 def evaluate(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> dict[str, Any]:
     """Score the model of `needs[0]`.
 
-    `{"task", "scenes", "size", "steps", "members", "seed"}`, and optionally `sampler`, `spacing`, `noise_schedule`.
+    `{"task", "scenes", "size", "steps", "members", "seed"}`, and optionally `sampler`, `spacing`,
+    `noise_schedule`, `merge`.
     """
     chain = Chain.load(needs[0] / "model")
     task = config["task"]
@@ -121,6 +122,7 @@ def evaluate(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> 
         seed=config["seed"],
         sampler=config.get("sampler"),
         spacing=config.get("spacing"),
+        merge=config.get("merge"),
         noise_schedule=config.get("noise_schedule"),
     )
     _, linear = _macs(chain)

@@ -16,6 +16,7 @@ One denoising step and one draw is the baseline that all test-time compute has t
 """
 
 from collections.abc import Callable, Iterable
+from itertools import product
 from typing import Any
 
 from lookharder.errors import InputError
@@ -96,8 +97,10 @@ def draws(bench: Bench) -> str:
     for size, seed in _trio(bench):
         model = bench.depth(size, seed)
         for count in bench.preset.draws:
-            for length in bench.preset.draws_steps:
-                bench.score(model, "figure 9", {"size": size}, seed, steps=length, members=count)
+            for length, merge in product(bench.preset.draws_steps, bench.preset.merges):
+                how: dict[str, Any] = {} if merge is None else {"merge": merge}
+                place: Place = {"size": size, **how}
+                bench.score(model, "figure 9", place, seed, steps=length, members=count, **how)
     return "Does error fall as a power of draws?"
 
 

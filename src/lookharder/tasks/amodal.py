@@ -10,7 +10,7 @@ so that a bright object can be told from what surrounds it, and an uncertain edg
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
@@ -22,11 +22,14 @@ from lookharder.shapes import FieldDraws, Fields, Mask, Sources
 from lookharder.tasks.base import Given, Join, TargetImage, Task, mask_to_rgb, resize_map
 from lookharder.tasks.closer.around import box_around
 from lookharder.tasks.closer.windows import Size
-from lookharder.tasks.merge import vote
+from lookharder.tasks.merge import median, vote
 
 ROOM = 2.0  # sides of the window around an object, as multiples of those of what is visible of it
 NEARER = 1.25  # times: a window that is hardly nearer than the whole picture shows nothing new
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, the weights of every common grey conversion
+
+
+AmodalMerging = Literal["vote", "median"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +39,14 @@ class Amodal(Task):
     Attributes:
         threshold: grey value (0..255) up to which a pixel of the whole-object image belongs to the object.
         span: share of the range from black to white that the object's colours take.
+        merging: "vote", the majority of the masks (pix2gestalt), or "median", the mask of the median of the paintings,
+            colour by colour (the release).
     """
 
     name: Literal["amodal"] = "amodal"
     threshold: float = 250.0
     span: float = 1.0
+    merging: AmodalMerging = "vote"
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold < 255:
@@ -67,9 +73,11 @@ class Amodal(Task):
             images=whole[:, None], known=torch.ones_like(whole[:, 0], dtype=torch.bool)
         )
 
-    def from_image(self, images: FieldDraws) -> Bool[Tensor, "N B H W"]:
-        """The published rule, on the predicted whole object."""
-        return self._inside(images[:, :, 0])
+    def from_image(
+        self, images: FieldDraws
+    ) -> Bool[Tensor, "N B H W"] | Float[Tensor, "N B 3 H W"]:
+        """The published rule, on the predicted whole object; to take the median of paintings, these as they are."""
+        return images[:, :, 0] if self.merging == "median" else self._inside(images[:, :, 0])
 
     def keep_given(self, images: FieldDraws, batch: Batch) -> FieldDraws:
         """The visible pixels as they are, those too bright for the threshold at the brightest that it lets pass."""
@@ -107,9 +115,19 @@ class Amodal(Task):
         shown = torch.stack(image), torch.stack(mask) > 0.5
         return Batch(name=batch.name, image=shown[0], visible=shown[1]), join
 
-    def merge(self, draws: Bool[Tensor, "N B H W"]) -> tuple[Mask, Float[Tensor, "B H W"]]:
-        """Majority vote; uncertainty is the share of members that disagree."""
-        return vote(draws)
+    @property
+    def mergings(self) -> tuple[str, ...]:
+        """Of masks, or of paintings."""
+        return get_args(AmodalMerging)
+
+    def merge(
+        self, draws: Bool[Tensor, "N B H W"] | Float[Tensor, "N B 3 H W"]
+    ) -> tuple[Mask, Float[Tensor, "B H W"]]:
+        """Majority vote, or the mask of the median painting; uncertainty is the share of members that disagree."""
+        if self.merging == "vote":
+            return vote(draws)
+        merged = self._inside(median(draws)[0])
+        return merged, (self._inside(draws) != merged).float().mean(0)
 
     def _inside(self, image: Float[Tensor, "*N 3 H W"]) -> Bool[Tensor, "*N H W"]:
         """Where a painting is of the object."""

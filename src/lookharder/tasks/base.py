@@ -11,7 +11,7 @@ dataclass that is saved with the model.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -26,9 +26,7 @@ from lookharder.shapes import FieldDraws, Fields, Sources
 # paintings of windows (B V, F, 3, h, w) -> the answer with what they saw (B, F, 3, H, W)
 Join = Callable[[Tensor], Tensor]
 
-SOURCES = (
-    2  # images in the condition of every perception task; a task with fewer is padded with zeros
-)
+SOURCES = 2  # images in the condition of a perception task, unless it says otherwise
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,6 +80,16 @@ class Task(ABC):
     @property
     def inputs(self) -> tuple[Given, ...]:
         """What the task needs beside the image."""
+        return ()
+
+    @property
+    def recoloured(self) -> bool:
+        """Whether training may change the colours of a picture: not where the picture is what is learnt."""
+        return True
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """Fields of an example that the condition uses where they are, and replaces, saying so, where they are not."""
         return ()
 
     @property
@@ -151,6 +159,25 @@ class Task(ABC):
     def to_colours(self, images: Fields) -> Fields:
         """An answer as the network paints it, as a picture for people."""
         return images
+
+    @property
+    def mergings(self) -> tuple[str, ...]:
+        """Ways in which its draws can be merged: the values of its field `merging`; none where there is one way."""
+        return ()
+
+    def merged_by(self, how: str | None) -> "Task":
+        """The same task, whose draws are merged in another way; None = its own.
+
+        Raises:
+            InputError: it knows no such way.
+        """
+        if how is None:
+            return self
+        if how not in self.mergings:
+            allowed = ", ".join(self.mergings) or "nothing"
+            raise InputError("merge", repr(how), f"{allowed}, for task {self.name!r}")
+        changed: Task = replace(self, merging=how)  # type: ignore[type-var]  # tasks are dataclasses
+        return changed
 
     @abstractmethod
     def merge(self, draws: Tensor) -> tuple[Tensor, Float[Tensor, "B H W"]]:

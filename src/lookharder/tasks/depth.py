@@ -6,14 +6,14 @@
 Scale and shift of a scene are lost by design: a prediction is a map in [0, 1], larger = farther, to be aligned to
 metres by two numbers (of disparity: larger = nearer, to 1 / metres). Log depth relative to the median keeps ratios of
 depths, which quantiles stretch differently in every picture; its answer is turned to depth, or to what `output` asks
-for, and only then put between 0 and 1. The second source image ("prompt") is all ones. The paper feeds the
-ground-truth validity mask there, which leaks: a user's photo has none. `prompt="validity"` does as the paper did, for
-comparison only.
+for, and only then put between 0 and 1. The second source image ("prompt") is all ones. The paper's release feeds the
+ground-truth validity mask there, which leaks. `prompt="validity"` does as it did, in training and in evaluation; a
+user's photo has no such mask, and is given ones.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -21,17 +21,20 @@ from torch import Tensor
 
 from lookharder.data.example import Batch
 from lookharder.errors import InputError
+from lookharder.files import say_once
 from lookharder.shapes import DepthMap, FieldDraws, Fields, Sources
-from lookharder.tasks.base import Join, TargetImage, Task, grey_to_rgb, resize_map
+from lookharder.tasks.base import SOURCES, Join, TargetImage, Task, grey_to_rgb, resize_map
 from lookharder.tasks.closer.windows import Grid, Size, fit_to, low_pass
-from lookharder.tasks.merge import merge_affine
+from lookharder.tasks.merge import Marigold, mean, median, merge_affine
 
 DepthOutput = Literal["depth", "log", "disparity"]
+DepthMerging = Literal["gram", "marigold", "released", "median", "mean"]
 VALUES: dict[DepthOutput, Callable[[Tensor], Tensor]] = {  # of log depth
     "depth": torch.exp,
     "log": lambda log_depth: log_depth,
     "disparity": lambda log_depth: torch.exp(-log_depth),
 }
+PLAIN = {"median": median, "mean": mean}
 SLOW = 4  # waves longer than this part of a window are the whole picture's to say
 QUANTILE = 2**23  # numbers that torch takes a quantile of at once; it refuses twice as many
 
@@ -45,9 +48,12 @@ class Depth(Task):
         low: quantile that becomes -1; of an answer in "relative" the one that becomes 0.
         high: quantile that becomes 1, of either.
         spread: log ratio to the median depth that becomes 1; used by "relative" alone.
-        prompt: second source image: "ones", or "validity" (the paper's; leaks ground truth).
+        prompt: second source image: "ones", "validity" (the release's; leaks ground truth), or "none": the image is the
+            only source, as the paper's text has it.
         output: what an answer is a map of; None = what the network emits, and of "relative" depth. Quantiles do not
             keep ratios, so only "relative" can be turned into another.
+        merging: how draws are merged: aligned by "gram" (closed form) or "marigold" (the published optimisation), and
+            then the median; "released", the latter on maps of 50 pixels; the plain "median" or "mean", without fit.
     """
 
     name: Literal["depth"] = "depth"
@@ -55,8 +61,9 @@ class Depth(Task):
     low: float = 0.02
     high: float = 0.98
     spread: float = 2.0
-    prompt: Literal["ones", "validity"] = "ones"
+    prompt: Literal["ones", "validity", "none"] = "ones"
     output: DepthOutput | None = None
+    merging: DepthMerging = "gram"
 
     def __post_init__(self) -> None:
         if not 0 <= self.low < self.high <= 1:
@@ -85,11 +92,25 @@ class Depth(Task):
         """Disparity has colours, and words, of its own."""
         return self.name if self.answer == "depth" else self.answer
 
+    @property
+    def sources(self) -> int:
+        """The image, and the prompt if there is one."""
+        return 1 if self.prompt == "none" else SOURCES
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """The mask of what is known, where it is the prompt."""
+        return ("depth_valid",) if self.prompt == "validity" else ()
+
     def condition(self, batch: Batch) -> Sources:
-        """(B, 2, 3, H, W): the image and the prompt."""
+        """(B, S, 3, H, W): the image, and the prompt if there is one."""
+        if self.prompt == "none":
+            return batch.image[:, None]
         prompt = torch.ones_like(batch.image)
-        if self.prompt == "validity":
-            prompt = prompt * batch.need("depth_valid")[:, None]
+        if self.prompt == "validity" and batch.depth_valid is not None:
+            prompt = prompt * batch.depth_valid[:, None]
+        elif self.prompt == "validity":
+            say_once("depth", "the model expects a mask of valid depth; photos have none: all ones")
         return torch.stack([batch.image, prompt], dim=1)
 
     def to_image(self, batch: Batch) -> TargetImage:
@@ -148,13 +169,22 @@ class Depth(Task):
             return grey_to_rgb((fine + kept)[:, 0])[:, None]
 
         names = tuple(name for name in batch.name for _ in grid.corners)
-        return Batch(name=names, image=grid.cut(batch.image)), join
+        valid = None if batch.depth_valid is None else grid.cut(batch.depth_valid[:, None])[:, 0]
+        return Batch(name=names, image=grid.cut(batch.image), depth_valid=valid), join
+
+    @property
+    def mergings(self) -> tuple[str, ...]:
+        """Aligned or not."""
+        return get_args(DepthMerging)
 
     def merge(self, draws: Float[Tensor, "N B H W"]) -> tuple[DepthMap, DepthMap]:
-        """Align the members to each other (each has its own scale and shift) and take their median."""
+        """Align the members to each other (each has its own scale and shift) and take their median, or as `merging`."""
         if len(draws) == 1:
             return draws[0], torch.zeros_like(draws[0])
-        merged = [merge_affine(draws[:, i]) for i in range(draws.shape[1])]
+        if self.merging in PLAIN:
+            return PLAIN[self.merging](draws)
+        solver = Marigold(max_res=50) if self.merging == "released" else self.merging
+        merged = [merge_affine(draws[:, i], solver=solver) for i in range(draws.shape[1])]
         return torch.stack([m for m, _ in merged]), torch.stack([u for _, u in merged])
 
     def resize(self, prediction: DepthMap, height: int, width: int) -> Float[Tensor, "B h w"]:

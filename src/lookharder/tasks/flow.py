@@ -10,7 +10,7 @@ Predictions are in pixels and never fitted to ground truth.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -22,7 +22,9 @@ from lookharder.shapes import FieldDraws, Fields, FlowField, Sources
 from lookharder.tasks.base import Given, Join, TargetImage, Task, grey_to_rgb, resize_map
 from lookharder.tasks.closer.matching import fit, warp
 from lookharder.tasks.closer.windows import Grid, Size
-from lookharder.tasks.merge import vector_median
+from lookharder.tasks.merge import mean, vector_median
+
+FlowMerging = Literal["median", "mean"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +35,14 @@ class Flow(Task):
         layout: "joint", u and v in one image; "split", one image each.
         limit: motion that becomes 1; larger motion is not learnt from.
         limit_unit: "fraction" of the frame's width (u) and height (v), or "pixels".
+        merging: how draws are merged: the geometric "median" of vectors, or their "mean", as in the release.
     """
 
     name: Literal["flow"] = "flow"
     layout: Literal["joint", "split"] = "joint"
     limit: float = 0.16
     limit_unit: Literal["fraction", "pixels"] = "fraction"
+    merging: FlowMerging = "median"
 
     def __post_init__(self) -> None:
         if self.limit <= 0:
@@ -74,9 +78,17 @@ class Flow(Task):
         flow = images[:, :, 0, :2] if self.layout == "joint" else images.mean(3)
         return flow * self._unit(images)
 
+    @property
+    def mergings(self) -> tuple[str, ...]:
+        """Of vectors."""
+        return get_args(FlowMerging)
+
     def merge(self, draws: Float[Tensor, "N B 2 H W"]) -> tuple[FlowField, Float[Tensor, "B H W"]]:
-        """Geometric median of the N vectors at each pixel, uncertainty in pixels."""
-        return vector_median(draws)
+        """Geometric median (or mean) of the N vectors at each pixel, uncertainty in pixels."""
+        if self.merging == "median":
+            return vector_median(draws)
+        merged, deviation = mean(draws)
+        return merged, deviation.square().sum(1).sqrt()
 
     def resize(self, prediction: FlowField, height: int, width: int) -> Float[Tensor, "B 2 h w"]:
         """Bilinear, with u scaled by the widths' ratio and v by the heights'."""

@@ -37,6 +37,11 @@ class Generation(Task):
         """None: nothing is given."""
         return 0
 
+    @property
+    def recoloured(self) -> bool:
+        """No: pictures of other colours are other pictures."""
+        return False
+
     def condition(self, batch: Batch) -> Sources:
         """(B, 0, 3, H, W): nothing is given."""
         return batch.image[:, None][:, :0]

@@ -8,7 +8,7 @@ micro-batches, which between them are the n shares, changes what the items of an
 
 An item is one field of one example. `read` needs no device and runs in a thread, some iterations ahead; `encode` is
 the autoencoder's part, and is already done where the data set is of latents: those are mirrored where the examples
-would have been, and cannot be recoloured.
+would have been. They cannot be recoloured; `check_teaching` says where pictures would be.
 """
 
 import math
@@ -123,8 +123,9 @@ def read(
         else:
             examples = [dataset[index] for index in indices]
             if config.augment:
+                colours = recolours(config, chain, name)
                 pairs = zip(examples, generators, strict=True)
-                examples = [augment(e, g, config.camera) for e, g in pairs]
+                examples = [augment(e, g, config.camera, colours) for e, g in pairs]
             batch = collate(examples)
         if batch.label is not None and not chain.task(task_of(name)).label_rows:
             chain.check_labels(batch.label, f"data.{name}")
@@ -133,6 +134,12 @@ def read(
         t, noise, dropped = _draw(config, chain, name, size, positions)
         found[name] = Examples(batch=batch, t=t, noise=noise, dropped=dropped, latents=latents)
     return found
+
+
+def recolours(config: TrainConfig, chain: Chain, name: str) -> bool:
+    """Whether a source's pictures change their colours."""
+    task = chain.task(task_of(name))
+    return config.augment and (task.recoloured if config.recolour is None else config.recolour)
 
 
 def size_of(chain: Chain, name: str, dataset: Dataset) -> tuple[int, int]:
@@ -179,6 +186,7 @@ def encode(chain: Chain, name: str, examples: Examples) -> Items:
     batch = examples.batch.to(device)
     if examples.latents is not None:
         target, known, condition = (part.to(device) for part in examples.latents)
+        condition = chain.padded(condition)
     else:
         with torch.no_grad():
             target, known = chain.target(task, batch)  # (B, F, c, h, w), (B, 1, h, w)

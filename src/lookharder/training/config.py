@@ -22,7 +22,9 @@ class TrainConfig:
         seed: key of all randomness.
         time_shift: s > 1 trains more at high noise: u -> s u / (1 + (s - 1) u) for uniform u (2403.03206, eq. 23).
         multi_resolution_noise: strength of Marigold's multi-resolution noise, 0 for plain Gaussian noise.
-        augment: mirror and recolour the examples.
+        augment: mirror the examples, and recolour them.
+        recolour: false = mirror alone, as DiT and Marigold do; None = as the task says: generation, whose target the
+            picture is, mirrors alone.
         camera: in place of recolouring, pictures as other cameras see them; None = recolour.
         loss: "mse", or "edges" for what its answer in one step is to look like; see `diffusion.loss`.
     """
@@ -35,6 +37,7 @@ class TrainConfig:
     time_shift: float = 1.0
     multi_resolution_noise: float = 0.0
     augment: bool = True
+    recolour: bool | None = None
     camera: Photometric | None = None
     loss: LossForm = "mse"
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -50,6 +53,8 @@ class TrainConfig:
             )
         if unknown := sorted(set(self.weights) - set(self.mix)):
             raise InputError("weights", unknown, f"sources of the mix: {sorted(self.mix)}")
+        if self.camera is not None and self.recolour is False:
+            raise InputError("camera", "a camera", "none where pictures are not recoloured")
         if self.time_shift <= 0:
             raise InputError("time_shift", self.time_shift, "a positive number")
 

@@ -32,7 +32,7 @@ from lookharder.models.config import DiTConfig
 from lookharder.models.dit import DiT
 from lookharder.models.moe import MoEConfig
 from lookharder.models.stem import held
-from lookharder.tasks.base import SOURCES, Task
+from lookharder.tasks.base import Task
 from lookharder.training.batches import AHEAD, apportion, deal
 from lookharder.training.config import task_of
 from lookharder.training.cost import TrainingSetup, codec_of
@@ -142,15 +142,16 @@ def forecast(config: TrainingSetup, ranks: int = 1, device: str | None = None) -
             pictures = max(pictures, count * max(task.fields, task.sources) * rows * columns)
         examples += count * rows * columns * _example(config.data[name].spec, name)
 
+    sources = config.chain.sources
     with torch.device("meta"):
         network = DiT(model)
     params = sum(p.numel() for p in network.parameters())
     block = _block(network.blocks[0], model, half, gpu)
     inside = tokens * block.token + items * block.item
     # items and the patches of the network's input; in the forward stacks of them, x_t, and the input itself
-    inputs = latents * (FLOAT * (2 + SOURCES) + number * (SOURCES + 1))
+    inputs = latents * (FLOAT * (2 + sources) + number * (sources + 1))
     inputs += number * convolved  # what stem and head keep
-    stacks = latents * FLOAT * (4 + 2 * SOURCES)
+    stacks = latents * FLOAT * (4 + 2 * sources)
     # what the last norm, its neighbours and the loss hold; learned variances have a bound of 19 more such arrays
     outputs = latents * (
         (2 * number + 2 * FLOAT) * (1 + model.learn_sigma) + 19 * FLOAT * model.learn_sigma
@@ -166,7 +167,7 @@ def forecast(config: TrainingSetup, ranks: int = 1, device: str | None = None) -
     backward += tokens * block.backward + block.gradient
     if model.embeddings > 1:  # a map for each item, before any block
         gathered = items * model.hidden_size * model.cut_channels[0] * model.cut**2
-        patches = latents * (SOURCES + 1) * (FLOAT + number)
+        patches = latents * (sources + 1) * (FLOAT + number)
         forward = max(forward, stacks + patches + gathered * (FLOAT + 2 * half))
 
     parts = runtime.shard > 1
@@ -180,7 +181,7 @@ def forecast(config: TrainingSetup, ranks: int = 1, device: str | None = None) -
         autoencoder=FLOAT * codec.params,
         # the block at work and the next, and gradients of one; and what belongs to no block
         gathered=FLOAT * (params - (model.depth - 3) * block.params) if parts else 0,
-        encode=round(codec.live * pictures) + FLOAT * (2 + SOURCES) * latents,
+        encode=round(codec.live * pictures) + FLOAT * (2 + sources) * latents,
         forward=forward + inputs,
         backward=backward + inputs,
         update=update,

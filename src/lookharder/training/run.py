@@ -69,7 +69,7 @@ def run(config: RunConfig, out: Path) -> Iterator[TrainStep]:
         ranks.first(lambda: len(_open_all(config)))  # what has to be rendered is rendered by one
         datasets = _open_all(config)
         check_deal(config.train, chain, team, datasets)
-        ranks.first(lambda: check_teaching(chain, datasets))
+        ranks.first(lambda: check_teaching(config.train, chain, datasets))
         ranks.first(lambda: claim(config, out))
         ranks.first(lambda: stack.enter_context(alone(out)))
         folder = out / "checkpoints"

@@ -12,20 +12,25 @@ from lookharder.data.example import Dataset, collate
 from lookharder.data.latents import LatentSet
 from lookharder.data.usable import largest_label
 from lookharder.errors import InputError
-from lookharder.training.config import task_of
+from lookharder.files import say_once
+from lookharder.training.batches import recolours
+from lookharder.training.config import TrainConfig, task_of
 
 log = logging.getLogger(__name__)
 
 ASKED = 16  # examples of a set
 
 
-def check_teaching(chain: Chain, datasets: Mapping[str, Dataset]) -> None:
+def check_teaching(config: TrainConfig, chain: Chain, datasets: Mapping[str, Dataset]) -> None:
     """Labels are classes of the network, and some cell of the latents has a known annotation, of every task.
 
     The loss counts a cell where all of its pixels are known. Of sparse truth (laser points) that may be none: then loss
     and gradient are 0 in every iteration.
 
+    Latents that are not recoloured as pictures would be are said: they are another distribution.
+
     Args:
+        config: how the system learns.
         chain: the system.
         datasets: by source.
 
@@ -42,6 +47,9 @@ def check_teaching(chain: Chain, datasets: Mapping[str, Dataset]) -> None:
         log.info(
             "%s: %.1f %% of the cells of %d examples are known", name, 100 * shares.mean(), count
         )
+        if isinstance(dataset, LatentSet) and recolours(config, chain, name):
+            what = "latents are mirrored and not recoloured, as its pictures would be"
+            say_once(f"data.{name}", f"{what}; train.recolour=false mirrors either alone")
         if not shares.any():
             factor = chain.autoencoder.factor
             got = f"{count} examples without one wholly known cell of {factor} x {factor} pixels"

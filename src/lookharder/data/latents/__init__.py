@@ -53,6 +53,8 @@ __all__ = [
     "write_shard",
 ]
 
+ANSWERS = ("output", "merging")  # fields of a task that speak of its answers
+
 OPEN_SHARDS = 256  # kept mapped; each holds a file descriptor
 
 
@@ -139,7 +141,7 @@ class LatentSet:
         """
         for name, wanted in (("task", task), ("autoencoder", autoencoder)):
             found = getattr(self.facts, name)
-            if dict(found) != json.loads(json.dumps(wanted)):
+            if _painted(found) != _painted(json.loads(json.dumps(wanted))):
                 raise InputError(f"{self.folder}: {name}", found, f"{wanted}, as the model's")
 
     def _index(self, index: int) -> int:
@@ -176,3 +178,8 @@ class LatentSet:
 
 def _stack(arrays: Sequence[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.stack(arrays).astype(np.float32))
+
+
+def _painted(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides latents: of a task all but how its answers are given."""
+    return {name: value for name, value in facts.items() if name not in ANSWERS}

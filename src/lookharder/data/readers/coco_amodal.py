@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 from lookharder.data.example import Example
 from lookharder.data.formats import read_image
 from lookharder.data.formats.guard import decoding
-from lookharder.data.readers.rows import list_files
+from lookharder.data.readers.rows import SPLITS, list_files, within
 from lookharder.errors import InputError
 from lookharder.jsons import as_object, read_json
 
@@ -79,7 +79,7 @@ class CocoAmodal:
 
     def __init__(self, root: str | Path, min_occlusion: float = -1.0) -> None:
         self.regions: list[tuple[Path, dict[str, Any]]] = []
-        for path in list_files(Path(root), "*.json"):
+        for path in list_files(within(Path(root), "*.json", *SPLITS), "*.json"):
             said = as_object(read_json(path), str(path))
             with decoding(path, "JSON with a list `regions`"):
                 for region in said["regions"]:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lookharder.data.readers.audit import check_data, check_row
-from lookharder.data.readers.hypersim import sift
+from lookharder.data.readers.hypersim import LISTING, sift
 from lookharder.data.readers.imagenet import faults
 from lookharder.data.readers.records import Problem
-from lookharder.data.readers.rows import Rows
+from lookharder.data.readers.rows import Rows, within
 from lookharder.data.readers.specs import READERS, parse
 from lookharder.errors import InputError
 
@@ -58,8 +58,9 @@ def examine(
         return Findings(examples=0, problems=problems)
     dropped = []
     if name == "hypersim":
-        listing = arguments.get("listing", "filename_list.txt")
-        dropped = sift(path, listing, arguments.get("keep", "all"))[1]
+        listing = arguments.get("listing", LISTING)
+        root = within(path, listing, "val", "train", "test")
+        dropped = sift(root, listing, arguments.get("keep"))[1]
     data = READERS[name](path, **arguments)
     if start is not None:
         start(len(data))

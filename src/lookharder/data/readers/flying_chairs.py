@@ -9,7 +9,7 @@ Source: Dosovitskiy et al., FlowNet (ICCV 2015).
 from pathlib import Path
 from typing import Literal
 
-from lookharder.data.readers.rows import ManifestRow, Rows, list_files
+from lookharder.data.readers.rows import ManifestRow, Rows, list_files, within
 from lookharder.errors import InputError
 from lookharder.files import read_text
 
@@ -25,7 +25,7 @@ def open_flying_chairs(root: str | Path, split: Literal["train", "val", "all"] =
     """
     if split not in SPLITS:
         raise InputError("split", split, ", ".join(SPLITS))
-    root = Path(root)
+    root = within(Path(root), "data/*_flow.flo", "FlyingChairs_release", "..")
     flows = list_files(root / "data", "*_flow.flo")
     marks = read_text(root / SPLIT_FILE).split()
     if len(marks) != len(flows) or not set(marks) <= {"1", "2"}:

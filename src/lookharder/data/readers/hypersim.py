@@ -5,7 +5,8 @@
 
 Depth is planar (along the optical axis), 16-bit millimetres, valid inside (1e-5, 65) m.
 
-Marigold trains on 54 of 59 thousand frames. A frame is kept (`keep=marigold`) where
+Marigold trains on 54 of 59 thousand frames. A frame is kept (`keep=marigold`, the default but for a list that says in
+its name that it is filtered) where
 
     depth_max - depth_min >= 0.5 m,   rgb_max - rgb_min >= 10 of 255,   invalid_ratio <= 0.03
 
@@ -19,18 +20,20 @@ import csv
 import io
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from lookharder.data.formats import read_depth_png, read_image
 from lookharder.data.readers.records import Problem
-from lookharder.data.readers.rows import ManifestRow, Rows
+from lookharder.data.readers.rows import ManifestRow, Rows, within
 from lookharder.errors import InputError
 from lookharder.files import read_text
 
 MIN_DEPTH_RANGE = 0.5  # metres
 MIN_RGB_RANGE = 10.0  # of 255
 MAX_INVALID = 0.03
+LISTING = "filename_list.txt"
 KEEP = ("all", "marigold")
 
 
@@ -97,12 +100,15 @@ def _pairs(path: Path) -> Iterator[tuple[int, str, str, Statistics | None]]:
         yield lines.line_num, image, depth, statistics
 
 
-def sift(root: Path, listing: str, keep: str) -> tuple[list[ManifestRow], list[Problem]]:
+def sift(root: Path, listing: str, keep: str | None) -> tuple[list[ManifestRow], list[Problem]]:
     """The rows that are kept, and for each frame that is not, why.
 
+    What cannot be measured is kept: that it cannot be read is told when it is asked for.
+
     Raises:
-        InputError: the list is missing or not made of pairs; or a file that must be measured is.
+        InputError: the list is missing or not made of pairs.
     """
+    keep = keep or ("all" if "filtered" in listing else "marigold")
     if keep not in KEEP:
         raise InputError("keep", repr(keep), ", ".join(KEEP))
     rows, dropped = [], []
@@ -115,7 +121,10 @@ def sift(root: Path, listing: str, keep: str) -> tuple[list[ManifestRow], list[P
             depth_min=1e-5,
             depth_max=65.0,
         )
-        fault = (statistics or measure(row)).fault() if keep == "marigold" else None
+        fault = None
+        if keep == "marigold":
+            with suppress(InputError):
+                fault = (statistics or measure(row)).fault()
         if fault is None:
             rows.append(row)
         else:
@@ -126,15 +135,21 @@ def sift(root: Path, listing: str, keep: str) -> tuple[list[ManifestRow], list[P
 
 def open_hypersim(
     root: str | Path,
-    listing: str = "filename_list.txt",
-    keep: str = "all",
+    listing: str = LISTING,
+    keep: str | None = None,
 ) -> Rows:
-    """RGB and depth of the pairs listed in `root`/`listing`, all of them or those that Marigold keeps.
+    """RGB and depth of the pairs listed in `root`/`listing`, those that Marigold keeps or all.
+
+    Args:
+        root: the folder of the list, or of the splits, of which the validation is read.
+        listing: name of the list.
+        keep: "marigold", "all", or None: as the module says.
 
     Raises:
         InputError: the list is missing, empty or not made of pairs, or nothing is kept.
     """
-    rows, dropped = sift(Path(root), listing, keep)
+    root = within(Path(root), listing, "val", "train", "test")
+    rows, dropped = sift(root, listing, keep)
     if not rows and dropped:
         raise InputError(
             str(Path(root) / listing), f"all {len(dropped)} frames dropped", "one kept"

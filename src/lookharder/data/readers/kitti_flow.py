@@ -8,16 +8,16 @@ Source: Menze and Geiger, Object Scene Flow for Autonomous Vehicles (CVPR 2015).
 
 from pathlib import Path
 
-from lookharder.data.readers.rows import ManifestRow, Rows, list_files
+from lookharder.data.readers.rows import ManifestRow, Rows, list_files, within
 
 
 def open_kitti_flow(root: str | Path) -> Rows:
-    """Pairs and flow under `root`, which is the set's folder `training`.
+    """Pairs and flow under `root`, which is the set's folder `training` or holds it.
 
     Raises:
         InputError: the folder flow_occ is missing or empty.
     """
-    root = Path(root)
+    root = within(Path(root), "flow_occ", "training")
     rows = []
     for flow in list_files(root / "flow_occ", "*_10.png"):
         name = flow.name.removesuffix("_10.png")

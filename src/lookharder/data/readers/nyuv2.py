@@ -14,7 +14,7 @@ import numpy as np
 
 from lookharder.data.example import Example
 from lookharder.data.formats import read_image
-from lookharder.data.readers.rows import list_files
+from lookharder.data.readers.rows import list_files, within
 from lookharder.errors import InputError
 
 FIRST_VALIDATION = 1251
@@ -31,7 +31,8 @@ class Nyuv2:
         if split not in SPLITS:
             raise InputError("split", repr(split), " | ".join(SPLITS))
         self.depths: list[Path] = []
-        for path in list_files(Path(root), "*_depth.png"):
+        pattern = "*_depth.png"
+        for path in list_files(within(Path(root), pattern, "train"), pattern):
             name = path.name.removesuffix("_depth.png")
             if not name.isdecimal():
                 raise InputError(str(path), name, "NNNNN_depth.png, an index")

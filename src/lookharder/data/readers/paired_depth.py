@@ -10,14 +10,14 @@ RGB-D (IROS 2012).
 
 from pathlib import Path
 
-from lookharder.data.readers.rows import ManifestRow, Rows, list_files
+from lookharder.data.readers.rows import SPLITS, ManifestRow, Rows, list_files, within
 
 
 def _pairs(
     root: str | Path, photo: str, depth: str, scale: float, farthest: float = float("inf")
 ) -> Rows:
     rows = []
-    for measured in list_files(Path(root), f"*{depth}"):
+    for measured in list_files(within(Path(root), f"*{depth}", *SPLITS), f"*{depth}"):
         name = measured.name.removesuffix(depth)
         rows.append(
             ManifestRow(

@@ -10,7 +10,7 @@ Source: Ozguroglu et al., pix2gestalt (CVPR 2024).
 
 from pathlib import Path
 
-from lookharder.data.readers.rows import ManifestRow, Rows, list_files
+from lookharder.data.readers.rows import ManifestRow, Rows, list_files, within
 
 
 def open_pix2gestalt(root: str | Path) -> Rows:
@@ -19,7 +19,7 @@ def open_pix2gestalt(root: str | Path) -> Rows:
     Raises:
         InputError: the folder is missing or empty.
     """
-    root = Path(root)
+    root = within(Path(root), "occlusion", "pix2gestalt_occlusions_release", "train", "val")
     rows = []
     for image in list_files(root / "occlusion", "*_occlusion.png"):
         name = image.name.removesuffix("_occlusion.png")

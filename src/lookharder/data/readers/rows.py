@@ -32,6 +32,11 @@ from lookharder.data.formats.pictures import is_turned
 from lookharder.errors import InputError
 from lookharder.files import is_litter, say_once
 
+SPLITS = (
+    "val",
+    "test",
+    "train",
+)  # folders of a set that may hold what is looked for, in this order
 Arrays = dict[str, np.ndarray]
 FLOW_PNG = {"kitti": read_kitti_flow, "vkitti": read_vkitti_flow}
 
@@ -173,6 +178,24 @@ class Rows:
 
     def __getitem__(self, index: int, /) -> Example:
         return read_row(self.rows[index])
+
+
+def within(root: Path, pattern: str, *places: str) -> Path:
+    """The folder that a reader looks into: the one given, or that of its places which holds what is looked for.
+
+    Args:
+        root: what the user gave: the folder itself, or one above it.
+        pattern: what it holds.
+        places: names below `root`, the first that holds it is taken, and said.
+    """
+    if not root.is_dir() or any(root.glob(pattern)):
+        return root
+    holding = [place for place in places if any((root / place).glob(pattern))]
+    if not holding:
+        return root
+    others = f", not {', '.join(holding[1:])}" if len(holding) > 1 else ""
+    say_once(str(root), f"reads its folder {holding[0]}{others}")
+    return root / holding[0]
 
 
 def list_files(folder: Path, pattern: str) -> list[Path]:

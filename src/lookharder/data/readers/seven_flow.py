@@ -8,7 +8,7 @@ The scene is rigid: flow is exact up to the sensor's noise and a small offset be
 
 from pathlib import Path
 
-from lookharder.data.readers.rows import ManifestRow, Rows, list_files
+from lookharder.data.readers.rows import SPLITS, ManifestRow, Rows, list_files, within
 
 
 def open_seven_flow(root: str | Path) -> Rows:
@@ -18,7 +18,7 @@ def open_seven_flow(root: str | Path) -> Rows:
         InputError: the folder is missing, or holds no flow.
     """
     rows = []
-    for flow in list_files(Path(root), "*_flow.png"):
+    for flow in list_files(within(Path(root), "*_flow.png", *SPLITS), "*_flow.png"):
         name = flow.name.removesuffix("_flow.png")
         first, second = (flow.with_name(f"{name}_img{frame}.jpg") for frame in (1, 2))
         rows.append(ManifestRow(name=name, image=first, second=second, flow=flow))

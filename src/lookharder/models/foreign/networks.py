@@ -6,10 +6,9 @@
 or has in another shape is an InputError that lists it; nothing is filled in or left out.
 
 Shapes tell everything but two numbers. Attention heads are, in this order: the argument `num_heads`; `num_heads` of
-the JSON in the file's `config` metadata; that of the row of SIZES with this depth and width; else heads of 64
-channels, though at least 4. The last is a guess (all of DiT's own sizes but XL follow it): a wrong number loads
-without complaint and predicts nonsense, so give it where you know it. Active experts are `num_experts_per_tok` of that
-JSON, else 2, as in all that is published. Gates are not renormalised there.
+the JSON in the file's `config` metadata; that of the row of SIZES with this depth and width. A wrong number loads
+without complaint and predicts nonsense, so where none of these says it the file is refused. Active experts are
+`num_experts_per_tok` of that JSON, else 2, as in all that is published. Gates are not renormalised there.
 """
 
 import re
@@ -22,7 +21,6 @@ import torch
 from torch import Tensor
 
 from lookharder.errors import InputError
-from lookharder.files import say_once
 from lookharder.models.config import SIZES, DiTConfig
 from lookharder.models.dit import DiT
 from lookharder.models.foreign.layouts import Entry, layout_of, published_names, translation
@@ -85,6 +83,9 @@ def import_network(path: str | Path, num_heads: int | None = None) -> Imported:
     ]
     if wrong:
         foreign.refuse(wrong, "floats, in the shapes that the other tensors imply")
+    if _heads(foreign, config.depth, config.hidden_size) is None:
+        got = f"nothing that says it of {config.depth} blocks of width {config.hidden_size}"
+        raise InputError("num_heads", got, "a published size, or the number: --heads, num_heads=")
     network.to_empty(device="cpu")
     network.load_state_dict({entry.ours: entry.join(state) for entry in entries})
     return Imported(network=network.eval(), layout=layout_of(config), entries=entries, state=state)
@@ -183,7 +184,7 @@ def _configure(foreign: _Foreign) -> DiTConfig:
         out_channels=None if predicted == channels else predicted,
         hidden_size=width,
         depth=depth,
-        num_heads=_heads(foreign, depth, width),
+        num_heads=_heads(foreign, depth, width) or 1,  # no shape depends on it
         num_classes=len(state["y_embedder.embedding_table.weight"]) - 1 - routed,
         learn_sigma=learn_sigma,
         mlp_ratio=len(state[f"blocks.0.{first}.weight"]) / width,
@@ -224,17 +225,16 @@ def _active(foreign: _Foreign, experts: int) -> int:
     return active
 
 
-def _heads(foreign: _Foreign, depth: int, width: int) -> int:
-    """Attention heads, by the rule at the top of this module."""
+def _heads(foreign: _Foreign, depth: int, width: int) -> int | None:
+    """Attention heads, by the rule at the top of this module; None where nothing says it."""
     heads = foreign.num_heads
     if heads is None:
         heads = foreign.header.get("num_heads")
     if heads is None:
         known = {size.heads for size in SIZES.values() if size[:2] == (depth, width)}
-        heads = known.pop() if known else max(4, width // 64)
-        if not known:
-            guess = f"{heads} attention heads are a guess: a network of this size has no name"
-            say_once(str(foreign.path), f"{guess}; give their number (--heads) where you know it")
+        if len(known) != 1:
+            return None
+        (heads,) = known
     if not isinstance(heads, int) or heads < 1 or width % heads:
         raise InputError("num_heads", heads, f"divisors of the width {width}")
     return heads

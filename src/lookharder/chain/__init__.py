@@ -9,10 +9,8 @@ rows 0..classes-1 are classes of pictures, then one row per field of each task i
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,63 +18,24 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lookharder import autoencoder
+from lookharder.chain.config import ChainConfig, FitName
 from lookharder.config import read_as, to_json
 from lookharder.data.example import Batch
-from lookharder.diffusion.denoiser import Denoiser, PredictionType
-from lookharder.diffusion.schedule import NoiseSchedule
+from lookharder.diffusion.denoiser import Denoiser
 from lookharder.errors import InputError
 from lookharder.files import atomic, write_json
 from lookharder.models.dit import DiT, DiTConfig
 from lookharder.models.flops import count
 from lookharder.shapes import Latents
-from lookharder.tasks.base import SOURCES, Task
+from lookharder.tasks.base import Task
 from lookharder.tasks.registry import AnyTask
 from lookharder.tensors import Shapes, read_tensors, shapes_of, write_tensors
 
-WEIGHTS = Path(__file__).parent / "weights"  # models shipped with the package
+__all__ = ["Chain", "ChainConfig", "FitName", "default_model", "find", "routes", "write_model"]
+
+WEIGHTS = Path(__file__).parent.parent / "weights"  # models shipped with the package
 DEFAULT = "sight"  # which of them is used where none is named,
 BETTER = {"flow": "tiny"}  # and for tasks at which another is better on real pictures
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChainConfig:
-    """Everything that `config.json` of a model says.
-
-    Attributes:
-        model: the network.
-        autoencoder: configuration of the autoencoder, as its `config()` gives it.
-        tasks: the tasks of the model, in the order of their label rows.
-        schedule: noise schedule of training.
-        prediction: what the network predicts: "eps", "x0" or "v".
-        input_scale: factor on the noisy latent before it enters the network; see `Denoiser`.
-        resolution: longest edge at which the model was trained, pixels.
-        steps: denoising steps by default.
-        members: draws by default.
-    """
-
-    model: DiTConfig
-    autoencoder: Mapping[str, Any]
-    tasks: tuple[AnyTask, ...]
-    schedule: NoiseSchedule
-    prediction: PredictionType
-    resolution: int
-    input_scale: float = 1.0
-    steps: int = 4
-    members: int = 1
-
-    def __post_init__(self) -> None:
-        names = [task.name for task in self.tasks]
-        if len(set(names)) != len(names) or not names:
-            raise InputError("tasks", names, "one or more tasks, each once")
-        most = {"resolution": 2**14, "steps": self.schedule.steps, "members": 10_000}
-        for name, largest in most.items():
-            if not 1 <= getattr(self, name) <= largest:
-                raise InputError(name, getattr(self, name), f"1 to {largest}")
-        rows = sum(task.label_rows for task in self.tasks)
-        if len(self.model.routes) != rows:
-            raise InputError(
-                "model.routes", f"{len(self.model.routes)} rows", f"{rows}, one for each field"
-            )
 
 
 def default_model(task: str | None = None) -> str:
@@ -137,14 +96,15 @@ class Chain:
             prediction=config.prediction,
             learned_variance=config.model.learn_sigma,
             input_scale=config.input_scale,
+            clip_x0=config.sampling.clip_x0,
         )
-        channels = (SOURCES + 1) * codec.channels
-        if config.model.in_channels != channels:
-            raise InputError(
-                "model.in_channels",
-                config.model.in_channels,
-                f"{channels}, {SOURCES} sources + 1 target",
-            )
+        most = max(task.sources for task in config.tasks)
+        least = (most + 1) * codec.channels
+        inputs, predicted = config.model.in_channels, config.model.predicted
+        if predicted != codec.channels or inputs < least or inputs % codec.channels:
+            got = f"{inputs}, of which {predicted} are predicted"
+            allowed = f"{least}, {most} sources + 1 target, or whole latents more"
+            raise InputError("model.in_channels", got, allowed)
 
     @classmethod
     def build(
@@ -217,9 +177,12 @@ class Chain:
     def condition(self, task: Task, batch: Batch) -> Latents:
         """Source images as latents, each encoded once, (B, S c, h, w); what is not given is zero."""
         sources = task.condition(batch)  # (B, S, 3, H, W)
-        latents = _encode(self.autoencoder, sources).flatten(1, 2)  # (B, S c, h, w)
-        missing = (SOURCES - sources.shape[1]) * self.autoencoder.channels
-        return F.pad(latents, (0, 0, 0, 0, 0, missing))
+        return self.padded(_encode(self.autoencoder, sources).flatten(1, 2))
+
+    def padded(self, condition: Float[Tensor, "B k h w"]) -> Float[Tensor, "B K h w"]:
+        """As many latents as the network has sources: of a task with fewer the others are zero."""
+        missing = self.config.sources * self.autoencoder.channels - condition.shape[1]
+        return F.pad(condition, (0, 0, 0, 0, 0, missing))  # what is too much is zero already
 
     def target(
         self, task: Task, batch: Batch
