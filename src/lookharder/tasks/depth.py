@@ -169,7 +169,9 @@ class Depth(Task):
             return grey_to_rgb((fine + kept)[:, 0])[:, None]
 
         names = tuple(name for name in batch.name for _ in grid.corners)
-        valid = None if batch.depth_valid is None else grid.cut(batch.depth_valid[:, None])[:, 0]
+        valid = batch.depth_valid
+        if valid is not None:
+            valid = grid.cut(valid[:, None].float())[:, 0] > 0
         return Batch(name=names, image=grid.cut(batch.image), depth_valid=valid), join
 
     @property
