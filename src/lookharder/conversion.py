@@ -49,9 +49,8 @@ RELEASED: tuple[Task, ...] = (  # rows 1000 depth, 1001 amodal, 1002 and 1003 fl
 )
 RELEASED_ROUTES = (0, 1, 2, 3)  # one for each label: the two fields of flow do not share theirs
 MERGED = {"depth": "released", "amodal": "median", "flow": "mean"}  # by the release's program
-AS_RELEASED = Sampling(
-    spacing="leading+1", final="first"
-)  # steps_offset = 1, set_alpha_to_one = false
+# of the scheduler's file: steps_offset = 1, set_alpha_to_one = false
+AS_RELEASED = Sampling(spacing="leading+1", final="first")
 KNOWN = {
     False: "Settings of the paper's text: eps-prediction on the cosine schedule, leading spacing, 50 steps, 5 draws.",
     True: "Settings of the release's program. Read in it: 50 steps whatever is asked, 5 draws, squares; depth aligned "

@@ -116,7 +116,8 @@ class BatchSampler:
         """The ends of their trajectories, one chunk after the other."""
         latents = self.condition.new_empty(len(ids), *self.shape)
         for places, chunk in self._chunks(ids):
-            *_, last = self._trajectory(chunk)
+            for state in self._trajectory(chunk):
+                last = state  # and no other is kept
             latents[places] = self._answer(last)
         return latents
 

@@ -26,13 +26,8 @@ from lookharder.report.parts import axis_words
 from lookharder.scaling.record import Record
 from lookharder.seeding import numpy_generator
 
-ASKED = (
-    "steps",
-    "members",
-    "spacing",
-    "merge",
-    "test_schedule",
-)  # axes of an answer, not of a network
+# axes of an answer, not of a network
+ASKED = ("steps", "members", "spacing", "merge", "test_schedule")
 MOST, LEAST = "most", "least"  # the largest measured value of an axis, and the smallest above 0
 RESAMPLES = 2000
 
