@@ -209,7 +209,7 @@ def test_the_release_is_sampled_as_its_program_does_where_that_is_asked(tmp_path
     batch = Batch(name=("a",), image=torch.zeros(1, 3, 8, 8), visible=torch.ones(1, 8, 8) > 0)
     task, effort = chain.task("amodal"), Effort(steps=5, spacing="leading+1")
     condition = chain.condition(task, batch)
-    sampler = BatchSampler(chain, task, batch, condition, effort, keys=[7])
+    sampler = BatchSampler(chain, task, batch, condition, effort, noise=[(0, 7)])
     (ours,) = sampler.sample([0], [0])
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     kept = torch.cumprod(1 - betas, 0)

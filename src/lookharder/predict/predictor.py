@@ -6,8 +6,7 @@
     depth = predictor(image, budget="2s")                                   # .choice says what it was spent on
     for depth in predictor.stream(image, ensemble_size=20): ...             # better with every member
 
-Every member has a noise of its own, keyed by (seed, image, member, field), so what an image gets depends neither on its
-neighbours in a batch nor on how the work is chunked. The condition is encoded once and shared by all members.
+What an image gets depends neither on its neighbours in a batch nor on how the work is chunked (see `sampling`).
 """
 
 import time
@@ -125,7 +124,6 @@ class Predictor:
         one = task.uncertainty_scale(plan.sizes[-1], given)
         rounds = rounds_of(plan, options, count, unit=one, began=began)
         whole = resize(batch, *plan.size).to(self.device)
-
         condition = self.chain.condition(task, whole)  # (B, S c, h, w), shared by all members
         noise = noise_keys(whole.image, options.seed, noise_key)
         sampler = BatchSampler(
@@ -197,13 +195,9 @@ class Predictor:
             antithetic: sample members in pairs of opposite noise.
             cache: run all blocks of the network in every so many steps only: sooner, and a little different.
             levels: looks: one at the whole, each further one at twice the size, in windows; None = the model's default.
-            budget: what one image may cost: "2s", "5 GMACs", "500 MB". It picks steps, members and sampler from the
-                model's table of measured settings, so they must not be given beside it.
+            budget: what one image may cost, "2s", "5 GMACs", "500 MB": it picks steps, members, sampler by measurements.
             until: stop sampling for an image when its answer is this certain: "0.01", "gain:0.001" (see `StopRule`).
-            **unknown: refused, with the nearest name that is known.
-
-        Raises:
-            InputError: naming the argument that cannot be used.
+            **unknown: refused, with the nearest name that is known; as whatever cannot be used, by an InputError.
         """
         *_, last = self.stream(
             image,
@@ -275,11 +269,8 @@ class Predictor:
     ) -> Iterator[Prediction]:
         """A prediction after every round of members, denoising step or level; the last is what a call returns.
 
-        Arguments are those of a call, `by` ("member", "step" or "level"), and `every`: members in a round, None for
-        all in one.
-
-        Raises:
-            InputError: naming the argument that cannot be used.
+        Arguments and errors are those of a call; `by` ("member", "step" or "level"), and `every`: members in a round,
+        None for all in one.
         """
         began = time.perf_counter()
         refuse_unknown(unknown, self.stream)
