@@ -15,10 +15,10 @@ from lookharder.errors import InputError
 
 FLAGS = {  # the command line grows on purpose
     "demo": "--allow-download --count --device --help --model --out",
-    "predict": "--allow-download --antithetic --as-released --batch-size --beside --budget --colormap --device --fit "
-    "--format --fov --grey --help --json --levels --mask --members --merge --model --near-far --noise-schedule --out "
-    "--output --overwrite --ply --quiet --recursive --resolution --sampler --second --seed --skip-existing --spacing "
-    "--steps --strict --until --verbose",
+    "predict": "--allow-download --antithetic --as-released --batch-size --beside --box --budget --colormap --device "
+    "--fit --format --fov --grey --help --json --levels --mask --members --merge --model --near-far --noise-schedule "
+    "--out --output --overwrite --ply --point --quiet --recursive --resolution --sampler --second --seed "
+    "--skip-existing --spacing --steps --strict --until --verbose",
     "train": "--allow-download --dry-run --help --out --quiet --set",
     "evaluate": "--allow-download --calibration --data --device --fit --help --levels --members --merge --model "
     "--noise-schedule --out --resolution --sampler --seed --size --spacing --steps --task",
@@ -69,6 +69,11 @@ PREDICT = "predict depth --model model --out out"
         (f"{PREDICT} a.png --ply --fov 180", ("--fov", "180", "170")),
         (f"{PREDICT} a.png --ply --near-far 5", ("--near-far", "'5'", "comma")),
         (f"{PREDICT} a.png --ply --near-far 5,1", ("--near-far", "5,1", "NEAR < FAR")),
+        (f"{PREDICT} a.png --box 1,2,3,4", ("--box", "amodal")),
+        ("predict amodal a.png --box 1,2 --model model --out out", ("--box", "'1,2'", "x0,y0")),
+        ("predict amodal a.png --point x,2 --model model --out out", ("--point", "'x,2'", "x,y")),
+        ("predict amodal a.png --point 56,2 --model model --out out", ("--point", "56 x 40")),
+        ("predict amodal a.png b.png --box 1,2,9,9 --model model --out out", ("2, one for each",)),
         (f"{PREDICT} a.png --json --verbose", ("--json", "--verbose")),
         (f"{PREDICT} nothing", ("nothing", "without images")),
         (f"{PREDICT} *.tiff", ("*.tiff", "matches nothing")),

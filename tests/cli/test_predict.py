@@ -129,3 +129,16 @@ def test_predict_writes_what_is_asked(place):
     assert (red == green).all() and (green == blue).all()
     with Image.open(place / "out" / files["beside"]) as image:
         assert image.size == (112, 40)
+
+
+def test_predict_finds_the_visible_part_in_a_box(place):
+    picture = np.random.default_rng(1).integers(0, 60, (40, 56, 3)).astype(np.uint8)
+    picture[10:30, 20:40, 0] += 180
+    Image.fromarray(picture).save("red.png")
+    line = "predict amodal red.png red.png --box 15,5,45,35 18,8,42,32 --model model --out out"
+    assert main(line.split()) == 0
+    lines = (place / "out" / "predictions.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    assert [record["mask"] for record in records] == ["box 15,5,45,35", "box 18,8,42,32"]
+    assert [record["visible_pixels"] for record in records] == [400, 400]
+    assert 'class="compare"' in (place / "out" / "index.html").read_text()

@@ -26,6 +26,7 @@ from lookharder.errors import InputError
 
 if TYPE_CHECKING:
     from lookharder.predict.predictor import Predictor
+    from lookharder.predict.prompts import Prompt
     from lookharder.tasks.base import Task
     from lookharder.tasks.depth import DepthOutput
 
@@ -42,6 +43,14 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--mask", **pictures, help="amodal: the visible part in each IMAGE, in order"
     )
+    for flag, where in (("--box", "x0,y0,x1,y1"), ("--point", "x,y")):
+        parser.add_argument(
+            flag,
+            nargs="+",
+            action="extend",
+            metavar=where,
+            help="amodal: in the place of --mask; its visible part is found by GrabCut",
+        )
     add_model(parser)
     add_sampling(parser)
     add_denoising(parser)
@@ -106,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
         if getattr(args, flag) and getattr(args, other):
             got = f"--{other} beside it"
             raise InputError(f"--{flag.replace('_', '-')}", got, "one of the two")
-    writing = writing_of(args)
+    writing, prompts = writing_of(args), _prompts(args)
     predictor = open_model(args)
     if args.as_released:
         predictor = _as_released(predictor)
@@ -127,7 +136,9 @@ def run(args: argparse.Namespace) -> int:
             return run_clips(args, predictor, task, clips, folder, recipe, writing, options)
         given = {"second": args.second, "mask": args.mask}
         names = names_of(folder, task.name)
-        inputs, refused = gather(task, args.image, given, recursive=args.recursive, names=names)
+        inputs, refused = gather(
+            task, args.image, given, recursive=args.recursive, names=names, prompts=prompts
+        )
         _tell(refused, stop=args.strict or not inputs)
         todo, done = split(
             folder, inputs, recipe, skip_existing=args.skip_existing, anew=args.overwrite
@@ -160,6 +171,16 @@ def run(args: argparse.Namespace) -> int:
         one = "" if count == 1 else "s"
         print(f"{count} {args.task} prediction{one}{skipped}{lost}: {args.out / 'index.html'}")
     return 2 if refused else 0
+
+
+def _prompts(args: argparse.Namespace) -> "list[Prompt]":
+    """Boxes or points, one for each image."""
+    from lookharder.predict.prompts import Prompt
+
+    if args.box and args.point:
+        raise InputError("--box", "--point beside it", "one of the two")
+    boxes = [Prompt.parse("--box", text) for text in args.box or ()]
+    return boxes + [Prompt.parse("--point", text) for text in args.point or ()]
 
 
 def _options(args: argparse.Namespace, predictor: "Predictor") -> dict[str, Any]:

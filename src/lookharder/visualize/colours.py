@@ -49,6 +49,14 @@ COLORMAPS = {
     ),
 }
 # fmt: on
+ENDS = {  # of the maps, in words: near, far
+    "spectral": ("red", "blue"),
+    "grey": ("white", "black"),
+    "turbo": ("red", "dark blue"),
+    "viridis": ("yellow", "violet"),
+    "magma": ("pale", "black"),
+    "inferno": ("pale", "black"),
+}
 GIVEN, HIDDEN = (64, 128, 255), (255, 64, 64)  # tints of the visible part and of what was found
 # From red over yellow, green, cyan, blue, magenta to red: (channel, up or down, hues of the arc).
 ARCS = ((1, +1, 15), (0, -1, 6), (2, +1, 4), (1, -1, 11), (0, +1, 13), (2, -1, 6))

@@ -38,12 +38,14 @@ class Card:
         pictures: side by side.
         facts: name -> figure.
         downloads: files to offer by name.
+        compare: two files of one size, the second over the first up to a line that is drawn by hand; or none.
     """
 
     title: str
     pictures: Sequence[PageImage]
     facts: Mapping[str, str] = field(default_factory=dict)
     downloads: Sequence[str] = ()
+    compare: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

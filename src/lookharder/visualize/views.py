@@ -12,6 +12,7 @@ import numpy as np
 
 from lookharder.data.example import Example
 from lookharder.visualize import looks, panels
+from lookharder.visualize.colours import ENDS
 from lookharder.visualize.looks import Figures, GivenArrays, Look, Paths
 from lookharder.visualize.panels import Cells
 
@@ -53,6 +54,12 @@ class View:
     inverse: bool = False
 
 
+def _ends(record: Mapping[str, Any]) -> str:
+    """What the colours of depth mean, in words."""
+    near, far = ENDS[record.get("colormap", "spectral")]
+    return f"{near} is near, {far} is far"
+
+
 VIEWS: dict[str, View] = {
     "depth": View(
         title="Depth",
@@ -63,7 +70,7 @@ VIEWS: dict[str, View] = {
         formats=("npy", "png16"),
         files={"picture": ".vis.png", "input": ".input.jpg"},
         show=looks.show_depth,
-        captions=lambda record: {"input": "input", "picture": "depth: red is near, blue is far"},
+        captions=lambda record: {"input": "input", "picture": f"depth: {_ends(record)}"},
         meaning={
             "units": "none",
             "meaning": "affine-invariant: scale and shift unknown; 0 is near, 1 is far",
@@ -130,20 +137,20 @@ VIEWS: dict[str, View] = {
 def _of_log(view: View) -> View:
     words = "affine-invariant log depth: scale and shift unknown; 0 is near, 1 is far"
     meaning = {**view.meaning, "meaning": words, "png16_values": "65535 x log depth"}
-    caption = "log depth: red is near, blue is far"
     return replace(
-        view, meaning=meaning, captions=lambda record: {"input": "input", "picture": caption}
+        view,
+        meaning=meaning,
+        captions=lambda record: {"input": "input", "picture": f"log depth: {_ends(record)}"},
     )
 
 
 def _of_disparity(view: View) -> View:
     words = "affine-invariant disparity, 1 / depth: scale and shift unknown; 0 is far, 1 is near"
     meaning = {**view.meaning, "meaning": words, "png16_values": "65535 x disparity"}
-    caption = "disparity: red is near, blue is far"
     return replace(
         view,
         meaning=meaning,
-        captions=lambda record: {"input": "input", "picture": caption},
+        captions=lambda record: {"input": "input", "picture": f"disparity: {_ends(record)}"},
         show=looks.show_disparity,
         inverse=True,
     )

@@ -26,6 +26,7 @@ from lookharder.predict.info import fingerprint
 from lookharder.predict.inputs import together
 from lookharder.predict.predictor import Prediction, Predictor
 from lookharder.visualize.answer_files import Writing, file_names, write_answer
+from lookharder.visualize.looks import Look
 from lookharder.visualize.views import view_of
 
 Outcome = tuple[Input, Record | InputError]
@@ -113,7 +114,7 @@ def predict_files(
                     facts = write_answer(
                         folder.path, files[i], item.task.name, view, answer, writing
                     )
-                    about = _describe(item, result, i, unsure)
+                    about = _describe(item, result, i, unsure, writing.look)
                     made = {"version": __version__, "model": predictor.name, "seed": seed}
                     key = {"recipe": recipe, "digest": item.digest}
                     records.append({**about, **claim, **facts, **made, **key})
@@ -208,7 +209,7 @@ def _predicted(
     yield items, pixels, result
 
 
-def _describe(item: Input, result: Prediction, position: int, unsure: bool) -> Record:
+def _describe(item: Input, result: Prediction, position: int, unsure: bool, look: Look) -> Record:
     """What the files of an input mean, and how they were made."""
     meaning = dict(view_of(item.task.view).meaning)
     if not unsure:
@@ -224,6 +225,8 @@ def _describe(item: Input, result: Prediction, position: int, unsure: bool) -> R
     return {
         "input": str(item.image),
         **{argument: str(path) for argument, path in item.companions.items()},
+        **({} if item.prompt is None else {"mask": str(item.prompt)}),
+        "colormap": look.colormap,
         "source": str(item.image.resolve()),
         "task": item.task.name,
         "view": item.task.view,

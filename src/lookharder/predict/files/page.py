@@ -98,4 +98,5 @@ def _card(record: Mapping[str, Any]) -> Card:
         pictures=[PageImage(file=files[role], caption=text) for role, text in captions.items()],
         facts=facts,
         downloads=[file for role, file in files.items() if role not in captions],
+        compare=[files[view.main], files["input"]],
     )

@@ -16,6 +16,7 @@ from lookharder.data.formats import read_image, read_mask
 from lookharder.errors import InputError
 from lookharder.files import opened, say_once
 from lookharder.predict.files.walk import expand, pair, unique_names
+from lookharder.predict.prompts import Prompt
 from lookharder.tasks.base import Task
 from lookharder.visualize.views import VIEWS
 
@@ -33,6 +34,7 @@ class Input:
         companions: the files of the task's inputs, by the arguments that name them.
         size: (H, W) pixels.
         digest: of what the files hold.
+        prompt: what is meant in the picture, in the place of a mask.
     """
 
     name: str
@@ -41,12 +43,16 @@ class Input:
     companions: Mapping[str, Path]
     size: tuple[int, int]
     digest: str
+    prompt: Prompt | None = None
 
     def read(self) -> dict[str, np.ndarray]:
         """The pixels: "image" (3, H, W) uint8, and each of the task's inputs by its argument."""
         found = {"image": read_image(self.image)}
         for given in self.task.inputs:
-            found[given.argument] = READERS[given.kind](self.companions[given.argument])
+            if given.argument in self.companions:
+                found[given.argument] = READERS[given.kind](self.companions[given.argument])
+            elif self.prompt is not None:
+                found[given.argument] = self.prompt.mask(found["image"])
         return found
 
     @property
@@ -62,6 +68,7 @@ def gather(
     *,
     recursive: bool = False,
     names: Mapping[Path, str] | None = None,
+    prompts: Sequence[Prompt] = (),
 ) -> tuple[list[Input], list[InputError]]:
     """The inputs that arguments name, each read once to its end.
 
@@ -71,6 +78,7 @@ def gather(
         companions: likewise, one file for each image, of every argument that any task may need ("second", "mask").
         recursive: look into folders of folders.
         names: of earlier results, by their image.
+        prompts: one for each image, in the place of its mask; none = masks are files.
 
     Returns:
         What can be used, and why the rest cannot.
@@ -88,6 +96,14 @@ def gather(
         if patterns and argument not in needed:
             got, allowed = repr(patterns[0]), f"nothing, with task {task.name!r}"
             raise InputError(f"--{argument}", got, allowed)
+    if prompts:
+        if "mask" not in needed or companions.get("mask"):
+            allowed = "with task 'amodal', and no --mask"
+            raise InputError("--box, --point", "given", allowed)
+        if len(prompts) != len(found):
+            allowed = f"{len(found)}, one for each IMAGE"
+            raise InputError("--box, --point", f"{len(prompts)} of them", allowed)
+        needed.discard("mask")
     partners: dict[str, list[Path | None]] = {}
     for argument in sorted(needed):
         others = expand(f"--{argument}", companions.get(argument) or [], recursive=recursive)
@@ -97,17 +113,23 @@ def gather(
     for i, (name, each) in enumerate(zip(unique_names(found, names or {}), found, strict=True)):
         given = {argument: paths[i] for argument, paths in partners.items()}
         try:
-            inputs.append(_check(name, task, each.path, given))
+            prompt = prompts[i] if prompts else None
+            inputs.append(_check(name, task, each.path, given, prompt))
         except InputError as error:
             refused.append(error)
     return inputs, refused
 
 
-def _check(name: str, task: Task, image: Path, given: Mapping[str, Path | None]) -> Input:
+def _check(
+    name: str, task: Task, image: Path, given: Mapping[str, Path | None], prompt: Prompt | None
+) -> Input:
     """An input whose files can be read and fit together."""
-    height, width = read_image(image).shape[1:]
+    pixels = read_image(image)
+    height, width = pixels.shape[1:]
+    if prompt is not None:
+        prompt.mask(pixels)
     companions: dict[str, Path] = {}
-    for each in task.inputs:
+    for each in (each for each in task.inputs if each.argument in given):
         path = given[each.argument]
         if path is None:
             raise InputError(str(image), "no namesake", f"a file of its name in --{each.argument}")
@@ -121,7 +143,8 @@ def _check(name: str, task: Task, image: Path, given: Mapping[str, Path | None])
     digests = [_digest(path) for path in (image, *companions.values())]
     if digests[1:] == digests[:1]:
         say_once(str(image), "the frame and the next frame are the same")
-    digest = hashlib.sha256("".join(digests).encode()).hexdigest()
+    meant = "" if prompt is None else str(prompt)
+    digest = hashlib.sha256("".join([*digests, meant]).encode()).hexdigest()
     return Input(
         name=name,
         task=task,
@@ -129,6 +152,7 @@ def _check(name: str, task: Task, image: Path, given: Mapping[str, Path | None])
         companions=companions,
         size=(height, width),
         digest=digest,
+        prompt=prompt,
     )
 
 
