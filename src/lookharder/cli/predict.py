@@ -132,7 +132,8 @@ def run(args: argparse.Namespace) -> int:
     recipe = recipe_of(predictor, task.name, writing=writing, **options)
     silent, count, choices = args.quiet or args.json, 0, dict[str, None]()
     with hold(args.out) as folder:
-        if clips := find_clips(task, args.image, companions=bool(args.second or args.mask)):
+        beside = bool(args.second or args.mask or prompts)
+        if clips := find_clips(task, args.image, companions=beside):
             return run_clips(args, predictor, task, clips, folder, recipe, writing, options)
         given = {"second": args.second, "mask": args.mask}
         names = names_of(folder, task.name)

@@ -86,7 +86,8 @@ def find_clips(task: Task, images: Sequence[str], companions: bool) -> list[Clip
     if task.name not in ("depth", "flow"):
         raise InputError("IMAGE", f"{found[0]}, a clip", f"images, with task {task.name!r}")
     if companions:
-        raise InputError("--second", f"given beside {found[0]}, a clip", "nothing beside a clip")
+        flags = "--second, --mask, --box, --point"
+        raise InputError(flags, f"one of them beside {found[0]}, a clip", "nothing beside a clip")
     clips = [_folder(path) if path.is_dir() else _file(path) for path in found]
     if len({clip.name for clip in clips}) != len(clips):
         raise InputError("IMAGE", "clips of one name", "names that differ")
