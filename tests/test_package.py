@@ -31,6 +31,12 @@ def test_a_bare_gpu_image_can_train():
     assert not found & {"matplotlib", "cv2", "diffusers", "scipy", "jinja2", "rich", "embreex"}
 
 
+def test_opening_a_model_does_not_import_the_compiler():
+    """torch's brings sympy along: longer than a prediction takes."""
+    opened = imported_by("from lookharder import Predictor; Predictor.from_pretrained('tiny')")
+    assert "torch" in opened and "sympy" not in opened
+
+
 def test_no_module_outgrows_its_room():
     long = {p.name: n for p in SOURCE.rglob("*.py") if (n := len(p.read_text().splitlines())) > 300}
     assert not long

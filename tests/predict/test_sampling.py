@@ -7,8 +7,10 @@ from lookharder.chain import Chain
 from lookharder.data.example import collate
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.models.flops import count
+from lookharder.predict import memory
 from lookharder.predict.cost import image_cost
 from lookharder.predict.effort import Effort
+from lookharder.predict.memory import PeakMemory
 from lookharder.predict.sampling import BatchSampler
 
 WORLD = ProceduralWorld(32, 5)
@@ -39,8 +41,20 @@ def sampled(sampler, members=MEMBERS, images=IMAGES) -> torch.Tensor:
 def test_chunks_change_nothing(chain, task, name, chunk):
     effort = Effort(steps=3, sampler=name)
     whole = sampled(sampler_of(chain, task, effort=effort))
-    cut = sampled(sampler_of(chain, task, effort=effort, chunk=chunk))
+    cut = sampled(sampler_of(chain, task, effort=effort, chunk=chunk, codec_chunk=chunk))
     torch.testing.assert_close(cut, whole, rtol=0, atol=0)
+    batch = collate([WORLD[0], WORLD[1]])
+    at_once = chain.condition(chain.task(task), batch)
+    in_turn = chain.condition(chain.task(task), batch, chunk)
+    torch.testing.assert_close(in_turn, at_once, rtol=0, atol=0)
+
+
+def test_the_autoencoder_takes_what_fits_in_half_of_what_is_free(chain, monkeypatch):
+    needed = PeakMemory(weights=0, encode=8 * 10**6, network=0, decode=10**7)
+    size, most = (1024, 1024), 50
+    for free, expected in ((None, most), (10**12, most), (10**8, 5), (10**6, 1)):
+        monkeypatch.setattr(memory, "free_memory", lambda free=free: free)
+        assert memory.codec_chunk_within(chain, size, most, lambda: needed) == expected
 
 
 @torch.inference_mode()

@@ -14,8 +14,8 @@ import pytest
 from lookharder.metrics.scores import SCORES
 from lookharder.report.claims import CLAIMS
 from lookharder.report.compare import MOST, gain, pair_trades, pairs, settle
-from lookharder.report.findings import findings
-from lookharder.report.wording import claim_text
+from lookharder.report.findings import Finding, findings
+from lookharder.report.wording import claim_text, markdown
 from lookharder.scaling.law import fit_power_law
 from lookharder.scaling.record import Record
 from lookharder.scaling.series import Series
@@ -359,3 +359,21 @@ def test_claims_name_studies_and_metrics_that_exist():
     reported = {score.error_name(metric) for score in scores for metric in score.studied} | {"loss"}
     assert {claim.study for claim in CLAIMS} <= set(STUDIES)
     assert {claim.metric for claim in CLAIMS} <= reported
+
+
+def test_names_from_files_are_no_markup_in_the_table_of_claims():
+    found = Finding(
+        says="a | b",
+        source="<script>alert(1)</script>",
+        printed="",
+        study="s",
+        task="depth",
+        metric="abs_rel",
+        compared="1 < 2\x1b[31m",
+        quantity="gain, %",
+        seeds=(0, 0),
+        verdict="not enough data",
+    )
+    row = markdown([found]).splitlines()[-1]
+    assert "<" not in row and "\x1b" not in row
+    assert row.count("|") == 6 and "&lt;script&gt;" in row

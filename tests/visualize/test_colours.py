@@ -7,6 +7,7 @@ import torch
 
 from lookharder import visualize
 from lookharder.errors import InputError
+from lookharder.visualize import colours
 
 
 @pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
@@ -56,6 +57,15 @@ def test_ramps_equal_matplotlib(name, colour):
     place = np.linspace(0, 1, 256)[None]
     expected = matplotlib.colormaps[name](np.arange(256))[None, :, :3] * 255
     assert np.abs(colour(place) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("anchors", [colours.SPECTRAL, colours.YLORRD])
+def test_the_table_of_colours_gives_what_arithmetic_does(anchors):
+    edges = np.arange(colours.CELLS + 1) / colours.CELLS
+    place = np.concatenate([np.random.default_rng(0).random(100_000), edges, [-1.0, 2.0]])
+    place = np.concatenate([place, np.nextafter(edges, -1), np.nextafter(edges, 2)])
+    expected = colours._mixed(anchors, place)
+    np.testing.assert_array_equal(colours._between(anchors, place), expected)
 
 
 def test_near_is_red_far_is_blue_invalid_is_black():

@@ -1,9 +1,15 @@
 """The seam between images and latents."""
 
-from typing import Any, Protocol, runtime_checkable
+import copy
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import torch
+from torch import nn
 
 from lookharder.errors import InputError
 from lookharder.shapes import Images, Latents
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 @runtime_checkable
@@ -42,3 +48,14 @@ def check_sides(images: Images, factor: int) -> None:
     height, width = images.shape[-2:]
     if height % factor or width % factor:
         raise InputError("images", f"{height}x{width} pixels", f"sides that divide by {factor}")
+
+
+def on_meta(module: Module) -> Module:
+    """The same module on the meta device, where shapes are worked out and nothing else; no weight is copied."""
+    known: dict[int, Any] = {}  # what `deepcopy` takes for copied
+    for parameter in module.parameters():
+        ghost = torch.empty_like(parameter, device="meta")
+        known[id(parameter)] = nn.Parameter(ghost, parameter.requires_grad)
+    for buffer in module.buffers():
+        known[id(buffer)] = torch.empty_like(buffer, device="meta")
+    return copy.deepcopy(module, known)

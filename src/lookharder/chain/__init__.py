@@ -174,10 +174,10 @@ class Chain:
         tasks = tuple(task if own.name == task.name else own for own in self.config.tasks)
         return Chain(replace(self.config, tasks=tasks), self.network, self.autoencoder)
 
-    def condition(self, task: Task, batch: Batch) -> Latents:
-        """Source images as latents, each encoded once, (B, S c, h, w); what is not given is zero."""
+    def condition(self, task: Task, batch: Batch, chunk: int | None = None) -> Latents:
+        """Source images as latents, each encoded once, `chunk` at a time, (B, S c, h, w); what is not given is zero."""
         sources = task.condition(batch)  # (B, S, 3, H, W)
-        return self.padded(_encode(self.autoencoder, sources).flatten(1, 2))
+        return self.padded(_encode(self.autoencoder, sources, chunk).flatten(1, 2))
 
     def padded(self, condition: Float[Tensor, "B k h w"]) -> Float[Tensor, "B K h w"]:
         """As many latents as the network has sources: of a task with fewer the others are zero."""
@@ -242,13 +242,15 @@ def _network_of(config: DiTConfig, found: Shapes, path: Path) -> DiT:
 
 
 def _encode(
-    codec: autoencoder.Autoencoder, images: Float[Tensor, "B K 3 H W"]
+    codec: autoencoder.Autoencoder, images: Float[Tensor, "B K 3 H W"], chunk: int | None = None
 ) -> Float[Tensor, "B K c h w"]:
-    """Encode K images of each item at once; K = 0 gives an empty tensor of the right size."""
+    """Encode K images of each item, `chunk` at a time; K = 0 gives an empty tensor of the right size."""
     batch, count, _, height, width = images.shape
     if count == 0:
         return images.new_zeros(
             batch, 0, codec.channels, height // codec.factor, width // codec.factor
         )
-    latents: Tensor = codec.encode(images.flatten(0, 1)).unflatten(0, (batch, count))
+    parts = images.flatten(0, 1).split(chunk or batch * count)
+    encoded = torch.cat([codec.encode(part) for part in parts])
+    latents: Tensor = encoded.unflatten(0, (batch, count))
     return latents

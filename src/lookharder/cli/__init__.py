@@ -13,7 +13,9 @@ that help and mistakes answer at once.
 """
 
 import argparse
+import atexit
 import contextlib
+import gc
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -116,6 +118,8 @@ def parse(line: Sequence[str]) -> argparse.Namespace:
 
 def main(line: Sequence[str] | None = None) -> int:
     """Run one command line (None: the process's own) and return its exit code."""
+    if line is None:  # at its end, to collect what torch made takes longer than a prediction
+        atexit.register(gc.freeze)
     try:
         args = parse(sys.argv[1:] if line is None else line)
         if getattr(args, "allow_download", False):

@@ -5,6 +5,7 @@ and what is missing, unknown or without its value is looked up in the arguments 
 """
 
 import argparse
+import gc
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -269,9 +270,12 @@ def named(argument: str) -> Iterator[None]:
 
 def open_model(args: argparse.Namespace, task: str | None = None) -> "Predictor":
     """The model of --model, or the shipped one for a task, on its --device, able to take so many --steps."""
+    gc.disable()  # what torch makes when it is imported is no garbage
     from lookharder.chain import default_model
     from lookharder.hardware import pick_device
     from lookharder.predict.predictor import Predictor
+
+    gc.enable()
 
     task = task or getattr(args, "task", None)
     name = default_model(task) if args.model is None else args.model

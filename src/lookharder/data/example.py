@@ -109,12 +109,12 @@ class Batch:
 
 def to_float(image: Tensor) -> Tensor:
     """uint8 in 0..255 -> float32 in [-1, 1]."""
-    return image.to(torch.float32) / 127.5 - 1.0
+    return image.to(torch.float32, copy=True).div_(127.5).sub_(1.0)
 
 
 def to_uint8(image: Tensor) -> Tensor:
     """Float in [-1, 1] -> uint8, rounded, clipped."""
-    return ((image.clamp(-1, 1) + 1.0) * 127.5).round().to(torch.uint8)
+    return image.clamp(-1, 1).add_(1.0).mul_(127.5).round_().to(torch.uint8)
 
 
 def collate(examples: Sequence[Example]) -> Batch:

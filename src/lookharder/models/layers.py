@@ -118,7 +118,8 @@ class LabelEmbedder(nn.Module):
 
     def __init__(self, rows: int, width: int) -> None:
         super().__init__()
-        self.embedding_table = nn.Embedding(rows, width)
+        # with weights given: to draw them on the meta device torch would import its compiler
+        self.embedding_table = nn.Embedding(rows, width, _weight=torch.zeros(rows, width))
 
     def forward(self, y: Int[Tensor, "B"]) -> Float[Tensor, "B D"]:
         """A row per label."""

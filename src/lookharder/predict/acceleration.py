@@ -12,6 +12,7 @@ They can be combined. The chain that is given stays as it is, and shares its wei
 """
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -57,6 +58,14 @@ def accelerate(
             assert isinstance(block, DiTBlock)
             block.forward = compile_block(block)  # type: ignore[method-assign]
     return Chain(chain.config, network.eval(), chain.autoencoder)
+
+
+def load(folder: Path, *, precision: str | torch.dtype = "fp32", compiled: bool = False) -> Chain:
+    """Read a model folder, and accelerate it where something is asked; arguments as of `accelerate`."""
+    chain = Chain.load(folder)
+    if compiled or precision not in ("fp32", torch.float32):
+        return accelerate(chain, precision=precision, compiled=compiled)
+    return chain
 
 
 def cached_denoiser(chain: Chain, every: int) -> Denoiser:

@@ -207,11 +207,14 @@ def spend(
         f"at {width} x {height}, {effort.levels} levels, about {expected}; "
         f"{table.errors[task]} {setting.error:.3g} on {table.data}"
     )
+    if budget.kind == "bytes":
+        chunk = prices.chunk(setting, budget.amount, chunk)
     return SamplingPlan(
         effort=effort,
         size=(height, width),
         native=prices.native,
-        chunk=prices.chunk(setting, budget.amount, chunk) if budget.kind == "bytes" else chunk,
+        chunk=chunk,
+        codec_chunk=chunk,
         every=round_size(effort) if timed else None,
         seconds=budget.amount * prices.images if timed else None,
         choice=choice,

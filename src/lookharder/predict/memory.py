@@ -20,7 +20,6 @@ The autoencoder's own is what lives at once when it runs on shapes alone (the me
 themselves is not counted: convolutions a third more, attention up to half a megabyte for each thread.
 """
 
-import copy
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from lookharder.autoencoder.base import on_meta
 from lookharder.chain import Chain
 from lookharder.errors import InputError
 from lookharder.hardware import free_memory
@@ -39,6 +39,7 @@ from lookharder.models.moe import MoEConfig
 from lookharder.models.stem import held
 
 FLOAT = 4  # bytes of a number
+CODEC = 4096  # bytes a pixel, above the most that is known: Stable Diffusion's decoder, 3,073 by `live_peak`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +79,7 @@ def peak_memory(chain: Chain, size: tuple[int, int], steps: int) -> PeakMemory:
     codec, (height, width) = chain.autoencoder, size
     cells = height // codec.factor, width // codec.factor
     latent = FLOAT * codec.channels * cells[0] * cells[1]
-    ghost: Any = copy.deepcopy(codec)
-    ghost = ghost.to("meta") if isinstance(ghost, nn.Module) else ghost
+    ghost: Any = on_meta(codec) if isinstance(codec, nn.Module) else codec
     sources = torch.empty(max(1, chain.config.sources), 3, height, width, device="meta")
     answer = torch.empty(1, codec.channels, *cells, device="meta")
     weights = [chain.network, codec] if isinstance(codec, nn.Module) else [chain.network]
@@ -93,12 +93,29 @@ def peak_memory(chain: Chain, size: tuple[int, int], steps: int) -> PeakMemory:
 
 def chunk_within(chain: Chain, size: tuple[int, int], steps: int, most: int) -> int:
     """Network inputs at a time that fit in half of the memory that is free; 1 at least, `most` at the most."""
-    device = next(chain.network.parameters()).device
-    on_gpu = device.type == "cuda"
-    free = torch.cuda.mem_get_info(device)[0] if on_gpu else free_memory()
+    free = _free(chain)
     if free is None:  # not Linux: the caller's number stands
         return most
     return max(1, min(most, free // 2 // _denoising(chain, *size, steps)))
+
+
+def codec_chunk_within(
+    chain: Chain, size: tuple[int, int], most: int, memory: Callable[[], PeakMemory]
+) -> int:
+    """Images at a time through the autoencoder, likewise.
+
+    Args:
+        chain: the system.
+        size: (height, width) of the images.
+        most: at the most.
+        memory: of one; asked for only where `most` of a large autoencoder would not fit.
+    """
+    free = _free(chain)
+    if free is None or most * size[0] * size[1] * CODEC <= free // 2:
+        return most
+    needed = memory()
+    one = max(needed.encode // max(1, chain.config.sources), needed.decode)
+    return max(1, min(most, free // 2 // one))
 
 
 def refuse_if_too_large(chain: Chain, size: tuple[int, int], steps: int) -> None:
@@ -107,12 +124,19 @@ def refuse_if_too_large(chain: Chain, size: tuple[int, int], steps: int) -> None
     Raises:
         InputError: saying what is needed and what there is.
     """
-    device = next(chain.network.parameters()).device
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
-    needed = _denoising(chain, *size, steps)
+    free, needed = _free(chain), _denoising(chain, *size, steps)
     if free is not None and needed > free:
         got = f"{size[1]} x {size[0]} pixels, which need {needed / 1e9:.1f} GB"
         raise InputError("processing_resolution", got, f"what fits in the {free / 1e9:.1f} GB free")
+
+
+def _free(chain: Chain) -> int | None:
+    """Bytes free where the network is; on a GPU with those that torch holds and does not use."""
+    device = next(chain.network.parameters()).device
+    if device.type != "cuda":
+        return free_memory()
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + kept
 
 
 def _denoising(chain: Chain, height: int, width: int, steps: int) -> int:

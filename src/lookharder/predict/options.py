@@ -144,6 +144,7 @@ class SamplingPlan:
         size: (height, width) at which the network works.
         native: of the images.
         chunk: network inputs at a time.
+        codec_chunk: images at a time through the autoencoder.
         every: members of each image in a round; None = all in one.
         seconds: when to stop, after the call began; None = no deadline.
         choice: what a budget was turned into, in words; None without a budget.
@@ -154,10 +155,16 @@ class SamplingPlan:
     size: tuple[int, int]
     native: tuple[int, int]
     chunk: int
+    codec_chunk: int
     every: int | None = None
     seconds: float | None = None
     choice: str | None = None
     bound: ErrorBound | None = None
+
+    @property
+    def chunks(self) -> dict[str, int]:
+        """Both, as a `BatchSampler` takes them."""
+        return {"chunk": self.chunk, "codec_chunk": self.codec_chunk}
 
     @property
     def sizes(self) -> tuple[tuple[int, int], ...]:

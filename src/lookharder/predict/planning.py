@@ -13,7 +13,12 @@ from lookharder.predict.budget import Prices, measure_joining, measure_speed, sp
 from lookharder.predict.cost import image_cost
 from lookharder.predict.effort import Effort
 from lookharder.predict.inputs import require
-from lookharder.predict.memory import chunk_within, peak_memory, refuse_if_too_large
+from lookharder.predict.memory import (
+    chunk_within,
+    codec_chunk_within,
+    peak_memory,
+    refuse_if_too_large,
+)
 from lookharder.predict.options import Options, SamplingPlan
 from lookharder.predict.rounds import Rounds
 from lookharder.predict.settings import ErrorBound, SettingsTable
@@ -77,9 +82,16 @@ class SamplingPlanner:
             require(several, "output_uncertainty", True, "ensemble_size of 2 or more")
             refuse_if_too_large(self.chain, size, effort.steps)
             self._warn(effort)
-            chunk = chunk_within(self.chain, size, effort.steps, chunk)
-            bound = self._bound(task, effort) if options.merge is None else None
-            return SamplingPlan(effort=effort, size=size, native=native, chunk=chunk, bound=bound)
+            return SamplingPlan(
+                effort=effort,
+                size=size,
+                native=native,
+                chunk=chunk_within(self.chain, size, effort.steps, chunk),
+                codec_chunk=codec_chunk_within(
+                    self.chain, size, chunk, lambda: self.memory(size, effort.steps)
+                ),
+                bound=self._bound(task, effort) if options.merge is None else None,
+            )
         prices = Prices(
             images=images,
             native=native,

@@ -22,7 +22,7 @@ from lookharder.diffusion.schedule import ScheduleName, Spacing
 from lookharder.diffusion.steps import SamplerName
 from lookharder.errors import InputError
 from lookharder.hardware import pick_device
-from lookharder.predict.acceleration import Precision, accelerate
+from lookharder.predict.acceleration import Precision, load
 from lookharder.predict.closer import Closer
 from lookharder.predict.effort import Budget, By, StopRule
 from lookharder.predict.info import describe
@@ -72,7 +72,7 @@ class Predictor:
             dtype: the precision as a type of torch, float32 or bfloat16; overrides `precision`.
         """
         folder = find(path_or_name)
-        chain = accelerate(Chain.load(folder), precision=dtype or precision, compiled=compiled)
+        chain = load(folder, precision=dtype or precision, compiled=compiled)
         return cls(chain, device, str(path_or_name), SettingsTable.read(folder))
 
     def to(self, device: str | torch.device) -> "Predictor":
@@ -124,10 +124,10 @@ class Predictor:
         one = task.uncertainty_scale(plan.sizes[-1], given)
         rounds = rounds_of(plan, options, count, unit=one, began=began)
         whole = resize(batch, *plan.size).to(self.device)
-        condition = self.chain.condition(task, whole)  # (B, S c, h, w), shared by all members
+        condition = self.chain.condition(task, whole, plan.codec_chunk)  # (B, S c, h, w), shared
         noise = noise_keys(whole.image, options.seed, noise_key)
         sampler = BatchSampler(
-            self.chain, task, whole, condition, plan.effort, noise=noise, chunk=plan.chunk
+            self.chain, task, whole, condition, plan.effort, noise=noise, **plan.chunks
         )
         closer = Closer(sampler, batch, plan.sizes)
         for members in rounds:

@@ -217,13 +217,14 @@ def present(
     worked = spread.shape[-2], spread.shape[-1]
     size = plan.native if options.match_input_resolution else worked
     painting = resize_map(images[:, 0], *size)
+    several = options.output_uncertainty and plan.effort.members > 1
     if worked != size:
         prediction = task.resize(prediction, *size)
+    if several and worked != size:
         spread = resize_map(spread, *size) * task.uncertainty_scale(worked, size)
-    if plan.bound is not None:
+    if several and plan.bound is not None:
         spread = plan.bound.of(spread[:, 0])[:, None]
     channels = prediction if prediction.ndim == 4 else prediction[:, None]  # (B, C, H, W)
-    several = options.output_uncertainty and plan.effort.members > 1
     return Prediction(
         prediction=_typed(channels, options.output_type),
         uncertainty=_typed(spread, options.output_type) if several else None,

@@ -45,6 +45,7 @@ class BatchSampler:
         effort: how each member is made; how many is said when they are sampled.
         noise: (B,) keys of the images' noise, see `noise_keys`; None = those of seed 0.
         chunk: network inputs at a time; changes memory, not what is sampled.
+        codec_chunk: images at a time through the autoencoder, likewise; None = all.
     """
 
     def __init__(
@@ -57,9 +58,10 @@ class BatchSampler:
         *,
         noise: Sequence[NoiseKey] | None = None,
         chunk: int = 64,
+        codec_chunk: int | None = None,
     ) -> None:
         self.chain, self.task, self.batch = chain, task, batch
-        self.effort, self.chunk = effort, chunk
+        self.effort, self.chunk, self.codec_chunk = effort, chunk, codec_chunk
         self.noise = noise_keys(batch.image, seed=0) if noise is None else noise
         self.condition, self.labels = condition, chain.labels(task, batch)  # (B, F)
         self.timesteps = effort.timesteps(chain.config.schedule, chain.config.sampling)
@@ -67,9 +69,16 @@ class BatchSampler:
 
     def on(self, batch: Batch, noise: Sequence[NoiseKey]) -> "BatchSampler":
         """A sampler of the same kind for other images of the same size, with keys of their own."""
-        chain, task = self.chain, self.task
-        condition, chunk = chain.condition(task, batch), self.chunk
-        return BatchSampler(chain, task, batch, condition, self.effort, noise=noise, chunk=chunk)
+        return BatchSampler(
+            self.chain,
+            self.task,
+            batch,
+            self.chain.condition(self.task, batch, self.codec_chunk),
+            self.effort,
+            noise=noise,
+            chunk=self.chunk,
+            codec_chunk=self.codec_chunk,
+        )
 
     def clean(self, members: Sequence[int]) -> Float[Tensor, "1 B F c h w"]:
         """Clean latents of one member of each image, not of the same."""
@@ -104,7 +113,8 @@ class BatchSampler:
         Raises:
             FloatingPointError: they are not finite; an answer made of them would look like one.
         """
-        parts = torch.split(latents.flatten(0, 2), self.chunk)
+        inputs = latents.flatten(0, 2)
+        parts = inputs.split(self.codec_chunk or len(inputs))
         images = torch.cat([self.chain.autoencoder.decode(part) for part in parts])
         if not is_finite(images):
             raise FloatingPointError(

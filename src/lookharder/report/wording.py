@@ -1,8 +1,10 @@
 """Findings in words: a claim as the cells of a table, for the page and for Markdown."""
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lookharder.errors import printable
 from lookharder.report.findings import Finding
 
 MARKS = {"holds": "✓", "does not hold": "✗", "undecided": "?", "not enough data": "…"}
@@ -57,5 +59,10 @@ def markdown(found: Sequence[Finding]) -> str:
         here = f"**{each.verdict}**" + (f": {each.why}" if each.why else "")
         compared = "; ".join(filter(None, (each.measured, each.compared)))
         cells = (said, each.printed, compared, each.seeds, here)
-        lines.append("| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |")
+        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    """Text from a file as a cell: no markup, for Markdown passes HTML on to the page that it becomes."""
+    return html.escape(printable(text).replace("|", "/"), quote=False)

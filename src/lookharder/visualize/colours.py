@@ -8,6 +8,7 @@ Arrays or CPU tensors come in.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import UInt8
@@ -58,6 +59,7 @@ ENDS = {  # of the maps, in words: near, far
     "inferno": ("pale", "black"),
 }
 GIVEN, HIDDEN = (64, 128, 255), (255, 64, 64)  # tints of the visible part and of what was found
+CELLS = 64_000  # of the tables of colours: each lies between two anchors, of 9 as of 11
 # From red over yellow, green, cyan, blue, magenta to red: (channel, up or down, hues of the arc).
 ARCS = ((1, +1, 15), (0, -1, 6), (2, +1, 4), (1, -1, 11), (0, +1, 13), (2, -1, 6))
 
@@ -192,10 +194,32 @@ def _ramp(
     low = array[shown].min() if vmin is None else vmin
     high = array[shown].max() if vmax is None else vmax
     place = np.where(shown, array - low, 0) / (high - low if high > low else 1.0)
+    return np.where(shown[..., None], _between(anchors, place), 0).astype(np.uint8)
+
+
+def _between(anchors: Sequence[tuple[int, int, int]], place: np.ndarray) -> np.ndarray:
+    """Colours (..., 3) uint8 of places in [0, 1]: from a table, and by arithmetic where a cell of it has two."""
+    table, one = _table(tuple(anchors))
+    cell = (place.clip(0, 1) * CELLS).astype(np.uint16)
+    colour, rest = table[cell], ~one[cell]
+    colour[rest] = _mixed(anchors, place[rest])
+    return colour
+
+
+@lru_cache
+def _table(anchors: tuple[tuple[int, int, int], ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Colour of each cell of [0, 1], and whether it has only that; so must its neighbours, against rounding."""
+    edges = _mixed(anchors, np.arange(-1, CELLS + 3) / CELLS)
+    same = (edges[1:] == edges[:-1]).all(axis=1)
+    return edges[1:-2], same[:-2] & same[1:-1] & same[2:]
+
+
+def _mixed(anchors: Sequence[tuple[int, int, int]], place: np.ndarray) -> np.ndarray:
+    """Colours (..., 3) uint8 of places, linear between equally spaced anchors."""
     knots = np.linspace(0, 1, len(anchors))
-    channels = np.array(anchors).T
-    colour = np.stack([np.interp(place, knots, channel) for channel in channels], axis=-1)
-    return np.where(shown[..., None], np.rint(colour), 0).astype(np.uint8)
+    channels = [np.interp(place, knots, channel) for channel in np.array(anchors).T]
+    colour: np.ndarray = np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
+    return colour
 
 
 def _wheel() -> np.ndarray:

@@ -15,6 +15,7 @@ from pathlib import Path
 from lookharder.data.formats.guard import check_extent
 from lookharder.errors import InputError
 
+PNG_LEVEL = 1  # of 9, at which PNGs are written: several times as fast as 6, the usual one
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type: grey, RGB, palette, grey + alpha, RGBA
 DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}

@@ -17,7 +17,7 @@ from lookharder.tasks.merge.moments import own_order
 from lookharder.tasks.merge.rank import count_draws, median
 
 STILL = 0.1  # of the smoothing: a step this small ends a pixel's iteration
-RUN = 2**13  # pixels at a time: their draws stay in the cache
+RUN = 2**13  # pixels at a time on a CPU: their draws stay in the cache
 
 
 @torch.no_grad()
@@ -53,13 +53,14 @@ def vector_median(
     for i in range(len(merged)):
         vectors = pictures[own_order(pictures[:, i].flatten(1)), i].flatten(2)  # (N, 2, P)
         middle, distance = merged[i].flatten(1), spread[i].flatten()
-        for start in range(0, vectors.shape[2], RUN):
-            part = vectors[..., start : start + RUN]
+        run = RUN if draws.device.type == "cpu" else vectors.shape[2]
+        for start in range(0, vectors.shape[2], run):
+            part = vectors[..., start : start + run]
             found = median(part)[0]
             if not still:
                 found = _weiszfeld(part, found, iterations, smoothing)
-            middle[:, start : start + RUN] = found
-            distance[start : start + RUN] = median(_length(part - found))[0]
+            middle[:, start : start + run] = found
+            distance[start : start + run] = median(_length(part - found))[0]
     merged, spread = merged.to(draws.dtype), spread.to(draws.dtype)
     return merged.reshape(*batch, *merged.shape[1:]), spread.reshape(*batch, *spread.shape[1:])
 
