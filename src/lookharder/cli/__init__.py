@@ -32,6 +32,7 @@ VERBS = (
     "predict",
     "train",
     "evaluate",
+    "protocols",
     "inspect",
     "convert",
     "upcycle",

@@ -1,6 +1,7 @@
 """The verb `evaluate`."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from lookharder.data.example import Example
     from lookharder.evaluate.calibration import ErrorMaps
+    from lookharder.evaluate.cards import Card
     from lookharder.evaluate.evaluation import Evaluation
     from lookharder.metrics.protocol import Protocol
     from lookharder.predict.predictor import Prediction, Predictor
@@ -35,8 +37,18 @@ ranks and bounds the error, and FILE.calibration.png draws it where matplotlib (
 
 def add_arguments(parser: Parser) -> None:
     """What `lookharder evaluate` takes."""
-    parser.add_argument("--task", required=True, metavar="TASK", help=TASK)
+    parser.add_argument("--task", metavar="TASK", help=f"{TASK} [the protocol's]")
     parser.add_argument("--data", required=True, metavar="SPEC", help=DATA)
+    parser.add_argument(
+        "--protocol", metavar="NAME", help="score by a card that `lookharder protocols` lists"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="change a field of that card, which changes its hash",
+    )
     add_model(parser)
     add_sampling(parser)
     add_denoising(parser)
@@ -59,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     from lookharder.files import make_folder, write_json
     from lookharder.metrics.scores import SCORES
 
+    card = _card(args)
     predictor = open_model(args)
     with named("--task"):
         task = predictor.chain.task(args.task)
@@ -70,7 +83,10 @@ def run(args: argparse.Namespace) -> int:
     size = predictor.chain.config.resolution if args.size is None else args.size
     dataset = open_spec(args.data, size)
     make_folder(args.out.absolute().parent)
-    rules = protocol(args.task, args.data.partition(":")[0], predictor.chain)
+    reader = args.data.partition(":")[0]
+    rules = protocol(args.task, reader, predictor.chain, card.rules if card else None)
+    if card is not None:  # depth is fitted in the space of the model's answer
+        card = replace(card, rules=rules)
     maps = _error_maps(args, predictor, rules, len(dataset)) if args.calibration else None
     with (
         progress(total=len(dataset), desc="data") as reading,
@@ -101,11 +117,12 @@ def run(args: argparse.Namespace) -> int:
             spacing=args.spacing,
             noise_schedule=args.noise_schedule,
             merge=args.merge,
+            card=card,
         )
     write_json(args.out, result.to_json())
     left_out = f" ({len(result.left_out)} left out)" if result.left_out else ""
     images = f"{len(result.rows)} images{left_out}"
-    title = f"{args.task} on {args.data}, {images}, protocol {result.protocol.name}"
+    title = f"{args.task} on {args.data}, {images}, protocol {_named(result)}"
     show(title, score_table(result, everything=True), SCORES[args.task].note)
     print(
         f"{predictor.name}: {result.steps} steps, {result.members} members, {result.levels} levels, "
@@ -114,6 +131,44 @@ def run(args: argparse.Namespace) -> int:
     if maps is not None:
         _calibrate(args.out, result, maps)
     return 0
+
+
+def _card(args: argparse.Namespace) -> "Card | None":
+    """The card of --protocol, which says what was not given; what is given beside it must be what it says."""
+    from lookharder.config import override
+    from lookharder.evaluate.cards import find_card
+
+    if args.protocol is None:
+        if args.set or args.task is None:
+            name, got = ("--set", args.set[0]) if args.set else ("--task", "nothing")
+            raise InputError(name, got, "nothing without --protocol" if args.set else "a task")
+        return None
+    card = override(find_card(args.protocol), args.set)
+    card.check(args.data)
+    said = {
+        "task": card.rules.task,
+        "resolution": card.resolution,
+        "fit": card.fit,
+        "steps": card.steps,
+        "members": card.members,
+    }
+    for name, value in said.items():
+        given = getattr(args, name)
+        if value is not None and given not in (None, value):
+            allowed = f"{value}, as protocol {card.name} says; --set {name}={given} makes another"
+            raise InputError(f"--{name}", given, allowed)
+        setattr(args, name, given if value is None else value)
+    return card
+
+
+def _named(result: "Evaluation") -> str:
+    """The protocol with its hash; of a card also how many of its pictures were scored."""
+    card = result.card
+    if card is None:
+        return f"{result.protocol.name} ({result.protocol.hash})"
+    return (
+        f"{card.name} version {card.version} ({card.hash}), {len(result.rows)} of {card.images:,}"
+    )
 
 
 def _error_maps(

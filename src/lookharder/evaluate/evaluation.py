@@ -20,6 +20,7 @@ from lookharder.data.source import Remembered
 from lookharder.diffusion.schedule import ScheduleName, Spacing
 from lookharder.diffusion.steps import SamplerName
 from lookharder.errors import InputError
+from lookharder.evaluate.cards import Card
 from lookharder.evaluate.survey import Survey, truth_of
 from lookharder.metrics.protocol import Protocol
 from lookharder.metrics.scores import SCORES, Answer, Score
@@ -40,9 +41,14 @@ PROTOCOLS = {  # published valid ranges (facts of Marigold's and RAFT's evaluati
 }
 
 
-def protocol(task: str, reader: str, chain: Chain | None = None) -> Protocol:
-    """The protocol of a task on the data of a reader, for the task as this system (None: any) understands it."""
-    rules = PROTOCOLS.get((task, reader), Protocol(name=f"{reader}-{task}", task=task))
+def protocol(
+    task: str, reader: str, chain: Chain | None = None, rules: Protocol | None = None
+) -> Protocol:
+    """The protocol of a task on the data of a reader, for the task as this system (None: any) understands it.
+
+    `rules`, of a card, take the place of those of the reader.
+    """
+    rules = rules or PROTOCOLS.get((task, reader), Protocol(name=f"{reader}-{task}", task=task))
     if chain is None or task not in chain.tasks:
         return rules
     return replace(rules, **chain.tasks[task].scoring)
@@ -57,6 +63,7 @@ class Evaluation:
         left_out: name and reason of each image that cannot be scored.
         options: of the sampling, where they are not the model's own: processing_resolution, fit, sampler, spacing,
             noise_schedule, merge.
+        card: the benchmark's card, where it was scored under one.
         means: {metric: {"mean", "low", "high", "count"}}, the interval by bootstrap over images.
     """
 
@@ -72,11 +79,15 @@ class Evaluation:
     levels: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    card: Card | None = None
     means: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; the hash of the protocol beside the protocol."""
-        return {**to_json(self), "protocol_hash": self.protocol.hash}
+        """Plain JSON values; hashes beside the protocol and the card."""
+        hashes = {"protocol_hash": self.protocol.hash}
+        if self.card is not None:
+            hashes["card_hash"] = self.card.hash
+        return {**to_json(self), **hashes}
 
 
 def evaluate(
@@ -100,6 +111,7 @@ def evaluate(
     spacing: Spacing | None = None,
     noise_schedule: ScheduleName | None = None,
     merge: str | None = None,
+    card: Card | None = None,
 ) -> Evaluation:
     """Score a model on a data set; every image is predicted as a user's would be, and scored at its own size.
 
@@ -125,6 +137,7 @@ def evaluate(
         spacing: likewise.
         noise_schedule: likewise.
         merge: likewise.
+        card: what the scores are reported under; `rules` and the options above are what it says.
 
     Raises:
         InputError: for a task that cannot be scored, or data without ground truth for it.
@@ -178,6 +191,7 @@ def evaluate(
         rows=rows,
         options={name: value for name, value in options.items() if value is not None},
         left_out=survey.left_out,
+        card=card,
         means=_means(rows, seed, rules),
     )
 
