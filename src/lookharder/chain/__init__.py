@@ -19,6 +19,7 @@ from torch import Tensor
 
 from lookharder import autoencoder
 from lookharder.chain.config import ChainConfig, FitName
+from lookharder.chain.hub import find_on_hub
 from lookharder.config import read_as, to_json
 from lookharder.data.example import Batch
 from lookharder.diffusion.denoiser import Denoiser
@@ -44,7 +45,7 @@ def default_model(task: str | None = None) -> str:
 
 
 def find(path_or_name: str | Path, argument: str = "--model") -> Path:
-    """The folder of a model: one shipped with the package, by its name, or any other.
+    """The folder of a model: any on this machine, one shipped with the package, or `org/name` of the hub's cache.
 
     Args:
         path_or_name: what the caller was given.
@@ -56,9 +57,13 @@ def find(path_or_name: str | Path, argument: str = "--model") -> Path:
     shipped = sorted(path.parent.name for path in WEIGHTS.glob("*/config.json"))
     if str(path_or_name) in shipped:
         return WEIGHTS / str(path_or_name)
-    if not Path(path_or_name).is_dir():
-        raise InputError(argument, repr(str(path_or_name)), f"a model folder or one of {shipped}")
-    return Path(path_or_name)
+    if Path(path_or_name).is_dir():
+        return Path(path_or_name)
+    cached = find_on_hub(str(path_or_name), argument)
+    if cached is None:
+        allowed = f"a model folder or one of {shipped}; org/name of the hub with --allow-download"
+        raise InputError(argument, repr(str(path_or_name)), allowed)
+    return cached
 
 
 def write_model(

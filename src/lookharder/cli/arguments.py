@@ -170,14 +170,16 @@ def add_download(parser: Parser) -> None:
     parser.add_argument(
         "--allow-download",
         action="store_true",
-        help="fetch an autoencoder that is not on this machine from the Hugging Face hub",
+        help="fetch a model or an autoencoder that is not on this machine from the Hugging Face hub",
     )
 
 
 def add_model(parser: Parser) -> None:
     """--model and --device."""
     parser.add_argument(
-        "--model", metavar="M", help="model folder or shipped model [the best that is shipped]"
+        "--model",
+        metavar="M",
+        help="model folder, shipped model or org/name [the best that is shipped]",
     )
     add_device(parser)
 
