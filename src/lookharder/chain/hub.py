@@ -7,7 +7,6 @@ does not answer, that is said at once, and what the cache has is used.
 import re
 from pathlib import Path
 
-from lookharder.autoencoder.kl import DOWNLOADS
 from lookharder.errors import InputError
 from lookharder.files import say_once
 
@@ -24,6 +23,8 @@ def find_on_hub(name: str, argument: str) -> Path | None:
     """
     if NAME.fullmatch(name) is None or ".." in name:
         return None
+    from lookharder.autoencoder.kl import DOWNLOADS  # heavy, and no other model needs it
+
     try:
         from huggingface_hub import errors, model_info, snapshot_download
     except ImportError:
