@@ -104,6 +104,7 @@ def law(rows: list[dict[str, Any]], name: str, seed: int = 0, resamples: int = 2
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """A panel a task: what each axis makes of the error, over MACs."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     panels = figure.subplots(1, len(METRICS))
@@ -117,6 +118,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
             for row, a, b in zip(curve[1:], x[1:], y[1:], strict=True):
                 panel.annotate(row[axis], (a, b), xytext=(4, 4), textcoords="offset points")
         panel.set(xscale="log", xlabel="GMACs a picture", ylabel=LABELS[task], title=task)
+        panel.xaxis.set_minor_formatter(NullFormatter())
         panel.grid(alpha=0.3)
     panels[0].legend(frameon=False)
     with atomic(path) as aside:
