@@ -71,7 +71,7 @@ def test_what_a_folder_of_pictures_leaves_out_is_named(tmp_path: Path, caplog):
     for name in ("p1.tif", "p2.jpg", "p3.gif", "p4.jfif"):
         Image.fromarray(RNG.integers(0, 256, (16, 16, 3), np.uint8)).save(tmp_path / name)
     found = expand("IMAGE", [str(tmp_path)])
-    assert [path.name for path in found] == ["p2.jpg", "p4.jfif"]
+    assert [each.path.name for each in found] == ["p2.jpg", "p4.jfif"]
     assert "2 left out: p1.tif, p3.gif" in caplog.text
     assert formats.read_image(tmp_path / "p4.jfif").shape == (3, 16, 16)
 
@@ -80,7 +80,7 @@ def test_frames_sort_by_their_numbers(tmp_path: Path):
     for n in (1, 2, 10, 11):
         photo(tmp_path / f"frame_{n}.png")
     for pattern in (str(tmp_path), str(tmp_path / "*.png")):
-        names = [path.stem for path in expand("IMAGE", [pattern])]
+        names = [each.path.stem for each in expand("IMAGE", [pattern])]
         assert names == ["frame_1", "frame_2", "frame_10", "frame_11"]
 
 

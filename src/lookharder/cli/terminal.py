@@ -1,7 +1,7 @@
 """What verbs say: tables and reports on stdout, progress on stderr."""
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lookharder.errors import printable
 
@@ -21,7 +21,9 @@ def show(title: str, table: "Table", note: str = "") -> None:
 
     shown = RichTable(box=box.SIMPLE, pad_edge=False)
     for i, name in enumerate(table.columns):
-        shown.add_column(_plain(name), justify="left" if i < 2 else "right", no_wrap=True)
+        side: Literal["left", "right"] = "left" if i < 2 else "right"
+        # what is said may take several lines, names and numbers may not
+        shown.add_column(_plain(name), justify=side, no_wrap=i != 1, overflow="fold")
     for row in table.rows:
         shown.add_row(*map(_plain, row))
     console = Console(highlight=False)
