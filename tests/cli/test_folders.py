@@ -13,10 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lookharder.chain import Chain
 from lookharder.cli import main
 from lookharder.data.formats import read_npy, write_image
 from lookharder.data.readers.folder import list_rows
 from lookharder.predict.files import batch
+from lookharder.predict.files.batch import recipe_of
+from lookharder.predict.predictor import Predictor
+from lookharder.predict.settings import SettingsTable
 
 RNG = np.random.default_rng(0)
 PREDICT = "predict depth --model model --steps 1 --out"
@@ -246,3 +250,13 @@ def test_records_are_not_believed_beyond_their_folder(place, name):
     predict("out a.png", code=0 if name == "a" else 2)
     assert Path("out/b.png").read_text() == "mine"
     assert contents(".") == before
+
+
+def test_a_model_that_looks_oftener_by_default_makes_other_results(random_model):
+    chain = Chain.load(random_model)
+    tables = (
+        None,
+        *(SettingsTable(data="", errors={}, rows=(), levels={"depth": n}) for n in (1, 2)),
+    )
+    made = {recipe_of(Predictor(chain, settings=table), "depth", levels=None) for table in tables}
+    assert len(made) == 3

@@ -33,7 +33,7 @@ Outcome = tuple[Input, Record | InputError]
 
 
 def recipe_of(predictor: Predictor, task: str, **how: Any) -> str:
-    """What a result is a function of, beside its input: a digest of the weights, the task and all options.
+    """What a result is a function of, beside its input: a digest of the model, the task and all options.
 
     Args:
         predictor: the model.
@@ -43,6 +43,7 @@ def recipe_of(predictor: Predictor, task: str, **how: Any) -> str:
     about = {
         "version": __version__,
         "weights": fingerprint(predictor.chain),
+        "settings": None if predictor.settings is None else to_json(predictor.settings),
         "task": to_json(predictor.chain.task(task)),
         "how": {name: str(value) for name, value in sorted(how.items()) if name != "batch_size"},
     }
