@@ -66,7 +66,7 @@ def add_arguments(parser: Parser) -> None:
         "--budget",
         type=rule("Budget"),
         metavar="B",
-        help="what one image may cost: 2s, 5GMACs, 500MB; picks steps, members and sampler",
+        help="what one image may cost: 2s, 5GMACs, 500MB; picks steps, members, levels and sampler",
     )
     parser.add_argument(
         "--until",

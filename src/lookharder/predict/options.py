@@ -55,7 +55,7 @@ class Options:
         antithetic: sample members in pairs of opposite noise.
         cache: run all blocks of the network in every so many steps only: sooner, and a little different.
         levels: looks: one at the whole, and each further one at twice the size, in windows; None = as many as pay.
-        budget: what one image may cost. It picks steps, members and sampler from the model's table of measured
+        budget: what one image may cost. It picks steps, members, levels and sampler from the model's table of measured
             settings, so they must not be given beside it.
         until: stop sampling for an image when its answer meets this rule.
         by: yield a prediction after every round of members ("member"), after every denoising step ("step") or after

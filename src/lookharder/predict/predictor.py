@@ -195,7 +195,7 @@ class Predictor:
             antithetic: sample members in pairs of opposite noise.
             cache: run all blocks of the network in every so many steps only: sooner, and a little different.
             levels: looks: one at the whole, each further one at twice the size, in windows; None = the model's default.
-            budget: what one image may cost, "2s", "5 GMACs", "500 MB": it picks steps, members, sampler as measured.
+            budget: what one image may cost, "2s", "5 GMACs", "500 MB": it picks steps, members, levels, sampler.
             until: stop sampling for an image when its answer is this certain: "0.01", "gain:0.001" (see `StopRule`).
             **unknown: refused, with the nearest name that is known; as whatever cannot be used, by an InputError.
         """
