@@ -35,24 +35,16 @@ def run_clips(
         if getattr(args, flag):
             raise InputError(f"--{flag}", "given for a clip", "images")
     options = {**options, "output_uncertainty": False}
-    known = {(r["task"], r["name"]): r for r in folder.records if "name" in r}
-
-    def is_done(clip: "Clip") -> bool:
-        record = known.get((task.name, clip.name))
-        if record is None or args.overwrite:
-            return False
-        same = (record.get("recipe"), record.get("digest")) == (recipe, clip.digest)
-        return same or args.skip_existing
-
-    done = [clip for clip in clips if is_done(clip)]
-    todo = [clip for clip in clips if clip not in done]
+    wanted = {(task.name, clip.name): clip.digest for clip in clips}
+    made = folder.made(wanted, recipe, skip_existing=args.skip_existing, anew=args.overwrite)
+    todo = [clip for clip in clips if (task.name, clip.name) not in made]
     files = [file for clip in todo for file in clip_files(task.name, clip).values()]
     sources = {path.resolve() for clip in todo for path in (clip.source, *clip.frames)}
     folder.check_free(files, sources, args.overwrite)
     folder.begin({(task.name, clip.name) for clip in todo})
     silent = args.quiet or args.json
     for clip in todo:
-        total = max(clip.count - (task.name == "flow"), 0) or None
+        total = max(clip.count - task.takes_next_frame, 0) or None
         with progress(silent, total=total, desc=clip.name, unit="frame") as bar:
             for frames in predict_clip(
                 predictor, task, clip, folder, recipe=recipe, writing=writing, **options
@@ -63,7 +55,7 @@ def run_clips(
     for clip in clips:
         say_record(args, folder.record(task.name, clip.name))
     if not silent:
-        skipped = f" ({len(done)} done before)" if done else ""
+        skipped = f" ({len(made)} done before)" if made else ""
         many = "" if len(clips) == 1 else "s"
         print(f"{len(clips)} clip{many}, {task.name}{skipped}: {folder.path / PAGE}")
     return 0

@@ -93,6 +93,16 @@ class Task(ABC):
         return ()
 
     @property
+    def takes_next_frame(self) -> bool:
+        """Whether it needs a second picture; of a clip that is the next frame."""
+        return any(each.kind == "picture" for each in self.inputs)
+
+    @property
+    def takes_clips(self) -> bool:
+        """Whether a clip has all it needs: frames, and no mask."""
+        return self.sources > 0 and all(each.kind == "picture" for each in self.inputs)
+
+    @property
     def scoring(self) -> Mapping[str, Any]:
         """Fields of a scoring protocol that follow from what the task means."""
         return {}

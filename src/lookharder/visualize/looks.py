@@ -67,6 +67,11 @@ def show_flow(flow: np.ndarray, painting: np.ndarray, given: GivenArrays, look: 
     return flow_to_rgb(flow, look.high)
 
 
+def flow_span(flows: np.ndarray) -> tuple[float, float]:
+    """Ends of the colours of flow (B, H, W, 2), pixels: no motion, and the longest of all."""
+    return 0.0, max(float(np.hypot(flows[..., 0], flows[..., 1]).max()), 1e-3)
+
+
 def show_amodal(
     whole: np.ndarray, painting: np.ndarray, given: GivenArrays, look: Look
 ) -> np.ndarray:

@@ -33,6 +33,7 @@ class View:
         main: role of that picture.
         write: (path of each role, array, painting, given) -> figures about the answer; it writes the other pictures.
         inverse: the array is an inverse depth: 1 is near.
+        span: (the first predictions of a clip, (B, H, W, C)) -> ends of the colours of all its frames.
         captions: (record of a prediction) -> caption of each role that a page shows.
         facts: (record of a prediction) -> figures that a page shows.
         meaning: units and meaning, for the record; `uncertainty_meaning` among them.
@@ -52,6 +53,7 @@ class View:
     main: str = "picture"
     write: Callable[[Paths, np.ndarray, np.ndarray, GivenArrays], Figures] = looks.write_nothing
     inverse: bool = False
+    span: Callable[[np.ndarray], tuple[float, float]] = lambda predictions: (0.0, 1.0)
 
 
 def _ends(record: Mapping[str, Any]) -> str:
@@ -87,6 +89,7 @@ VIEWS: dict[str, View] = {
         formats=("npy", "flo"),
         files={"picture": ".vis.png", "input": ".input.jpg", "second": ".second.jpg"},
         show=looks.show_flow,
+        span=looks.flow_span,
         write=looks.write_flow,
         captions=lambda record: {
             "input": "first frame",

@@ -19,7 +19,7 @@ from typing import Any
 from lookharder import __version__
 from lookharder.config import to_json
 from lookharder.errors import InputError
-from lookharder.predict.files.folder import PAGE, Key, Record, ResultFolder, key_of
+from lookharder.predict.files.folder import PAGE, Key, Record, ResultFolder
 from lookharder.predict.files.page import write_results
 from lookharder.predict.files.pictures import Input
 from lookharder.predict.info import fingerprint
@@ -62,17 +62,10 @@ def split(
         skip_existing: any result will do, however it was made.
         anew: no result will do.
     """
-    known = {key_of(record): record for record in folder.records}
-
-    def is_done(item: Input) -> bool:
-        record = known.get(_key(item))
-        if record is None or anew:
-            return False
-        same = (record.get("recipe"), record.get("digest")) == (recipe, item.digest)
-        return same or skip_existing
-
-    done = [item for item in inputs if is_done(item)]
-    return [item for item in inputs if item not in done], done
+    wanted = {_key(item): item.digest for item in inputs}
+    made = folder.made(wanted, recipe, skip_existing=skip_existing, anew=anew)
+    todo = [item for item in inputs if _key(item) not in made]
+    return todo, [item for item in inputs if _key(item) in made]
 
 
 def predict_files(

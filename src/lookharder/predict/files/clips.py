@@ -76,14 +76,14 @@ def find_clips(task: Task, images: Sequence[str], companions: bool) -> list[Clip
         InputError: clips beside pictures, or for a task that is not done for clips.
     """
     paths = [Path(image) for image in images]
-    folders = task.name == "flow" and not companions
+    folders = task.takes_next_frame and not companions
     found = [path for path in paths if is_clip(path) or (folders and path.is_dir())]
     if not found:
         return []
     other = next((path for path in paths if path not in found), None)
     if other is not None:
         raise InputError("IMAGE", f"{other} beside {found[0]}", "clips alone, or images alone")
-    if task.name not in ("depth", "flow"):
+    if not task.takes_clips:
         raise InputError("IMAGE", f"{found[0]}, a clip", f"images, with task {task.name!r}")
     if companions:
         flags = "--second, --mask, --box, --point"
@@ -131,7 +131,7 @@ def predict_clip(
         frames = folder.path / files["frames"]
         remove(frames)
         frames.mkdir()
-        done, seconds, macs, look = 0, 0.0, 0, replace(writing.look, low=0.0, high=1.0)
+        done, seconds, macs, look = 0, 0.0, 0, writing.look
         with writing_clip(folder.path / files["video"], clip.rate) as add:
             for given in _groups(task, clip):
                 batch = batch_of(task, given.pop("image"), given)
@@ -141,8 +141,9 @@ def predict_clip(
                     answer = result.answer(index)
                     array = view.array(answer.values)
                     write_frame(frames / f"{done:06d}", array, task.name, formats)
-                    if done == 0 and task.name == "flow":
-                        look = replace(look, high=_longest(result.prediction))
+                    if done == 0:
+                        low, high = view.span(result.prediction)
+                        look = replace(look, low=low, high=high)
                     add(view.show(array, answer.painting, answer.given, look))
                     done += 1
                 seconds, macs = seconds + result.seconds, macs + result.macs
@@ -200,15 +201,10 @@ def _folder(path: Path) -> Clip:
 def _groups(task: Task, clip: Clip) -> Iterator[dict[str, list[np.ndarray]]]:
     """What the predictor is given, a few frames at a time."""
     items: Iterable[tuple[np.ndarray, ...]]
-    items = pairwise(clip.read()) if task.name == "flow" else ((frame,) for frame in clip.read())
+    items = pairwise(clip.read()) if task.takes_next_frame else ((frame,) for frame in clip.read())
     iterator, names = iter(items), ("image", *(given.argument for given in task.inputs))
     while group := list(islice(iterator, together(*clip.size))):
         yield {name: [item[i] for item in group] for i, name in enumerate(names)}
-
-
-def _longest(flows: np.ndarray) -> float:
-    """The longest motion of the first frames, pixels, which sets the colours of the whole clip."""
-    return max(float(np.hypot(flows[..., 0], flows[..., 1]).max()), 1e-3)
 
 
 def _describe(clip: Clip, task: Task, view: View) -> Record:

@@ -14,7 +14,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -69,6 +69,25 @@ class ResultFolder:
     def record(self, task: str, name: str) -> Record:
         """The record of a result that is there."""
         return next(record for record in self.records if key_of(record) == (task, name))
+
+    def made(
+        self, wanted: Mapping[Key, str], recipe: str, *, skip_existing: bool, anew: bool
+    ) -> set[Key]:
+        """Which results are there and need not be made.
+
+        Args:
+            wanted: task and name of each result -> digest of its input.
+            recipe: how they would be made.
+            skip_existing: any result will do, however it was made.
+            anew: no result will do.
+        """
+        there = {} if anew else {key_of(record): record for record in self.records}
+        asked = {key: (recipe, digest) for key, digest in wanted.items() if key in there}
+        return {
+            key
+            for key, how in asked.items()
+            if skip_existing or (there[key].get("recipe"), there[key].get("digest")) == how
+        }
 
     def begin(self, changing: Collection[Key]) -> None:
         """Forget the records of results that will be made anew, and the page, before any file changes."""
