@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from lookharder.data.source import open_spec
-from lookharder.evaluate.evaluation import protocol, truth_of
+from lookharder.evaluate.evaluation import protocol
+from lookharder.evaluate.survey import truth_of
 from lookharder.files import write_json
 from lookharder.metrics.scores import SCORES
 from lookharder.metrics.statistics import bootstrap_mean

@@ -16,7 +16,8 @@ import torch
 
 from lookharder.chain import find
 from lookharder.data.source import open_spec
-from lookharder.evaluate.evaluation import protocol, truth_of
+from lookharder.evaluate.evaluation import protocol
+from lookharder.evaluate.survey import truth_of
 from lookharder.files import write_json
 from lookharder.metrics.calibration import bounding_factor, ratios
 from lookharder.metrics.scores import SCORES

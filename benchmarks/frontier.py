@@ -25,7 +25,8 @@ import torch
 from lookharder.chain import find
 from lookharder.data.example import Example, collate
 from lookharder.data.procedural import ProceduralWorld
-from lookharder.evaluate.evaluation import protocol, truth_of
+from lookharder.evaluate.evaluation import protocol
+from lookharder.evaluate.survey import truth_of
 from lookharder.files import atomic, write_json
 from lookharder.metrics.scores import SCORES
 from lookharder.metrics.statistics import bootstrap_mean, paired_bootstrap

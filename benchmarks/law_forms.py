@@ -27,7 +27,8 @@ from scipy.optimize import least_squares
 
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import HELD_OUT_SEED
-from lookharder.evaluate.evaluation import protocol, truth_of
+from lookharder.evaluate.evaluation import protocol
+from lookharder.evaluate.survey import truth_of
 from lookharder.files import write_json
 from lookharder.metrics.scores import SCORES
 from lookharder.scaling.laws import Laws

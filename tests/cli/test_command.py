@@ -21,7 +21,9 @@ FLAGS = {  # the command line grows on purpose
     "--skip-existing --spacing --steps --strict --until --verbose",
     "train": "--allow-download --dry-run --help --out --quiet --set",
     "evaluate": "--allow-download --calibration --data --device --fit --help --levels --members --merge --model "
-    "--noise-schedule --out --protocol --resolution --sampler --seed --set --size --spacing --steps --task",
+    "--noise-schedule --out --predictions --protocol --resolution --sampler --seed --set --size "
+    "--spacing --steps --task",
+    "compare": "--help --out",
     "protocols": "--help --set",
     "convert": "--as-released --autoencoder --from --heads --help --out",
     "upcycle": "--active --allow-download --experts --help --no-renormalise --out --seed",

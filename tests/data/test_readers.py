@@ -119,12 +119,12 @@ def test_middlebury_depth_is_that_of_its_calibration(shared: Shared):
 def test_coco_regions_have_their_published_area_and_occlusion(shared: Shared):
     data = CocoAmodal(shared("data/coco_amodal"))
     hidden = CocoAmodal(shared("data/coco_amodal"), min_occlusion=0.0)
-    assert len(hidden) == sum("visible_mask" in region for _, region in data.regions) == 16
-    for index, (_, region) in enumerate(hidden.regions):
+    assert len(hidden) == sum("visible_mask" in region for *_, region in data.regions) == 16
+    for index, (*_, region) in enumerate(hidden.regions):
         example = hidden[index]
         assert example.amodal.sum() == region["area"]
         assert 1 - example.visible.sum() / region["area"] == pytest.approx(region["occlude_rate"])
-    for index, (_, region) in enumerate(data.regions):  # polygons, drawn by another hand
+    for index, (*_, region) in enumerate(data.regions):  # polygons, drawn by another hand
         assert data[index].amodal.sum() == pytest.approx(region["area"], rel=0.03, abs=80)
 
 

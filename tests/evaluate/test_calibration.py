@@ -13,7 +13,8 @@ from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import Remembered
 from lookharder.errors import InputError
 from lookharder.evaluate.calibration import FACTORS, Calibration, ErrorMaps, calibration
-from lookharder.evaluate.evaluation import evaluate, protocol, truth_of
+from lookharder.evaluate.evaluation import evaluate, protocol
+from lookharder.evaluate.survey import truth_of
 from lookharder.metrics.error_maps import depth_errors
 from lookharder.metrics.scores import SCORES
 from lookharder.predict.effort import Effort

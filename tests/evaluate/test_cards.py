@@ -29,7 +29,9 @@ def test_every_card_stands_on_the_page_with_its_hash():
     for name, card in CARDS.items():
         assert card.name == card.rules.name == name
         assert card.reader in READERS and card.rules.task in SCORES
-        assert set(card.rules.pooled) <= {"epe", "epe_fitted", "fl_all"}
+        flow = {"epe", "epe_fitted", "epe_matched", "epe_unmatched", "fl_all", "px1", "px3", "px5"}
+        assert set(card.rules.pooled) <= flow
+        assert all(option.partition("=")[2] for option in card.options.split("&") if option)
 
 
 def test_a_hash_is_of_what_decides_a_score():

@@ -12,7 +12,7 @@ from lookharder.data import formats
 from lookharder.data.example import Example
 from lookharder.data.source import open_spec
 from lookharder.errors import InputError
-from lookharder.evaluate import evaluation
+from lookharder.evaluate import judge
 from lookharder.evaluate.evaluation import evaluate, protocol
 from lookharder.files import say_once
 from lookharder.predict.inputs import PIXELS, TOGETHER, together
@@ -111,7 +111,7 @@ def test_a_set_larger_than_memory_is_read_again_with_the_same_scores(predictor, 
     asked = {"data": "counted", "rules": protocol("depth", "counted")}
     kept = Counted(9)
     first = evaluate(predictor, "depth", kept, **asked)
-    monkeypatch.setattr(evaluation, "KEPT", 0)
+    monkeypatch.setattr(judge, "KEPT", 0)
     streamed = Counted(9)
     second = evaluate(predictor, "depth", streamed, **asked)
     assert first.rows == second.rows

@@ -32,6 +32,7 @@ VERBS = (
     "predict",
     "train",
     "evaluate",
+    "compare",
     "protocols",
     "inspect",
     "convert",

@@ -25,11 +25,16 @@ if TYPE_CHECKING:
 
     from lookharder.data.example import Example
     from lookharder.evaluate.calibration import ErrorMaps
-    from lookharder.evaluate.cards import Card
+    from lookharder.evaluate.card import Card
     from lookharder.evaluate.evaluation import Evaluation
     from lookharder.metrics.protocol import Protocol
     from lookharder.predict.predictor import Prediction, Predictor
 
+OF_MODELS = (
+    *("model", "steps", "members", "levels", "merge", "resolution", "fit"),
+    *("sampler", "spacing", "noise_schedule", "calibration"),
+)
+SCENE = 64  # side of procedural scenes where there is no model
 HELP = "score a model on a data set, beside trivial answers"
 EPILOG = """With --calibration, which takes 2 members or more, FILE.calibration.json says whether the uncertainty
 ranks and bounds the error, and FILE.calibration.png draws it where matplotlib (the extra `plot`) is installed."""
@@ -49,6 +54,12 @@ def add_arguments(parser: Parser) -> None:
         metavar="FIELD=VALUE",
         help="change a field of that card, which changes its hash",
     )
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        metavar="DIR",
+        help="score files of anyone's answers in place of a model: NAME.npy, .flo, .pfm, .png",
+    )
     add_model(parser)
     add_sampling(parser)
     add_denoising(parser)
@@ -64,13 +75,12 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score every image; write and print the scores."""
-    from lookharder.cli.terminal import progress, show
+    from lookharder.cli.terminal import progress
     from lookharder.data.source import open_spec
     from lookharder.evaluate.evaluation import evaluate, protocol
-    from lookharder.evaluate.table import score_table
-    from lookharder.files import make_folder, write_json
-    from lookharder.metrics.scores import SCORES
 
+    if args.predictions is not None:
+        return _score_files(args)
     card = _card(args)
     predictor = open_model(args)
     with named("--task"):
@@ -78,11 +88,9 @@ def run(args: argparse.Namespace) -> int:
     with named("--merge"):
         task.merged_by(args.merge)
     check_resolution(predictor, args.resolution, native=True)
-    if args.out.is_dir():
-        raise InputError("--out", f"{args.out}, a folder", "a file")
     size = predictor.chain.config.resolution if args.size is None else args.size
     dataset = open_spec(args.data, size)
-    make_folder(args.out.absolute().parent)
+    _check_out(args.out)
     reader = args.data.partition(":")[0]
     rules = protocol(args.task, reader, predictor.chain, card.rules if card else None)
     if card is not None:  # depth is fitted in the space of the model's answer
@@ -119,11 +127,7 @@ def run(args: argparse.Namespace) -> int:
             merge=args.merge,
             card=card,
         )
-    write_json(args.out, result.to_json())
-    left_out = f" ({len(result.left_out)} left out)" if result.left_out else ""
-    images = f"{len(result.rows)} images{left_out}"
-    title = f"{args.task} on {args.data}, {images}, protocol {_named(result)}"
-    show(title, score_table(result, everything=True), SCORES[args.task].note)
+    _report(args.out, result)
     print(
         f"{predictor.name}: {result.steps} steps, {result.members} members, {result.levels} levels, "
         f"{result.macs_per_image / 1e9:.3f} GMACs an image: {args.out}"
@@ -131,6 +135,59 @@ def run(args: argparse.Namespace) -> int:
     if maps is not None:
         _calibrate(args.out, result, maps)
     return 0
+
+
+def _score_files(args: argparse.Namespace) -> int:
+    """Score the answers that lie in a folder, whoever made them."""
+    from lookharder.cli.terminal import progress
+    from lookharder.data.source import open_spec
+    from lookharder.evaluate.evaluation import protocol
+    from lookharder.evaluate.foreign import evaluate_files
+
+    for name in OF_MODELS:
+        if getattr(args, name):
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError(flag, getattr(args, name), "nothing beside --predictions")
+    card = _card(args)
+    dataset = open_spec(args.data, args.size or SCENE)
+    _check_out(args.out)
+    rules = protocol(args.task, args.data.partition(":")[0], rules=card.rules if card else None)
+    with progress(total=len(dataset), desc="data") as reading:
+        result = evaluate_files(
+            args.predictions,
+            args.task,
+            dataset,
+            data=args.data,
+            rules=rules,
+            card=card,
+            seed=args.seed,
+            tick=reading.update,
+        )
+    _report(args.out, result)
+    print(f"{args.predictions}: {result.members} answers to each picture: {args.out}")
+    return 0
+
+
+def _check_out(out: Path) -> None:
+    from lookharder.files import make_folder
+
+    if out.is_dir():
+        raise InputError("--out", f"{out}, a folder", "a file")
+    make_folder(out.absolute().parent)
+
+
+def _report(out: Path, result: "Evaluation") -> None:
+    """Write the scores, and print them beside those of trivial answers."""
+    from lookharder.cli.terminal import show
+    from lookharder.evaluate.table import score_table
+    from lookharder.files import write_json
+    from lookharder.metrics.scores import SCORES
+
+    write_json(out, result.to_json())
+    left_out = f" ({len(result.left_out)} left out)" if result.left_out else ""
+    images = f"{len(result.rows)} images{left_out}"
+    title = f"{result.task} on {result.data}, {images}, protocol {_named(result)}"
+    show(title, score_table(result, everything=True), SCORES[result.task].note)
 
 
 def _card(args: argparse.Namespace) -> "Card | None":
@@ -144,7 +201,7 @@ def _card(args: argparse.Namespace) -> "Card | None":
             raise InputError(name, got, "nothing without --protocol" if args.set else "a task")
         return None
     card = override(find_card(args.protocol), args.set)
-    card.check(args.data)
+    args.data = card.spec(args.data)
     said = {
         "task": card.rules.task,
         "resolution": card.resolution,

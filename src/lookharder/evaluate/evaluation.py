@@ -4,8 +4,6 @@ How a task is scored, and by which trivial answers, is its row of `metrics.score
 predictions are aligned, clipped and masked, and its hash stands in every result.
 """
 
-import itertools
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,29 +14,14 @@ import numpy as np
 from lookharder.chain import Chain, FitName
 from lookharder.config import to_json
 from lookharder.data.example import Dataset, Example
-from lookharder.data.source import Remembered
 from lookharder.diffusion.schedule import ScheduleName, Spacing
 from lookharder.diffusion.steps import SamplerName
-from lookharder.errors import InputError
-from lookharder.evaluate.cards import Card
-from lookharder.evaluate.survey import Survey, truth_of
+from lookharder.evaluate.card import Card
+from lookharder.evaluate.cards import rules_of
+from lookharder.evaluate.judge import Judge
 from lookharder.metrics.protocol import Protocol
-from lookharder.metrics.scores import SCORES, Answer, Score
-from lookharder.metrics.statistics import bootstrap_mean
 from lookharder.predict.inputs import together
 from lookharder.predict.predictor import Prediction, Predictor
-
-PIXELS = "pixels"  # of a row: how many of the image are scored
-KEPT = 2**28  # bytes of examples that are not made twice
-PROTOCOLS = {  # published valid ranges (facts of Marigold's and RAFT's evaluation); other sets use the defaults
-    ("depth", "hypersim"): Protocol(
-        name="hypersim-depth", task="depth", min_depth=1e-5, max_depth=65.0
-    ),
-    ("depth", "kitti_depth"): Protocol(
-        name="kitti-depth", task="depth", min_depth=1e-5, max_depth=80.0
-    ),
-    ("flow", "kitti_flow"): Protocol(name="kitti-flow", task="flow", pooled=("fl_all",)),
-}
 
 
 def protocol(
@@ -48,7 +31,7 @@ def protocol(
 
     `rules`, of a card, take the place of those of the reader.
     """
-    rules = rules or PROTOCOLS.get((task, reader), Protocol(name=f"{reader}-{task}", task=task))
+    rules = rules or rules_of(task, reader)
     if chain is None or task not in chain.tasks:
         return rules
     return replace(rules, **chain.tasks[task].scoring)
@@ -142,8 +125,6 @@ def evaluate(
     Raises:
         InputError: for a task that cannot be scored, or data without ground truth for it.
     """
-    if task not in SCORES:
-        raise InputError("--task", repr(task), f"one of {sorted(SCORES)}")
     options: dict[str, Any] = {
         "processing_resolution": resolution,
         "fit": fit,
@@ -152,12 +133,7 @@ def evaluate(
         "noise_schedule": noise_schedule,
         "merge": merge,
     }
-    score, survey = SCORES[task], Survey(Remembered(dataset, KEPT), SCORES[task], rules, tick)
-    truths = survey.truths()
-    if (first := next(truths, None)) is None:
-        raise survey.refusal(data)
-    trivial = score.trivial(itertools.chain([first], truths), rules)
-    deque(truths, maxlen=0)  # to the end, also where no trivial answer looks at them
+    judge = Judge(task, dataset, data, rules, tick)
     predict = partial(
         predictor.predict_examples,
         task=task,
@@ -168,16 +144,14 @@ def evaluate(
         output_uncertainty=output_uncertainty,
         **options,
     )
-    rows: list[dict[str, Any]] = []
     macs = 0
-    for group in _same_size(survey.examples(), batch_size):
-        for examples, result in survey.attempt(predict, group):
+    for group in _same_size(judge.survey.examples(), batch_size):
+        for examples, result in judge.survey.attempt(predict, group):
             macs += result.macs
             for example, prediction in zip(examples, result.prediction, strict=True):
-                rows.append(_row(example, np.moveaxis(prediction, -1, 0), score, trivial, rules))
+                judge.add(example, np.moveaxis(prediction, -1, 0))
             watch(examples, result)
-    if not rows:
-        raise survey.refusal(data)
+    means = judge.means(seed)
     return Evaluation(
         model=predictor.name,
         task=task,
@@ -187,31 +161,13 @@ def evaluate(
         members=result.members,
         levels=result.effort.levels,
         seed=seed,
-        macs_per_image=macs / len(rows),
-        rows=rows,
+        macs_per_image=macs / len(judge.rows),
+        rows=judge.rows,
         options={name: value for name, value in options.items() if value is not None},
-        left_out=survey.left_out,
+        left_out=judge.survey.left_out,
         card=card,
-        means=_means(rows, seed, rules),
+        means=means,
     )
-
-
-def _row(
-    example: Example,
-    prediction: np.ndarray,
-    score: Score,
-    trivial: Mapping[str, Answer],
-    rules: Protocol,
-) -> dict[str, Any]:
-    """An image's name and metrics, those of the trivial answers as `trivial.NAME.METRIC`."""
-    truth = truth_of(example, score)
-    row: dict[str, Any] = {"name": example.name, **score.evaluate(prediction, truth, rules)}
-    if rules.pooled:
-        row[PIXELS] = int(score.judged(truth, rules).sum())
-    for name, answer in trivial.items():
-        scored = score.evaluate(answer(truth), truth, rules)
-        row |= {f"trivial.{name}.{metric}": value for metric, value in scored.items()}
-    return row
 
 
 def _same_size(examples: Iterable[Example], most: int) -> Iterator[list[Example]]:
@@ -225,17 +181,3 @@ def _same_size(examples: Iterable[Example], most: int) -> Iterator[list[Example]
         group.append(example)
     if group:
         yield group
-
-
-def _means(rows: list[dict[str, Any]], seed: int, rules: Protocol) -> dict[str, dict[str, float]]:
-    """Of each metric, over images; of those that the protocol pools, each image as often as it has pixels."""
-    means = {}
-    for key in rows[0]:
-        known = [row for row in rows if key not in ("name", PIXELS) and row.get(key) is not None]
-        values = [row[key] for row in known]
-        if values:
-            pooled = key.rpartition(".")[2] in rules.pooled
-            weights = [float(row[PIXELS]) for row in known] if pooled else None
-            mean, low, high = bootstrap_mean(values, seed, weights=weights)
-            means[key] = {"mean": mean, "low": low, "high": high, "count": len(values)}
-    return means

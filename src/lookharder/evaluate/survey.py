@@ -25,6 +25,7 @@ class Survey:
 
     Attributes:
         scored: indices of the pictures that can be scored, known when `truths` has come to its end.
+        names: of these.
         left_out: name and reason of the others.
     """
 
@@ -33,6 +34,7 @@ class Survey:
     ) -> None:
         self.dataset, self.score, self.rules, self.tick = dataset, score, rules, tick
         self.scored: list[int] = []
+        self.names: list[str] = []
         self.left_out: dict[str, str] = {}
 
     def truths(self) -> Iterator[Truth]:
@@ -46,6 +48,7 @@ class Survey:
             self.tick()
             if reason is None:
                 self.scored.append(index)
+                self.names.append(name)
                 yield truth_of(example, self.score)
             else:
                 self._leave_out(name, reason)

@@ -27,7 +27,7 @@ def score_table(evaluation: Evaluation, everything: bool = False) -> Table:
         rows.append(
             (
                 metric,
-                "higher" if metric in score.higher else "lower",
+                "higher" if score.grows(metric) else "lower",
                 f"{row['mean']:.3f} [{row['low']:.3f}, {row['high']:.3f}]",
                 *("" if other is None else f"{other['mean']:.3f}" for other in others),
             )

@@ -54,6 +54,7 @@ def align_depth(
     space: Literal["linear", "log", "disparity"],
     min_depth: float,
     max_depth: float,
+    side: int | None = None,
 ) -> tuple[Float[np.ndarray, "H W"], float]:
     """Fit a map of depth, log depth or disparity to the target where it is affine-invariant.
 
@@ -64,6 +65,7 @@ def align_depth(
         space: what the prediction is a map of.
         min_depth: metres; the result is clipped to [min_depth, max_depth].
         max_depth: metres.
+        side: longest side of the maps on which the fit is made, of nearest pixels; None = all pixels.
 
     Returns:
         depth: (H, W) float64, metres.
@@ -71,8 +73,11 @@ def align_depth(
     """
     known = np.where(mask, target, 1.0).astype(np.float64)
     known = {"linear": known, "log": np.log(known), "disparity": 1 / known}[space]
-    fitted, scale, _ = align_affine(np.asarray(pred), known, mask)
-    aligned = np.asarray(fitted)
+    fewer = [_nearest(values, side) for values in (np.asarray(pred), known, mask)]
+    if not fewer[2].any():  # of few pixels that are known, none may be left
+        fewer = [np.asarray(pred), known, mask]
+    _, scale, shift = align_affine(*fewer)
+    aligned = scale * np.asarray(pred, np.float64) + shift
     if space == "log":
         aligned = np.exp(aligned.clip(math.log(min_depth), math.log(max_depth)))
     elif space == "disparity":
@@ -161,6 +166,18 @@ def boundary_f1(pred: ArrayLike, target: ArrayLike, mask: ArrayLike | None = Non
         count = np.count_nonzero(found) + np.count_nonzero(true)
         scores.append(2 * np.count_nonzero((found == true) & (true != 0)) / count if count else 1.0)
     return float(np.mean(scores))
+
+
+def _nearest(values: np.ndarray, side: int | None) -> np.ndarray:
+    """A map (H, W) whose longest side is at most that long, of the pixels that torch's `nearest` takes."""
+    factor = 1.0 if side is None else side / max(values.shape)
+    if factor >= 1:
+        return values
+    rows, columns = (
+        np.floor(np.arange(int(length * factor)) / factor).astype(int).clip(max=length - 1)
+        for length in values.shape
+    )
+    return np.asarray(values[np.ix_(rows, columns)])
 
 
 def _log_steps(depth: np.ndarray, valid: np.ndarray, reach: int) -> Float[np.ndarray, "pairs"]:

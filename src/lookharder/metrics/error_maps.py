@@ -35,7 +35,7 @@ def depth_errors(
 ) -> ErrorMap:
     """Relative errors; a spread of log depth is one already, and disparity's relative spread is depth's."""
     target, valid = truth["depth"].astype(np.float64), depth_mask(truth, rules)
-    limits = rules.depth_space, rules.min_depth, rules.max_depth
+    limits = rules.depth_space, rules.min_depth, rules.max_depth, rules.align_side
     aligned, scale = align_depth(prediction[0], target, valid, *limits)
     power = {"linear": -1, "log": 0, "disparity": 1}[rules.depth_space]
     unit = abs(scale) * aligned**power

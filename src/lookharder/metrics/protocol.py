@@ -12,8 +12,14 @@ from typing import Any, Literal
 import numpy as np
 
 from lookharder.config import to_json
+from lookharder.errors import InputError
 
-LATER: Mapping[str, Any] = {"pooled": ()}  # added since, with their defaults: hashes of before stay
+LATER: Mapping[str, Any] = {  # added since, with their defaults: hashes of before stay
+    "pooled": (),
+    "align_side": None,
+    "own_mask": False,
+    "regions": (),
+}
 Truth = Mapping[str, np.ndarray]  # annotations of one image by their names in `Example`
 
 
@@ -28,6 +34,10 @@ class Protocol:
         max_depth: likewise above.
         depth_space: where scale and shift are fitted: depth, or log depth or disparity for a model that predicts those.
         max_flow: motion above which ground truth is not scored, pixels; None scores all.
+        align_side: longest side, pixels, of the nearest pixels on which scale and shift are fitted; None = all pixels.
+        own_mask: the set's own mask alone says what is scored; the range of depths only bounds predictions.
+        regions: parts of a picture that have a score of their own: "matched" and "unmatched", pixels of which the point
+            is seen in the second frame, and is not.
         pooled: metrics whose mean is over all pixels that are scored, as RAFT's of Fl-all; of others it is over images.
     """
 
@@ -38,6 +48,9 @@ class Protocol:
     depth_space: Literal["linear", "log", "disparity"] = "linear"
     max_flow: float | None = None
     pooled: tuple[str, ...] = ()
+    align_side: int | None = None
+    own_mask: bool = False
+    regions: tuple[str, ...] = ()
 
     @property
     def hash(self) -> str:
@@ -49,6 +62,8 @@ class Protocol:
 
 def depth_mask(truth: Truth, rules: Protocol) -> np.ndarray:
     """(H, W) bool, pixels whose depth is scored."""
+    if rules.own_mask:
+        return truth["depth_valid"]
     depth = truth["depth"]
     mask: np.ndarray = truth["depth_valid"] & (depth > rules.min_depth) & (depth < rules.max_depth)
     return mask
@@ -60,3 +75,20 @@ def flow_mask(truth: Truth, rules: Protocol) -> np.ndarray:
         return truth["flow_valid"]
     mask: np.ndarray = truth["flow_valid"] & (np.hypot(*truth["flow"]) <= rules.max_flow)
     return mask
+
+
+def flow_regions(truth: Truth, rules: Protocol) -> dict[str, np.ndarray]:
+    """(H, W) bool by name, the parts of what is scored that have a score of their own.
+
+    Raises:
+        InputError: a part that is not known, or a set that does not say what is occluded.
+    """
+    if not rules.regions:
+        return {}
+    if "occluded" not in truth:
+        raise InputError("--data", "no `occluded`", f"a set that annotates it, for {rules.regions}")
+    scored = flow_mask(truth, rules)
+    parts = {"matched": scored & ~truth["occluded"], "unmatched": scored & truth["occluded"]}
+    if strangers := set(rules.regions) - parts.keys():
+        raise InputError("rules.regions", sorted(strangers), ", ".join(parts))
+    return {name: parts[name] for name in rules.regions}

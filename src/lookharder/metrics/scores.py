@@ -16,9 +16,10 @@ from lookharder.metrics import depth as depth_metrics
 from lookharder.metrics import flow as flow_metrics
 from lookharder.metrics import segmentation
 from lookharder.metrics.error_maps import ErrorMap, depth_errors, flow_errors, mask_errors
-from lookharder.metrics.protocol import Protocol, Truth, depth_mask, flow_mask
+from lookharder.metrics.protocol import Protocol, Truth, depth_mask, flow_mask, flow_regions
 
 MAP_SIDE = 64  # side of the mean map among the depth baselines
+BEST = "_best_of_"  # between the name of a metric and how many answers the best was taken of
 SEARCHED = 12  # pixels a side from which OpenCV searches for motion
 
 MetricValues = Mapping[str, float | None]
@@ -37,6 +38,7 @@ class Score:
         main: metrics that a table shows; the first stands for the task.
         studied: metrics that a scaling study records.
         higher: metrics of which more is better.
+        regions: (truth, protocol) -> pixels of the parts of a picture that have a score of their own, by name.
         note: what a reader of the table must know.
         error_map: (prediction, uncertainty (H, W), truth, protocol) -> error and uncertainty by pixel; None where
             the task has no notion of either.
@@ -51,10 +53,15 @@ class Score:
     studied: tuple[str, ...]
     judged: Callable[[Truth, Protocol], np.ndarray] = lambda truth, rules: np.ones(1, bool)
     higher: frozenset[str] = frozenset()
+    regions: Callable[[Truth, Protocol], Mapping[str, np.ndarray]] = lambda truth, rules: {}
     note: str = ""
     error_map: Callable[[np.ndarray, np.ndarray, Truth, Protocol], ErrorMap] | None = None
     trivial_uncertainty: str = ""
     dimensions: int = 1
+
+    def grows(self, metric: str) -> bool:
+        """Whether more of a metric is better."""
+        return metric.partition(BEST)[0] in self.higher
 
     def error(self, metric: str, value: float) -> float:
         """A metric as an error: of one that grows with skill, what 1 lacks."""
@@ -67,7 +74,7 @@ class Score:
 
 def _depth(prediction: np.ndarray, truth: Truth, rules: Protocol) -> MetricValues:
     target, mask = truth["depth"], depth_mask(truth, rules)
-    limits = rules.depth_space, rules.min_depth, rules.max_depth
+    limits = rules.depth_space, rules.min_depth, rules.max_depth, rules.align_side
     aligned, _ = depth_metrics.align_depth(prediction[0], target, mask, *limits)
     steps = depth_metrics.boundary_f1(aligned, target, mask)
     return {**depth_metrics.evaluate(aligned, target, mask), "boundary_f1": steps}
@@ -75,19 +82,37 @@ def _depth(prediction: np.ndarray, truth: Truth, rules: Protocol) -> MetricValue
 
 def _flow(prediction: np.ndarray, truth: Truth, rules: Protocol) -> MetricValues:
     asked = prediction, truth["flow"], flow_mask(truth, rules)
-    return {**flow_metrics.evaluate(*asked), "epe_fitted": flow_metrics.epe_fitted(*asked)}
+    parts = {
+        f"epe_{name}": flow_metrics.evaluate(*asked[:2], mask)["epe"] if mask.any() else None
+        for name, mask in flow_regions(truth, rules).items()
+    }
+    whole = {**flow_metrics.evaluate(*asked), "epe_fitted": flow_metrics.epe_fitted(*asked)}
+    return {**whole, **parts}
+
+
+def _grey_frames(truth: Truth) -> list[np.ndarray]:
+    return [truth[name].mean(0).round().astype(np.uint8) for name in ("image", "second")]
 
 
 def _search(truth: Truth) -> np.ndarray:
     """Flow by dense inverse search (Kroeger et al., 1603.03590), as OpenCV does it: what one would take instead."""
     import cv2
 
-    frames = [truth[name].mean(0).round().astype(np.uint8) for name in ("image", "second")]
+    frames = _grey_frames(truth)
     height, width = frames[0].shape
     if min(height, width) < SEARCHED:
         return np.zeros((2, height, width), np.float32)
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     flow = search.calc(*frames, None)  # type: ignore[call-overload]  # its stubs want a first guess
+    moved: np.ndarray = np.moveaxis(flow, -1, 0)
+    return moved
+
+
+def _farneback(truth: Truth) -> np.ndarray:
+    """Flow by polynomial expansion (Farneback, SCIA 2003), OpenCV's, with the settings of its tutorial."""
+    import cv2
+
+    flow = cv2.calcOpticalFlowFarneback(*_grey_frames(truth), None, 0.5, 3, 15, 3, 5, 1.2, 0)  # type: ignore[call-overload]  # as above
     moved: np.ndarray = np.moveaxis(flow, -1, 0)
     return moved
 
@@ -144,13 +169,15 @@ SCORES: dict[str, Score] = {
         evaluate=_flow,
         trivial=lambda truths, rules: {
             "zero": lambda truth: np.zeros_like(truth["flow"]),
+            "farneback": _farneback,
             "dis": _search,
         },
         main=("epe", "fl_all", "px1"),
         studied=("epe",),
         higher=frozenset({"px1", "px3", "px5"}),
+        regions=flow_regions,
         note="Flow in pixels, fitted to nothing; epe_fitted is after a fit of each component to the truth by scale and "
-        "shift. zero says that nothing moves; dis is OpenCV's dense inverse search.",
+        "shift. zero says that nothing moves; farneback and dis are OpenCV's searches for motion.",
         error_map=flow_errors,
         trivial_uncertainty="by predicted speed",
         dimensions=2,
@@ -165,9 +192,9 @@ SCORES: dict[str, Score] = {
         },
         main=("iou", "iou_occluded", "iou_invisible", "boundary_f"),
         studied=("iou", "iou_invisible"),
-        higher=frozenset({"iou", "iou_occluded", "iou_invisible", "boundary_f"}),
+        higher=frozenset({"iou", "boundary_f", *segmentation.PARTS, *segmentation.BY_OCCLUSION}),
         note="visible repeats the given part, hull is its convex hull; iou_occluded leaves out objects that nothing "
-        "hides, iou_invisible counts the hidden part alone.",
+        "hides, iou_invisible counts the hidden part alone; iou_hidden_A_B is of objects of which A to B % are hidden.",
         error_map=mask_errors,
         trivial_uncertainty="nearness to the outline",
     ),

@@ -10,11 +10,24 @@ many remain.
 """
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
 from lookharder.errors import InputError
 from lookharder.metrics import ArrayLike, to_mask
+
+PARTS = ("iou_occluded", "iou_visible", "iou_invisible")
+OCCLUSION = (
+    0.0,
+    0.1,
+    0.3,
+    0.5,
+    1.0,
+)  # bounds of the share of an object that is hidden; a bound is of the lower part
+BY_OCCLUSION = tuple(
+    f"iou_hidden_{100 * low:.0f}_{100 * high:.0f}" for low, high in pairwise(OCCLUSION)
+)
 
 
 def evaluate(
@@ -28,20 +41,26 @@ def evaluate(
         visible: (H, W) mask of the visible part, as given to the network.
 
     Returns:
-        iou, iou_occluded and iou_invisible (None without `visible`, and where no target pixel is
-        hidden), boundary_f; all in [0, 1].
+        iou, iou_occluded, iou_visible and iou_invisible (None without `visible`, and where no target pixel
+        is hidden), the iou again in the one of `BY_OCCLUSION` that tells how much is hidden (None in the
+        others), boundary_f; all in [0, 1].
 
     Raises:
         InputError: shapes differ, or a mask is neither boolean nor 0 and 1.
     """
     p, t = _masks(pred, target)
-    hidden = None if visible is None else ~to_mask("visible", visible, t.shape)
-    countable = hidden is not None and bool((t & hidden).any())
-    return {
-        "iou": _iou(p, t),
-        "iou_occluded": _iou(p, t) if countable else None,
-        "iou_invisible": _iou(p & hidden, t & hidden) if countable else None,
-        "boundary_f": boundary_f(p, t),
+    found: dict[str, float | None] = {"iou": _iou(p, t), "boundary_f": boundary_f(p, t)}
+    found |= dict.fromkeys((*PARTS, *BY_OCCLUSION))
+    seen = None if visible is None else to_mask("visible", visible, t.shape)
+    if seen is None or not (t & ~seen).any():
+        return found
+    share = float((t & ~seen).sum() / t.sum())
+    place = sum(share > bound for bound in OCCLUSION[1:-1])
+    return found | {
+        "iou_occluded": found["iou"],
+        "iou_visible": _iou(p & seen, t & seen),
+        "iou_invisible": _iou(p & ~seen, t & ~seen),
+        BY_OCCLUSION[place]: found["iou"],
     }
 
 

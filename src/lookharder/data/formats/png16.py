@@ -9,6 +9,7 @@ forgive damage, so the file is checked first, to the last byte (see `png`).
 """
 
 import io
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -18,25 +19,27 @@ from PIL import Image
 from lookharder.data.formats.guard import check_extent, decoding
 from lookharder.data.formats.png import PNG_LEVEL, critical, read_header, whole_png
 from lookharder.errors import InputError
-from lookharder.files import atomic, file_size, opened
+from lookharder.files import atomic, opened
 
 GREY, RGB = 0, 2
 NAMES = {GREY: "a whole 16-bit grey PNG", RGB: "a whole 16-bit RGB PNG"}
 FLOW_ZERO, FLOW_UNIT = 2**15, 64
 
 
-def _whole_png(path: str | Path, colour: int) -> tuple[bytes, tuple[int, int]]:
+def _whole_png(
+    path: str | Path, colour: int, content: bytes | None = None
+) -> tuple[bytes, tuple[int, int]]:
     """A 16-bit PNG that is complete, undamaged and of the colour type asked for: its bytes, and (H, W)."""
-    with opened(path) as handle:
+    with opened(path) if content is None else nullcontext(io.BytesIO(content)) as handle:
         head = handle.read(33)
         header = read_header(path, head)
         if (header.bits, header.colour) != (16, colour):
             got = f"{header.bits} bits, colour type {header.colour}"
             raise InputError(str(path), got, NAMES[colour])
         limit = 2 * header.raw_bytes + 2**20  # twice the raw size, and room for text
-        if file_size(handle) > limit:
-            raise InputError(str(path), f"{file_size(handle)} bytes", f"at most {limit} bytes")
         data = head + handle.read(limit)
+        if len(data) > limit:
+            raise InputError(str(path), f"more than {limit} bytes", f"at most {limit} bytes")
     chunks = whole_png(path, data)
     return critical(data, chunks), (header.height, header.width)
 
@@ -56,18 +59,21 @@ def _check_scale(scale: float) -> None:
         raise InputError("scale", scale, "a positive number: stored value / scale = metres")
 
 
-def read_depth_png(path: str | Path, scale: float = 1000.0) -> Float32[np.ndarray, "H W"]:
+def read_depth_png(
+    path: str | Path, scale: float = 1000.0, data: bytes | None = None
+) -> Float32[np.ndarray, "H W"]:
     """Depth in metres from a 16-bit grey PNG; 0 (no measurement) stays 0.
 
     Args:
         path: the file.
         scale: stored value / scale = metres; 1000 for millimetres, 256 for KITTI, 5000 for TUM.
+        data: the bytes of the file where they lie elsewhere, in an archive; `path` then names them in errors.
 
     Raises:
         InputError: not a whole 16-bit grey PNG, or a scale that is not positive.
     """
     _check_scale(scale)
-    data, size = _whole_png(path, GREY)
+    data, size = _whole_png(path, GREY, data)
     with decoding(path, NAMES[GREY]), Image.open(io.BytesIO(data), formats=["PNG"]) as image:
         stored = _check_decoded(path, np.asarray(image), size, GREY)
     return stored.astype(np.float32) / np.float32(scale)

@@ -5,20 +5,31 @@
     whole/ID_whole.png                              the whole object, on white
     whole_mask/ID_whole_mask.png                    its mask
 
-Source: Ozguroglu et al., pix2gestalt (CVPR 2024).
+The release has no list of splits: its authors train on the first 99 of 100 paths in the order of their names, and
+validate on the rest. Source: Ozguroglu et al., pix2gestalt (CVPR 2024).
 """
 
+import math
 from pathlib import Path
 
 from lookharder.data.readers.rows import ManifestRow, Rows, list_files, within
+from lookharder.errors import InputError
+
+SPLITS = ("all", "train", "val")
 
 
-def open_pix2gestalt(root: str | Path) -> Rows:
-    """Picture, visible mask, whole mask and whole object of every picture in `root`/occlusion.
+def open_pix2gestalt(root: str | Path, split: str = "all") -> Rows:
+    """Picture, visible mask, whole mask and whole object of the pictures in `root`/occlusion.
+
+    Args:
+        root: the folder of the four folders, or the one above it.
+        split: "all", "train", the first 99 % of the sorted paths, or "val", the others.
 
     Raises:
-        InputError: the folder is missing or empty.
+        InputError: the folder is missing or empty, or no such split.
     """
+    if split not in SPLITS:
+        raise InputError("split", repr(split), ", ".join(SPLITS))
     root = within(Path(root), "occlusion", "pix2gestalt_occlusions_release", "train", "val")
     rows = []
     for image in list_files(root / "occlusion", "*_occlusion.png"):
@@ -32,4 +43,5 @@ def open_pix2gestalt(root: str | Path) -> Rows:
                 whole=root / "whole" / f"{name}_whole.png",
             )
         )
-    return Rows(rows, root)
+    first = math.floor(len(rows) / 100.0 * 99.0)  # as the authors' loader computes it
+    return Rows({"all": rows, "train": rows[:first], "val": rows[first:]}[split], root)
