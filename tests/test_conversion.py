@@ -228,6 +228,34 @@ def test_the_release_is_sampled_as_its_program_does_where_that_is_asked(tmp_path
     assert record["spacing"] == "leading+1"
 
 
+def test_sit_is_told_by_its_name_and_draws_what_its_own_integration_draws(tmp_path, capsys):
+    """Its file is DiT's; x' = f(x, t) from t = 0, noise, to 1, by Euler's steps, with SiT's own network."""
+    config = replace(DENSE, num_classes=5)
+    network = published(config, tmp_path / "SiT-mini.safetensors")
+    assert (
+        main(["convert", str(tmp_path / "SiT-mini.safetensors"), "--out", str(tmp_path / "m")]) == 0
+    )
+    said = capsys.readouterr().out
+    assert "recognised: SiT, 2 blocks of width 16" in said and "assumed: velocity" in said
+    chain = Chain.load(tmp_path / "m")
+    assert (chain.config.prediction, chain.config.told) == ("v", "alpha")
+    image = torch.zeros(1, 3, 8, 8)
+    batch = Batch(name=("a",), image=image, label=torch.tensor([3]))
+    task = chain.task("generation")
+    effort = Effort(steps=4, sampler="euler")
+    key = [(0, 3)]
+    sampler = BatchSampler(chain, task, batch, chain.condition(task, batch), effort, noise=key)
+    (drawn,) = sampler.sample(range(1), [0])
+    x = draw_noise([(0, 3, 0, 0)], (12, 4, 4))(0)
+    for step in range(4):
+        with torch.no_grad():
+            x = x + network(x, torch.tensor([step / 4]), torch.tensor([3]))[:, :12] / 4
+    torch.testing.assert_close(drawn[0, 0], x, atol=1e-4, rtol=1e-4)
+    line = ["convert", str(tmp_path / "SiT-mini.safetensors"), "--from", "dit"]
+    assert main([*line, "--out", str(tmp_path / "n")]) == 0
+    assert "recognised: facebookresearch/DiT" in capsys.readouterr().out
+
+
 def test_convert_takes_latents_of_four_channels_to_an_autoencoder(tmp_path, picture, random_vae):
     source, out = tmp_path / "weights.pt", tmp_path / "model"
     published(replace(DENSE, in_channels=4), source)

@@ -4,6 +4,8 @@
                DiT, DiT-MoE     know classes only: they become the start of a generalist, a label and a patch embedding
                                 for each task, inputs widened to condition and noisy latent; it generates exactly as
                                 before, and its tasks wait for training
+               SiT              the same tensors: told by the name of the file or `--from sit`; it learnt the velocity
+                                of the straight line, in a time that is the share of the clean latent
                the release      knows its four tasks already
     upcycle    a dense model folder -> the same function with experts
 
@@ -27,10 +29,12 @@ from lookharder.models.dit import DiT
 from lookharder.models.flops import count
 from lookharder.models.foreign.layouts import LAYOUTS
 from lookharder.models.foreign.networks import Imported, export_state, import_network
+from lookharder.models.foreign.recognition import ASSUMED, is_sit, recognised
 from lookharder.models.surgery import (
     deviation,
     extend_labels,
     route_patch_embedding,
+    towards_noise,
     upcycle,
     widen_input,
 )
@@ -95,7 +99,7 @@ def convert(
     Args:
         path: `.safetensors`, `.pt` or `.pth`.
         out: the folder, new or empty; gets `conversion.json`, the report, beside the model.
-        layout: what the file is expected to be, a key of `LAYOUTS`; None = whatever it is.
+        layout: what the file is expected to be, a key of `LAYOUTS`, or "sit"; None = whatever it is.
         autoencoder: folder or hub name of the AutoencoderKL of its latents; None = Stable Diffusion's.
         num_heads: attention heads, where the file does not tell; see `models.foreign`.
         as_released: of the paper's release: sample as its program does, and not as the text says.
@@ -105,12 +109,17 @@ def convert(
     """
     _claim(out)
     found = import_network(path, num_heads)
-    if layout is not None and layout != found.layout:
+    straight = layout == "sit" or (layout is None and is_sit(path))
+    if layout is not None and found.layout != ("dit" if straight else layout):
         raise InputError("--from", layout, f"{found.layout}: {path} is {LAYOUTS[found.layout]}")
     exported, original = export_state(found.network), found.state
     changed = sorted(k for k in original if not torch.equal(exported[k], original[k].float()))
     used = {name for entry in found.entries for row in entry.parts for name in row} | {"pos_embed"}
-    checks = {"keys of the file accounted for": f"{len(used & original.keys())} of {len(original)}"}
+    checks = {"recognised": recognised(found, straight)}
+    checks["assumed"] = ASSUMED["sit" if straight else found.layout]
+    checks |= {
+        "keys of the file accounted for": f"{len(used & original.keys())} of {len(original)}"
+    }
     checks["export gives the file back"] = (
         f"bit for bit, {len(original)} tensors" if not changed else f"but for {', '.join(changed)}"
     )
@@ -123,9 +132,13 @@ def convert(
     elif as_released:
         raise InputError("--as-released", f"{path}, {LAYOUTS[found.layout]}", "the paper's release")
     else:
-        network = _generalist(found.network)
-        config = _chain(network, GENERALIST, NoiseSchedule(name="linear"), steps=50)
-        checks["generation changed by, relative"] = f"{_checked(found.network, network):.2g}"
+        plain = towards_noise(found.network) if straight else found.network
+        network = _generalist(plain)
+        schedule = NoiseSchedule(name="rectified" if straight else "linear")
+        config = _chain(network, GENERALIST, schedule, steps=50)
+        if straight:
+            config = replace(config, prediction="v", told="alpha")
+        checks["generation changed by, relative"] = f"{_checked(plain, network):.2g}"
     config = _with_autoencoder(config, autoencoder)
     stages = {"file": found.network, "folder": network}
     report = ConversionReport(

@@ -20,9 +20,11 @@ FLAGS = {  # the command line grows on purpose
     "--out --output --overwrite --ply --point --quiet --recursive --resolution --sampler --second --seed "
     "--skip-existing --spacing --steps --strict --until --verbose",
     "train": "--allow-download --dry-run --help --out --quiet --set",
-    "evaluate": "--allow-download --calibration --data --device --fit --help --levels --members --merge --model "
-    "--noise-schedule --out --predictions --protocol --resolution --sampler --seed --set --size "
-    "--spacing --steps --task",
+    "sample": "--allow-download --batch-size --classes --count --device --guidance --guided --help --out --sampler "
+    "--seed --size --spacing --steps",
+    "evaluate": "--allow-download --calibration --data --device --features --fit --help --levels --members --merge "
+    "--model --noise-schedule --out --predictions --protocol --resolution --sampler --samples --seed "
+    "--set --size --spacing --steps --task",
     "compare": "--help --out",
     "protocols": "--help --set",
     "convert": "--as-released --autoencoder --from --heads --help --out",

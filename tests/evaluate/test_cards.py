@@ -37,7 +37,14 @@ def test_every_card_stands_on_the_page_with_its_hash():
 def test_a_hash_is_of_what_decides_a_score():
     card = find_card("nyuv2")
     assert replace(card, verified="more").hash == card.hash
-    changes = ("rules.max_depth=80.0", "resolution=64", "steps=4", "fit=square", "crop=none")
+    changes = (
+        "rules.max_depth=80.0",
+        "resolution=64",
+        "steps=4",
+        "fit=square",
+        "crop=none",
+        "sampler=heun",
+    )
     found = {override(card, [change]).hash for change in changes}
     assert len(found) == len(changes) and card.hash not in found
     with pytest.raises(InputError, match="--protocol: got 'nyu', allowed: one of nyuv2"):

@@ -36,7 +36,9 @@ class Oracle(Predictor):
         }
         prediction = np.stack([np.moveaxis(maps[task](e), 0, -1) for e in examples])
         effort, macs = Effort(steps=1), 10 * len(examples)
-        return SimpleNamespace(prediction=prediction, steps=1, members=1, effort=effort, macs=macs)
+        return SimpleNamespace(
+            prediction=prediction, steps=1, members=1, effort=effort, macs=macs, masks=None
+        )
 
 
 def score(task):

@@ -9,7 +9,10 @@ from PIL import Image
 
 from lookharder.cli import main
 from lookharder.data import formats
+from lookharder.data.source import open_spec
+from lookharder.evaluate.evaluation import evaluate, protocol
 from lookharder.files import say_once
+from lookharder.predict.predictor import Predictor
 
 RNG = np.random.default_rng(11)
 SIDES = (24, 32)
@@ -116,6 +119,26 @@ def test_of_several_masks_the_majority_is_scored_and_the_best_beside_it(tmp_path
     assert found["members"] == 3
     assert row["iou"] == row["trivial.visible.iou"] == pytest.approx(visible.sum() / whole.sum())
     assert row["iou_best_of_3"] == 1.0 and row["iou_invisible_best_of_3"] == 1.0
+
+
+def test_of_a_model_s_members_too(random_model: Path):
+    """The best by whoever knows the truth, of the masks that were merged, at the size of the picture."""
+    predictor, world = Predictor.from_pretrained(random_model, "cpu"), open_spec("procedural:2", 48)
+    asked = {"num_inference_steps": 1, "ensemble_size": 3, "seed": 0}
+    example = world[1]
+    masks = predictor.predict_examples([example], "amodal", **asked).masks
+    assert masks.shape == (3, 1, 1, 48, 48)
+    overlaps = [
+        float((mask & example.amodal).sum() / (mask | example.amodal).sum())
+        for mask in masks[:, 0, 0].numpy()
+    ]
+    rules = protocol("amodal", "procedural")
+    found = evaluate(
+        predictor, "amodal", world, data="world", rules=rules, steps=1, members=3, levels=1
+    )
+    assert found.rows[1]["iou_best_of_3"] == pytest.approx(max(overlaps))
+    assert len(found.to_json()["pictures_sha256"]) == 64
+    assert predictor.predict_examples([example], "depth", **asked).masks is None
 
 
 def test_two_files_are_compared_image_by_image(tmp_path: Path, capsys):

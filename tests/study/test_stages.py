@@ -10,6 +10,7 @@ import torch
 from lookharder.chain import Chain
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import Remembered
+from lookharder.evaluate.held_out import validation_loss
 from lookharder.models.flops import count
 from lookharder.recipes import pixel_chain
 from lookharder.seeding import torch_generator
@@ -21,7 +22,6 @@ from lookharder.study.price import price
 from lookharder.study.queue.ledger import Ledger
 from lookharder.study.queue.worker import Stopped, drain
 from lookharder.study.stages import STAGES
-from lookharder.study.validation import validation_loss
 
 
 @pytest.fixture(scope="module")

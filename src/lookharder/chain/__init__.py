@@ -101,6 +101,7 @@ class Chain:
             prediction=config.prediction,
             learned_variance=config.model.learn_sigma,
             input_scale=config.input_scale,
+            told=config.told,
             clip_x0=config.sampling.clip_x0,
         )
         most = max(task.sources for task in config.tasks)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lookharder.diffusion.denoiser import PredictionType
+from lookharder.diffusion.denoiser import PredictionType, Told
 from lookharder.diffusion.sampling import Sampling
 from lookharder.diffusion.schedule import NoiseSchedule
 from lookharder.errors import InputError
@@ -25,6 +25,7 @@ class ChainConfig:
         schedule: noise schedule of training.
         prediction: what the network predicts: "eps", "x0" or "v".
         input_scale: factor on the noisy latent before it enters the network; see `Denoiser`.
+        told: what the network is told of the time; see `Denoiser`.
         resolution: longest edge at which the model was trained, pixels.
         fit: how a picture is brought to it: "inside" keeps its shape, "square" makes both edges that long.
         sampling: where the steps lie and how they end, unless a caller says otherwise.
@@ -39,6 +40,7 @@ class ChainConfig:
     prediction: PredictionType
     resolution: int
     input_scale: float = 1.0
+    told: Told = "step"
     steps: int = 4
     members: int = 1
     fit: FitName = "inside"

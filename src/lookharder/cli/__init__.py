@@ -30,6 +30,7 @@ __all__ = ["VERBS", "build_parser", "load_verb", "main", "parse"]
 VERBS = (
     "demo",
     "predict",
+    "sample",
     "train",
     "evaluate",
     "compare",

@@ -7,7 +7,8 @@ from lookharder.cli.arguments import Parser, choice, whole
 
 HELP = "published weights into a model folder, key by key"
 EPILOG = """The architecture is recognised from the file. DiT and DiT-MoE become the start of a
-generalist: they generate as before, and their tasks wait for training."""
+generalist: they generate as before, and their tasks wait for training. SiT has DiT's tensors: it is told by the name
+of the file, or by --from sit. U-Nets of Stable Diffusion are not read."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -16,9 +17,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--from",
         dest="layout",
-        type=choice("dit", "dit-moe", "paper"),
+        type=choice("dit", "dit-moe", "sit", "paper"),
         metavar="L",
-        help="refuse what is not dit, dit-moe or paper [whatever the file is]",
+        help="refuse what is not dit, dit-moe, sit or paper [as recognised]",
     )
     parser.add_argument(
         "--autoencoder",

@@ -27,6 +27,7 @@ from lookharder.errors import InputError
 from lookharder.shapes import Latents
 
 PredictionType = Literal["eps", "x0", "v"]
+Told = Literal["step", "alpha"]
 # (x (B, C, h, w), t (B,), y (B,)) -> (B, out, h, w)
 Network = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -87,6 +88,8 @@ class Denoiser:
         learned_variance: its last c channels are DiT's learned range, in [-1, 1] (not enforced).
         input_scale: the network sees input_scale * x_t. Below 1 keeps pure noise from drowning the
             condition, beside which it enters the same token.
+        told: what the network is told of the time: its number, "step", or alpha there, "alpha" (SiT, whose time is the
+            share of the clean latent on the straight line).
         clip_x0: clip the clean latent to [-clip_x0, clip_x0] when sampling; None = do not clip.
 
     Raises:
@@ -98,6 +101,7 @@ class Denoiser:
     prediction: PredictionType
     learned_variance: bool = False
     input_scale: float = 1.0
+    told: Told = "step"
     clip_x0: float | None = None
 
     def __post_init__(self) -> None:
@@ -153,7 +157,8 @@ class Denoiser:
         Both in the type of x_t, so that a network in bfloat16 is integrated in float32.
         """
         seen = torch.cat([condition, self.input_scale * x_t], dim=1)
-        output = self.network(seen, t, labels).to(x_t.dtype)
+        time = t if self.told == "step" else self.schedule.alpha(t, torch.float32)
+        output = self.network(seen, time, labels).to(x_t.dtype)
         channels = x_t.shape[1]
         expected = channels * (2 if self.learned_variance else 1)
         if output.shape[1] != expected:

@@ -17,10 +17,11 @@ from typing import Any
 
 from lookharder.chain import FitName
 from lookharder.config import to_json
+from lookharder.diffusion.steps import SamplerName
 from lookharder.errors import InputError
 from lookharder.metrics.protocol import Protocol
 
-LATER: Mapping[str, Any] = {"options": ""}  # added since: hashes of before stay
+LATER: Mapping[str, Any] = {"options": "", "sampler": None}  # added since: hashes of before stay
 WORDS = ("source", "departs", "verified")  # fields of a card that decide no score
 
 
@@ -41,6 +42,7 @@ class Card:
         fit: how a picture is brought to that; None = as the model was trained.
         steps: denoising steps; None = the model's own.
         members: likewise.
+        sampler: likewise.
         source: where the protocol is from.
         departs: in what it differs from that.
         verified: what it was run on here.
@@ -61,6 +63,7 @@ class Card:
     departs: str
     verified: str
     options: str = ""
+    sampler: SamplerName | None = None
 
     @property
     def hash(self) -> str:

@@ -4,6 +4,7 @@ How a task is scored, and by which trivial answers, is its row of `metrics.score
 predictions are aligned, clipped and masked, and its hash stands in every result.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -66,8 +67,12 @@ class Evaluation:
     means: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; hashes beside the protocol and the card."""
-        hashes = {"protocol_hash": self.protocol.hash}
+        """Plain JSON values; hashes beside the protocol and the card, and one of the names of what was scored."""
+        names = "\n".join(sorted(row["name"] for row in self.rows))
+        hashes = {
+            "protocol_hash": self.protocol.hash,
+            "pictures_sha256": hashlib.sha256(names.encode()).hexdigest(),
+        }
         if self.card is not None:
             hashes["card_hash"] = self.card.hash
         return {**to_json(self), **hashes}
@@ -148,8 +153,12 @@ def evaluate(
     for group in _same_size(judge.survey.examples(), batch_size):
         for examples, result in judge.survey.attempt(predict, group):
             macs += result.macs
-            for example, prediction in zip(examples, result.prediction, strict=True):
-                judge.add(example, np.moveaxis(prediction, -1, 0))
+            for place, (example, prediction) in enumerate(
+                zip(examples, result.prediction, strict=True)
+            ):
+                several = [] if result.masks is None else list(result.masks[:, place].numpy())
+                best = judge.best(example, several)
+                judge.add(example, np.moveaxis(prediction, -1, 0), **best)
             watch(examples, result)
     means = judge.means(seed)
     return Evaluation(

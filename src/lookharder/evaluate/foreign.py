@@ -39,7 +39,6 @@ from lookharder.evaluate.evaluation import Evaluation
 from lookharder.evaluate.judge import Judge
 from lookharder.files import is_litter, listed, opened, say_left_out
 from lookharder.metrics.protocol import Protocol
-from lookharder.metrics.scores import BEST
 
 WHITE = 250.5  # grey above which a pixel of a picture of a whole object is none of it (pix2gestalt's app)
 LUMA = np.array([0.299, 0.587, 0.114])[
@@ -95,7 +94,7 @@ def evaluate_files(
         found = [_read(path, task, example) for path in paths]
         merged = np.mean(found, axis=0) > 0.5 if len(found) > 1 else found[0]
         with _naming(paths[0]):
-            judge.add(example, merged, **_best(judge, example, found))
+            judge.add(example, merged, **judge.best(example, found))
     return Evaluation(
         model=str(folder),
         task=task,
@@ -145,19 +144,6 @@ def _key(name: str) -> str:
     """A picture's name without its suffix."""
     head, dot, suffix = name.rpartition(".")
     return head if dot and f".{suffix.lower()}" in PICTURE_SUFFIXES else name
-
-
-def _best(judge: Judge, example: Example, found: list[np.ndarray]) -> dict[str, float | None]:
-    """What the best of several answers reaches by each of the main metrics; who picks it must know the truth."""
-    if len(found) == 1:
-        return {}
-    scored = [judge.scored(example, answer) for answer in found]
-    best: dict[str, float | None] = {}
-    for metric in judge.score.main:
-        values = [value for row in scored if (value := row[metric]) is not None]
-        pick = max if metric in judge.score.higher else min
-        best[f"{metric}{BEST}{len(found)}"] = pick(values) if values else None
-    return best
 
 
 @contextmanager

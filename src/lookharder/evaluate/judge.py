@@ -12,7 +12,7 @@ from lookharder.data.source import Remembered
 from lookharder.errors import InputError
 from lookharder.evaluate.survey import Survey, truth_of
 from lookharder.metrics.protocol import Protocol
-from lookharder.metrics.scores import SCORES, Answer, MetricValues, Score
+from lookharder.metrics.scores import BEST, SCORES, Answer, MetricValues, Score
 from lookharder.metrics.statistics import bootstrap_mean
 
 PIXELS = (
@@ -80,6 +80,18 @@ class Judge:
     def scored(self, example: Example, answer: np.ndarray) -> MetricValues:
         """Metrics of an answer (C, H, W) to one picture."""
         return self.score.evaluate(answer, truth_of(example, self.score), self.rules)
+
+    def best(self, example: Example, answers: Sequence[np.ndarray]) -> dict[str, float | None]:
+        """What the best of several answers reaches by each of the main metrics; who picks it must know the truth."""
+        if len(answers) < 2:
+            return {}
+        scored = [self.scored(example, answer) for answer in answers]
+        found: dict[str, float | None] = {}
+        for metric in self.score.main:
+            values = [value for row in scored if (value := row[metric]) is not None]
+            pick = max if metric in self.score.higher else min
+            found[f"{metric}{BEST}{len(answers)}"] = pick(values) if values else None
+        return found
 
     def means(self, seed: int) -> dict[str, dict[str, float]]:
         """Of each metric with its interval, over the rows.

@@ -22,6 +22,8 @@ Invariants: a sample's output does not depend on its batch; the gates and the la
 zero, so a fresh network returns zeros; any height and width that the patch divides will do.
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -225,6 +227,24 @@ class DiT(nn.Module):
         labelled, null = out[:, :channels].chunk(2)
         guided = null + cfg_scale * (labelled - null)
         return torch.cat([torch.cat([guided, guided]), out[:, channels:]], dim=1)
+
+    def guided(self, scale: float, channels: int = 3) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+        """The network under classifier-free guidance: one label for all of a batch, or one each.
+
+        Args:
+            scale: 1 = no guidance.
+            channels: leading channels of the prediction that are guided, as in `forward_with_cfg`.
+        """
+
+        def predict(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
+            null = y.new_full((len(x),), self.config.null_label)
+            labels = torch.cat([y.expand(len(x)), null])
+            times = t.expand(len(x)).repeat(2)
+            return self.forward_with_cfg(x.repeat(2, 1, 1, 1), times, labels, scale, channels)[
+                : len(x)
+            ]
+
+        return predict
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:

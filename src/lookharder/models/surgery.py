@@ -248,3 +248,17 @@ def _build(source: DiT, config: DiTConfig, state: dict[str, Tensor]) -> DiT:
     own = {k: v.clone(memory_format=torch.contiguous_format) for k, v in state.items()}
     network.load_state_dict(own, strict=True, assign=True)
     return network.train(source.training)
+
+
+def towards_noise(network: DiT) -> DiT:
+    """SiT's network with our sign: its velocity leads to the clean latent, ours to noise; it has no variance.
+
+    It puts out twice as many channels as it uses, of which the second half is dropped.
+    """
+    config = network.config
+    plain, state = DiT(replace(config, learn_sigma=False)), dict(network.state_dict())
+    for name in ("final_layer.linear.weight", "final_layer.linear.bias"):
+        rows = state[name].unflatten(0, (config.patch_size**2, -1))
+        state[name] = -rows[:, : config.predicted].flatten(0, 1)
+    plain.load_state_dict(state)
+    return plain.eval()

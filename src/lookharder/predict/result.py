@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -50,6 +51,8 @@ class Prediction:
         choice: what a budget was turned into, in words; None without a budget.
         bound: what made the spread of members the uncertainty; None = it is the spread.
         view: how answers are shown, see `visualize.views`; "" = as those of the task.
+        masks: (N, B, 1, H, W) bool, of a task of masks the answers that were merged, at the size that was asked for;
+            None of others, of one member, and where a rule stopped some images before others.
         given: what was asked about, stacked: "image" in [-1, 1], the rest as the task's inputs are called.
     """
 
@@ -65,6 +68,7 @@ class Prediction:
     choice: str | None = None
     bound: ErrorBound | None = None
     view: str = ""
+    masks: Tensor | None = None
     given: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -224,6 +228,9 @@ def present(
         spread = resize_map(spread, *size) * task.uncertainty_scale(worked, size)
     if several and plan.bound is not None:
         spread = plan.bound.of(spread[:, 0])[:, None]
+    masks = rounds.masks
+    if masks is not None and worked != size:
+        masks = torch.stack([task.resize(each, *size) for each in masks])
     channels = prediction if prediction.ndim == 4 else prediction[:, None]  # (B, C, H, W)
     return Prediction(
         prediction=_typed(channels, options.output_type),
@@ -238,6 +245,7 @@ def present(
         choice=plan.choice,
         bound=plan.bound,
         view=task.view,
+        masks=None if masks is None else masks[:, :, None].cpu(),
         given={"image": batch.image}
         | {each.argument: batch.need(each.field) for each in task.inputs},
     )

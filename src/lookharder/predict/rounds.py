@@ -89,6 +89,13 @@ class Rounds:
         self._draws = draws if first else torch.cat([self._draws, draws])
         return self._draws
 
+    @property
+    def masks(self) -> Tensor | None:
+        """(N, B, H, W) bool, the members where they are masks, several, and of all images."""
+        draws = self._draws
+        several = draws.dtype == torch.bool and draws.ndim == 4 and len(draws) > 1
+        return draws if several and draws.shape[1] == len(self.counts) else None
+
     def update(self, merged: Tensor, uncertainty: Float[Tensor, "A H W"], painting: Fields) -> None:
         """Take the better answers of the active images; tensors that were read before stay as they were."""
         if self._round.start == 0:  # all images are active

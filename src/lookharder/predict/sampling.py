@@ -11,6 +11,7 @@ bit, a chunk has one time and one label: the network computes what they decide o
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 import torch
@@ -46,6 +47,8 @@ class BatchSampler:
         noise: (B,) keys of the images' noise, see `noise_keys`; None = those of seed 0.
         chunk: network inputs at a time; changes memory, not what is sampled.
         codec_chunk: images at a time through the autoencoder, likewise; None = all.
+        guidance: how much of the label is asked for, see `DiT.forward_with_cfg`; 1 = as much as was learnt.
+        guided: leading channels of the latent that are guided.
     """
 
     def __init__(
@@ -59,10 +62,13 @@ class BatchSampler:
         noise: Sequence[NoiseKey] | None = None,
         chunk: int = 64,
         codec_chunk: int | None = None,
+        guidance: float = 1.0,
+        guided: int = 3,
     ) -> None:
         self.chain, self.task, self.batch = chain, task, batch
         self.effort, self.chunk, self.codec_chunk = effort, chunk, codec_chunk
         self.noise = noise_keys(batch.image, seed=0) if noise is None else noise
+        self.guidance, self.guided = guidance, guided
         self.condition, self.labels = condition, chain.labels(task, batch)  # (B, F)
         self.timesteps = effort.timesteps(chain.config.schedule, chain.config.sampling)
         self.shape = (chain.autoencoder.channels, *condition.shape[-2:])
@@ -150,6 +156,9 @@ class BatchSampler:
         image, _, field = ids[0]
         condition, label = self.condition[[b for b, _, _ in ids]], self.labels[image, field]
         denoiser = cached_denoiser(self.chain, self.effort.cache)
+        if self.guidance != 1:
+            network = self.chain.network.guided(self.guidance, self.guided)
+            denoiser = replace(denoiser, network=network)
         noise, schedule = self._noise(ids), self.chain.config.schedule
 
         def denoise(x_t: Latents, t: Tensor) -> Denoised:

@@ -29,6 +29,7 @@ from lookharder.data.example import Dataset
 from lookharder.data.source import HELD_OUT_SEED, DataConfig, open_data
 from lookharder.evaluate.evaluation import evaluate as score
 from lookharder.evaluate.evaluation import protocol
+from lookharder.evaluate.held_out import validation_loss
 from lookharder.jsons import read_json, read_lines
 from lookharder.metrics.scores import SCORES
 from lookharder.metrics.statistics import bootstrap_mean
@@ -37,7 +38,6 @@ from lookharder.predict.predictor import Predictor
 from lookharder.seeding import torch_generator
 from lookharder.study.nano import recipe, world
 from lookharder.study.queue.worker import Stage, Stopped
-from lookharder.study.validation import validation_loss
 from lookharder.training.run import RunConfig, run
 
 
