@@ -1,15 +1,16 @@
-# make demo | test | check | test-slow: each works on a machine with nothing but Python 3.11 or newer.
+# make demo | test | check | test-slow | furniture: each works on a machine with nothing but Python 3.11 or newer.
 # Other versions than the pinned: make test CONSTRAINTS= TORCH='torch==2.6.*'
 PYTHON ?= python3
 TORCH ?= torch
 CONSTRAINTS ?= --constraint constraints.txt
+DEB ?= out/sweethome3d-furniture.deb
 VENV := .venv
 RUN := $(VENV)/bin
 PIP := $(RUN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 CHECKED := src tests benchmarks examples
 TESTS := $(RUN)/python -m pytest --jaxtyping-packages=lookharder,beartype.beartype
 
-.PHONY: demo test test-slow check clean
+.PHONY: demo test test-slow check furniture clean
 
 demo: $(VENV)/package
 	$(RUN)/lookharder demo --out out/demo
@@ -25,6 +26,15 @@ check: $(VENV)/dev
 	$(RUN)/ruff check $(CHECKED)
 	$(RUN)/mypy
 	$(RUN)/lint-imports
+
+# a pack of 544 models for `procedural:…?world=photo&furniture=out/furniture/furniture.npz`, from Debian's package
+furniture: $(VENV)/package $(DEB)
+	$(PIP) --editable '.[furniture]' '$(TORCH)'
+	$(RUN)/python -m lookharder.data.world.sweet_home $(DEB) out/furniture
+
+out/sweethome3d-furniture.deb:
+	mkdir -p out && cd out && apt-get download sweethome3d-furniture
+	mv out/sweethome3d-furniture_*.deb $@
 
 # torch first: what comes after is satisfied by it and downloads no other build
 $(VENV)/package: pyproject.toml constraints.txt

@@ -15,6 +15,7 @@ from lookharder.data.example import Example
 from lookharder.data.world.families import FAMILIES
 from lookharder.data.world.lighting import compose, develop, meter, radiance
 from lookharder.data.world.motion import flow_of, follow, hidden
+from lookharder.data.world.pack import load_pack
 from lookharder.data.world.raycast import resolve
 from lookharder.data.world.scene import NEAR, Finder, FrameSize, Hits, Scene
 from lookharder.data.world.shading import CEILING, paint
@@ -61,6 +62,7 @@ class ProceduralWorld:
         samples: rays for each pixel on an edge, 1 for jagged edges and speed; labels do not depend on it.
         world: `classic`, the scenes of `FAMILIES`, or `photo`, rooms, streets and tables as people photograph them,
             without a label.
+        furniture: a pack of models (`world.pack`) for the rooms and streets of `photo`; None = those built in.
         frames: 2 for every field; 1 for the image, its depth and its label, in less than half the time.
         backend: what finds the triangles, `embree`, `numpy` or `auto` (embree where installed); labels agree.
 
@@ -77,6 +79,7 @@ class ProceduralWorld:
         count: int = 1 << 40,
         samples: int = 4,
         world: str = "classic",
+        furniture: str | Path | None = None,
         frames: int = 2,
         backend: str = "auto",
     ) -> None:
@@ -99,6 +102,9 @@ class ProceduralWorld:
         self.world, self.frames = world, frames
         self.backend = resolve(backend)
         self.bank: Bank = load_bank(textures)
+        if furniture is not None and world != "photo":
+            raise InputError("furniture", f"with world={world}", "world=photo")
+        self.pack = None if furniture is None else load_pack(furniture)
 
     def __len__(self) -> int:
         return self.count
@@ -107,8 +113,9 @@ class ProceduralWorld:
         """The geometry behind an example."""
         if not 0 <= index < self.count:
             raise IndexError(f"index {index} of a world of {self.count} examples")
+        more = {} if self.pack is None else {"pack": self.pack}
         return WORLDS[self.world](
-            self.seed, index, self.size, photos=self.bank.photos, moving=moving
+            self.seed, index, self.size, photos=self.bank.photos, moving=moving, **more
         )
 
     def __getitem__(self, index: int) -> Example:

@@ -245,15 +245,23 @@ def _made(spec: str, size: int, textures: str | None) -> ProceduralWorld | Colla
     count, seed = _whole_numbers(spec, numbers)
     options = dict(part.partition("=")[::2] for part in text.split("&")) if text else {}
     sides = re.fullmatch(r"(\d+)x(\d+)", options.pop("size", f"{size}x{size}"))
-    known = {"world", "frames"} if kind == "procedural" else set()
+    known = {"world", "frames", "furniture"} if kind == "procedural" else set()
     if sides is None or not set(options) <= known or not options.get("frames", "2").isdecimal():
-        more = ", world=WORLD, frames=1|2" if known else ""
+        more = ", world=WORLD, frames=1|2, furniture=PACK" if known else ""
         raise InputError("--data", repr(spec), f"options size=ROWSxCOLUMNS{more}")
     shape, photos = (int(sides[1]), int(sides[2])), Path(textures) if textures else None
     if kind == "collage":
         return Collage(shape, seed, photos, count=count)
     world, frames = options.get("world", "classic"), int(options.get("frames", "2"))
-    return ProceduralWorld(shape, seed, photos, count=count, world=world, frames=frames)
+    return ProceduralWorld(
+        shape,
+        seed,
+        photos,
+        count=count,
+        world=world,
+        frames=frames,
+        furniture=options.get("furniture"),
+    )
 
 
 def _whole_numbers(spec: str, rest: str) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lookharder.data.world.library import library
-from lookharder.data.world.raycast import casters, resolve
+from lookharder.data.world.raycast import caster_of_model, resolve
 from lookharder.errors import InputError
 
 BACKENDS = ["embree", "numpy"] if resolve("auto") == "embree" else ["numpy"]
@@ -20,7 +20,7 @@ def test_backends_name_triangles_of_one_plane(name):
     mesh, rng = library().meshes[name], np.random.default_rng(0)
     origin = np.array([0.13, 0.21, -1.7])
     d = rng.normal((0, 0, 1), 0.25, (400, 3))
-    first, second = (casters(backend)[name].first(origin, d) for backend in BACKENDS)
+    first, second = (caster_of_model(mesh, backend).first(origin, d) for backend in BACKENDS)
     assert (first >= 0).any()
     np.testing.assert_array_equal(first >= 0, second >= 0)
     hit = first >= 0
@@ -30,7 +30,7 @@ def test_backends_name_triangles_of_one_plane(name):
     ]
     np.testing.assert_allclose(*t, rtol=1e-6)
     for reach in (0.7, 2.0):
-        blocked = [casters(backend)[name].blocked(origin, d, reach) for backend in BACKENDS]
+        blocked = [caster_of_model(mesh, backend).blocked(origin, d, reach) for backend in BACKENDS]
         np.testing.assert_array_equal(*blocked)
         assert not (blocked[0] & ~hit).any()
 

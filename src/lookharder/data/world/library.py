@@ -5,7 +5,7 @@ row `first[m] + k`.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -178,13 +178,23 @@ class Library:
 
 @cache
 def library() -> Library:
-    """The models, built once per process."""
+    """The built-in models, built once per process."""
     meshes = {
         name: assemble(chart, convex=name in CONVEX, wrapped=wrapped)
         for charts, wrapped in ((turned(), True), (joined(), False))
         for name, chart in charts.items()
     }
-    meshes |= furniture()
+    return tabulate(meshes | furniture())
+
+
+@lru_cache(maxsize=8)
+def extended(more: tuple[tuple[str, Mesh], ...]) -> Library:
+    """The built-in models and some others, by name."""
+    return tabulate(library().meshes | dict(more))
+
+
+def tabulate(meshes: dict[str, Mesh]) -> Library:
+    """The table of all triangles of some models."""
     starts = np.cumsum([0, *[len(mesh.corners) for mesh in meshes.values()]])
     return Library(
         meshes=meshes,

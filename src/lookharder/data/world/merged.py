@@ -33,7 +33,7 @@ def merge(scene: Scene, frame: int, backend: Finder) -> MergedTriangles:
 
 @lru_cache(maxsize=4)
 def _merge(bodies: tuple[Body, ...], frame: int, backend: Finder) -> MergedTriangles:
-    meshes = [library().meshes[body.mesh] for body in bodies]
+    meshes = [body.model or library().meshes[body.mesh] for body in bodies]
     corners = np.concatenate(
         [
             mesh.corners @ (body.size[:, None] * body.rotation[frame].T) + body.position[frame]

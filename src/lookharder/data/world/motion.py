@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from lookharder.data.world.merged import merge
-from lookharder.data.world.raycast import casters
+from lookharder.data.world.raycast import caster_of_model
 from lookharder.data.world.scene import (
     Camera,
     Finder,
@@ -88,7 +88,7 @@ def hidden(
         inside = (x >= bounds[0]) & (x <= bounds[1]) & (y >= bounds[2]) & (y <= bounds[3])
         todo = np.flatnonzero(inside & ~result)
         if len(todo):
-            caster = casters(backend)[body.mesh]
+            caster = caster_of_model(scene.library.meshes[body.mesh], backend)
             result[todo] = caster.blocked(
                 origin[index], ray.take(todo, 0) @ turn[index].T, 1.0 - CLEARANCE
             )

@@ -13,8 +13,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from lookharder.data.world.library import library
-from lookharder.data.world.meshes import Corners
+from lookharder.data.world.meshes import Corners, Mesh
 from lookharder.errors import InputError
 
 Rays = Float[np.ndarray, "k 3"]
@@ -163,8 +162,6 @@ def caster_of(corners: Corners, backend: str) -> Caster:
 
 
 @cache
-def casters(backend: str) -> dict[str, Caster]:
-    """The casters of all models, by name, built once per process; `backend` as for `resolve`."""
-    if backend != (known := resolve(backend)):
-        return casters(known)
-    return {name: caster_of(mesh.corners, known) for name, mesh in library().meshes.items()}
+def caster_of_model(mesh: Mesh, backend: str) -> Caster:
+    """The caster of a model, built once per process; `backend` as for `resolve`."""
+    return caster_of(mesh.corners, backend)

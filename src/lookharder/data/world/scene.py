@@ -6,13 +6,14 @@ that a point keeps its X_local. Pixel centres have integer coordinates; the fram
 """
 
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from lookharder.data.world.library import library
+from lookharder.data.world.library import Library, extended, library
+from lookharder.data.world.meshes import Mesh
 
 FrameSize = tuple[int, int]  # height, width in pixels
 Finder = Literal["auto", "embree", "numpy"]
@@ -52,7 +53,8 @@ class Material:
 class Body:
     """A unit model with size (3,) in metres, rotation (2, 3, 3) and position (2, 3); `casts` a shadow or not.
 
-    `material` covers part 0 of the model, `others` its further parts.
+    `material` covers part 0 of the model, `others` its further parts. `model` is what `mesh` names, where it is not
+    built in.
     """
 
     mesh: str
@@ -62,6 +64,7 @@ class Body:
     material: Material
     casts: bool = True
     others: tuple[Material, ...] = ()
+    model: Mesh | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,6 +116,12 @@ class Scene:
     far: float = FAR
     photograph: Photograph | None = None
 
+    @cached_property
+    def library(self) -> Library:
+        """The models of its bodies, and all others that are built in."""
+        own = {body.mesh: body.model for body in self.bodies if body.model is not None}
+        return extended(tuple(own.items())) if own else library()
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Hits:
@@ -142,9 +151,10 @@ class Hits:
 
     def side(self, scene: Scene) -> Int[np.ndarray, "k"]:
         """A number for each side of each body, negative for the sky: an edge is where it changes."""
-        first = np.array([library().first[body.mesh] for body in scene.bodies])
+        table = scene.library
+        first = np.array([table.first[body.mesh] for body in scene.bodies])
         row = np.where(self.body >= 0, first.take(self.body, mode="wrap") + self.triangle, 0)
-        side: np.ndarray = self.body * 6 + library().side.take(row)
+        side: np.ndarray = self.body * 6 + table.side.take(row)
         return side
 
 

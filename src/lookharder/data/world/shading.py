@@ -12,9 +12,9 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from lookharder.data.world.library import library
+from lookharder.data.world.library import Library
 from lookharder.data.world.patterns import SIZE
-from lookharder.data.world.raycast import casters
+from lookharder.data.world.raycast import caster_of_model
 from lookharder.data.world.scene import (
     Body,
     Finder,
@@ -124,9 +124,10 @@ def matter(
 
 def slots(scene: Scene, body: np.ndarray, triangle: np.ndarray) -> Int[np.ndarray, "k"]:
     """The number of the material at each hit, in the order of `materials`."""
-    first = np.array([library().first[item.mesh] for item in scene.bodies])
+    table = scene.library
+    first = np.array([table.first[item.mesh] for item in scene.bodies])
     start = np.cumsum([0, *(1 + len(item.others) for item in scene.bodies)])
-    slot: np.ndarray = start.take(body) + library().part.take(first.take(body) + triangle)
+    slot: np.ndarray = start.take(body) + table.part.take(first.take(body) + triangle)
     return slot
 
 
@@ -170,7 +171,7 @@ def surface(
 
     The affine maps of the triangles in sight are first composed with the poses, so that each point needs one map.
     """
-    table, (lengths, rotation, _) = library(), poses(scene, frame)
+    table, (lengths, rotation, _) = scene.library, poses(scene, frame)
     meshes = [table.meshes[item.mesh] for item in scene.bodies]
     counts = [len(mesh.corners) for mesh in meshes]
     start = np.cumsum([0, *counts])
@@ -205,7 +206,7 @@ def cover(
 ) -> Float[np.ndarray, "3 k"]:
     """Albedo: the texture at the mip level of the footprint (metres), through the material's colour map."""
     every = materials(scene)
-    density = np.array([texel_density(*each) for each in every])
+    density = np.array([texel_density(*each, scene.library) for each in every])
     level = np.log2(np.maximum(footprint * density.take(slot), 1e-6))
     level = np.clip(np.round(level), 0, LEVELS - 1).astype(np.int64)
     texture = np.array([material.texture for _, material in every]).take(slot)
@@ -215,10 +216,10 @@ def cover(
     return albedo
 
 
-def texel_density(body: Body, material: Material) -> float:
+def texel_density(body: Body, material: Material, table: Library) -> float:
     """Texels per metre, the mean of both directions."""
     u, v = map(float, material.repeat)
-    if library().meshes[body.mesh].wrapped:
+    if table.meshes[body.mesh].wrapped:
         width, height, depth = map(float, body.size)
         u, v = u / (np.pi * (width + depth) / 2), v / height
     return SIZE * (u + v) / 2
@@ -284,13 +285,13 @@ def shadowed(
     inside = axis / length[:, None] @ away.astype(np.float64) >= cosine[:, None] * distance
     inside &= distance > (length - radius)[:, None]
     for index, mine in zip(casting.tolist(), inside, strict=True):
-        mesh = scene.bodies[index].mesh
-        if library().meshes[mesh].convex:
+        mesh = scene.library.meshes[scene.bodies[index].mesh]
+        if mesh.convex:
             mine &= body != index
         todo = (mine & ~result).nonzero()[0]
         if len(todo):
             turn, shift = local[index, :, :3], local[index, :, 3]
             origin = (turn @ point.take(todo, 1)).T + shift
             ray = -(turn @ away.take(todo, 1)).T
-            result[todo] = casters(backend)[mesh].blocked(origin, ray, 1.0)
+            result[todo] = caster_of_model(mesh, backend).blocked(origin, ray, 1.0)
     return result

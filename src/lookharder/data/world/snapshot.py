@@ -12,6 +12,7 @@ import numpy as np
 
 from lookharder.data.world.families.photographed import PHOTOGRAPHED
 from lookharder.data.world.families.props import PropDraft
+from lookharder.data.world.pack import Pack
 from lookharder.data.world.scene import Camera, FrameSize, Hits, Photograph, Scene
 from lookharder.data.world.staging import Act, animate, draw_sky, look_at
 from lookharder.data.world.tracing import trace
@@ -30,9 +31,15 @@ LIVELY = 0.25  # of the movable bodies move
 
 
 def build_snapshot(
-    seed: int, index: int, size: FrameSize = (96, 128), *, photos: int = 0, moving: bool = True
+    seed: int,
+    index: int,
+    size: FrameSize = (96, 128),
+    *,
+    photos: int = 0,
+    moving: bool = True,
+    pack: Pack | None = None,
 ) -> Scene:
-    """The scene of example `index` of the world `seed`; arguments as those of `staging.build_scene`."""
+    """The scene of example `index` of the world `seed`; arguments as those of `staging.build_scene`, and a pack."""
     probe = (round(PROBE * size[0] / min(size)), round(PROBE * size[1] / min(size)))
     family = int(
         np.searchsorted(
@@ -42,15 +49,17 @@ def build_snapshot(
         )
     )
     keys = (numpy_generator(seed, "photo", index, attempt) for attempt in count())
-    act = next(act for rng in keys if (act := take(family, rng, probe, photos)) is not None)
+    act = next(act for rng in keys if (act := take(family, rng, probe, photos, pack)) is not None)
     motion = numpy_generator(seed, "photo", index, "motion")
     return animate(act, motion, probe, LIVELY) if moving else act.scene
 
 
-def take(family: int, rng: np.random.Generator, probe: FrameSize, photos: int) -> Act | None:
+def take(
+    family: int, rng: np.random.Generator, probe: FrameSize, photos: int, pack: Pack | None
+) -> Act | None:
     """Build a stage and look for a view; None where there is none."""
     _, layout, view, middle, crevice = PHOTOGRAPHED[family]
-    stage = PropDraft(rng, photos)
+    stage = PropDraft(rng, photos, pack)
     light = layout(stage)
     photograph = Photograph(
         lamps=tuple(stage.lamps),

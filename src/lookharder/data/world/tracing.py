@@ -14,9 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from lookharder.data.world.library import library
 from lookharder.data.world.merged import cast_merged
-from lookharder.data.world.raycast import casters
+from lookharder.data.world.raycast import caster_of_model
 from lookharder.data.world.scene import (
     Finder,
     FrameSize,
@@ -53,8 +52,8 @@ def cast(
         if not len(ray):
             continue
         name, reach = scene.bodies[index].mesh, nearest.take(ray)
-        mesh = library().meshes[name]
-        triangle = casters(backend)[name].first(
+        mesh = scene.library.meshes[name]
+        triangle = caster_of_model(mesh, backend).first(
             origin[index], single.take(ray, 0) @ into[index], SLACK * reach
         )
         hit = (triangle >= 0).nonzero()[0]

@@ -7,7 +7,6 @@ import numpy as np
 from lookharder.data.world.families.lived_in import ALONG
 from lookharder.data.world.families.props import PropDraft
 from lookharder.data.world.families.shots import CameraView, bulb, close_view, set_out
-from lookharder.data.world.furniture import natural
 from lookharder.data.world.scene import Light
 
 
@@ -50,10 +49,9 @@ def set_table(stage: PropDraft) -> Light:
         )
     if back > depth / 2 + 0.7:
         for _ in range(int(stage.rng.integers(0, 6))):
-            name = stage.pick(ALONG)
-            stage.put(
-                name, stage.uniform(-2.5, 2.5), back - natural()[name][2] / 2 - 0.1, 0.0, floor
-            )
+            name = stage.model(stage.pick(ALONG))
+            away = back - float(stage.measures(name)[2]) / 2 - 0.1
+            stage.put(name, stage.uniform(-2.5, 2.5), away, 0.0, floor)
         if stage.chance(0.4):
             stage.put("window", stage.uniform(-2, 2), back - 0.1, 0.0, floor + 0.9, movable=False)
     spread = stage.uniform(0.5, 1.0)

@@ -7,7 +7,6 @@ import numpy as np
 from lookharder.data.world.families.props import PropDraft
 from lookharder.data.world.families.shots import CameraView, bulb, close_view, heading, set_out
 from lookharder.data.world.families.walls import hang, shell, wall_place
-from lookharder.data.world.furniture import natural
 from lookharder.data.world.scene import Light
 
 TOPS = (
@@ -56,20 +55,26 @@ def furnish(stage: PropDraft) -> None:
         wall, at = int(stage.rng.integers(4)), 0.4
         while at < (width if wall < 2 else depth) - 0.4:
             name = "fridge" if stage.chance(0.12) else "kitchen unit"
-            size = np.array(natural()[name])
+            model = stage.model(name)
+            size = stage.measures(model)
             x, z, turn = wall_place(stage, wall, at, float(size[2]) / 2 + 0.01)
-            if stage.claim(name, x, z, turn, size) and name == "kitchen unit":
+            if stage.claim(model, x, z, turn, size) and name == "kitchen unit":
                 stage.tops.append((x, z, turn, 0.28, 0.26, float(size[1])))
                 if stage.chance(0.7) and height > 2.15:
-                    px, pz, turn = wall_place(stage, wall, at, 0.18)
-                    stage.put("wall unit", px, pz, turn, 1.4, np.array(natural()["wall unit"]))
+                    model = stage.model("wall unit")
+                    hung = stage.measures(model)
+                    away = 0.18 if model == "wall unit" else float(hung[2]) / 2 + 0.01
+                    px, pz, turn = wall_place(stage, wall, at, away)
+                    stage.put(model, px, pz, turn, 1.4, hung)
             at += float(size[0]) + 0.005
+    standing = ("standing",) * 2 if "standing" in stage.pack.roles else ()
+    along_walls, in_the_middle = ALONG + standing, FREE + standing
     most = int(stage.rng.integers(3, 15))
     for _ in range(2 * most):
         if len(stage.taken) > most:
             break
         if stage.chance(0.7):
-            name, wall = stage.pick(ALONG), int(stage.rng.integers(4))
+            name, wall = stage.model(stage.pick(along_walls)), int(stage.rng.integers(4))
             size = stage.size(name)
             length = width if wall < 2 else depth
             if size[0] > length - 0.1:
@@ -79,7 +84,7 @@ def furnish(stage: PropDraft) -> None:
                 stage, wall, along, float(size[2]) / 2 + stage.uniform(0.01, 0.1)
             )
         else:
-            name = stage.pick(FREE)
+            name = stage.model(stage.pick(in_the_middle))
             size = stage.size(name)
             x, z, turn = (
                 stage.uniform(0.5, width - 0.5),
@@ -101,18 +106,20 @@ def furnish(stage: PropDraft) -> None:
     if stage.chance(0.12):
         x, z = stage.uniform(0.6, width - 0.6), stage.uniform(0.6, depth - 0.6)
         if stage.free((x - 0.25, x + 0.25, z - 0.25, z + 0.25)):
-            stage.put("person", x, z, stage.uniform(-pi, pi))
+            stage.put(stage.model("person"), x, z, stage.uniform(-pi, pi))
 
 
-def settle(stage: PropDraft, name: str, x: float, z: float, turn: float, size: np.ndarray) -> None:
+def settle(stage: PropDraft, piece: str, x: float, z: float, turn: float, size: np.ndarray) -> None:
     """What belongs to a piece of furniture: its top, chairs round it, a screen, cushions."""
-    half_x, half_z, top = 0.42 * size[0], 0.42 * size[2], float(size[1])
+    half_x, half_z, top = 0.42 * size[0], 0.42 * size[2], float(size[1]) * stage.top(piece)
+    name = piece.partition("/")[0]
     if name == "round table":
         half_x, half_z = 0.3 * size[0], 0.3 * size[2]
     if name in TOPS:
         stage.tops.append((x, z, turn, half_x, half_z, top))
     if name in ("sideboard", "desk") and stage.chance(0.5):
-        stage.put("television" if name == "sideboard" else "monitor", x, z, turn, top)
+        screen = "television" if name == "sideboard" else "monitor"
+        stage.put(stage.model(screen), x, z, turn, top)
         stage.tops.pop()
     if name in ("dining table", "round table", "desk"):
         around = ((0.0, -1.0), (0.0, 1.0), (1.0, 0.3), (-1.0, -0.2), (0.5, 1.0), (-0.5, -1.0))
@@ -132,11 +139,13 @@ def settle(stage: PropDraft, name: str, x: float, z: float, turn: float, size: n
             )
             width, depth, _ = stage.bounds
             if 0.25 < px < width - 0.25 and 0.25 < pz < depth - 0.25:
-                stage.put("swivel chair" if name == "desk" else "seat", px, pz, facing)
+                chair = "swivel chair" if name == "desk" else "seat"
+                stage.put(stage.model(chair), px, pz, facing)
     if name == "couch" and stage.chance(0.6):
         for side in (-0.28, 0.3):
             px, pz = x + side * size[0] * cos(turn), z - side * size[0] * sin(turn)
-            stage.put("cushion", px, pz, stage.uniform(-pi, pi), 0.53 * top)
+            seat = 0.53 * float(size[1]) if stage.top(piece) == 1 else top
+            stage.put("cushion", px, pz, stage.uniform(-pi, pi), seat)
 
 
 def furnished_room(stage: PropDraft) -> Light:

@@ -82,7 +82,7 @@ def line_up(stage: PropDraft, road: float, half: float) -> None:
         z = stage.uniform(4, 60)
         if stage.free((x - 1, x + 1, z - 2.6, z + 2.6)):
             stage.taken.append((x - 1, x + 1, z - 2.6, z + 2.6))
-            stage.put(stage.pick(("sedan", "sedan", "van")), x, z, turn)
+            stage.put(stage.model(stage.pick(("sedan", "sedan", "van"))), x, z, turn)
     for name, count, aside, along in (
         ("leafy tree", 12, (road + 1, half + 8), (4, 75)), ("hedge", 4, (road + 0.8, half + 4), (4, 40)),
         ("person", 6, (road * 0.5, half), (4, 35)), ("sign", 3, (road + 0.3, road + 0.6), (4, 35)),
@@ -92,11 +92,12 @@ def line_up(stage: PropDraft, road: float, half: float) -> None:
         for _ in range(int(rng.integers(0, count + 1))):
             side = stage.pick((-1, 1))
             turn = (0.0 if side < 0 else pi) if name == "street lamp" else stage.uniform(-pi, pi)
+            model = stage.model(name)
             size = stage.size(
-                name, stage.uniform(0.7, 1.6) if name in ("leafy tree", "hedge", "bin") else 1.0
+                model, stage.uniform(0.7, 1.6) if name in ("leafy tree", "hedge", "bin") else 1.0
             )
             stage.put(
-                name,
+                model,
                 side * stage.uniform(*aside),
                 stage.uniform(*along),
                 turn,

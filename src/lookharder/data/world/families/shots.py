@@ -5,7 +5,7 @@ from math import cos, pi, sin
 import numpy as np
 
 from lookharder.data.world.families.draft import TABLEWARE
-from lookharder.data.world.families.props import PropDraft, Top
+from lookharder.data.world.families.props import PACKED, PropDraft, Top
 from lookharder.data.world.furniture import natural
 from lookharder.data.world.meshes import Real
 from lookharder.data.world.scene import Light
@@ -56,11 +56,10 @@ def set_out(stage: PropDraft, tops: list[Top], most: int) -> None:
         for _ in range(int(stage.rng.integers(0, most + 1))):
             a, b = stage.uniform(-0.85, 0.85) * half_x, stage.uniform(-0.8, 0.8) * half_z
             name = stage.pick(SMALL)
-            radius = (
-                0.5 * float(np.hypot(*np.array(natural()[name])[[0, 2]]))
-                if name in natural()
-                else 0.09
-            )
+            if "household" in stage.pack.roles and stage.chance(PACKED):
+                name = stage.model("household")
+            real = name in natural() or name in stage.pack
+            radius = 0.5 * float(np.hypot(*stage.measures(name)[[0, 2]])) if real else 0.09
             if radius > 1.1 * min(half_x, half_z) or any(
                 np.hypot(a - p, b - q) < radius + r for p, q, r in placed
             ):
