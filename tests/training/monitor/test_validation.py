@@ -37,7 +37,7 @@ CONFIG = ValidationConfig(every=5, data="procedural:3", pictures=2)
 def few_resamples(monkeypatch):
     """Intervals, which a validation does not tell, take most of the time of a small evaluation."""
     few = partial(bootstrap_mean, resamples=1)
-    monkeypatch.setattr("lookharder.evaluate.evaluation.bootstrap_mean", few)
+    monkeypatch.setattr("lookharder.evaluate.judge.bootstrap_mean", few)
 
 
 @pytest.fixture(scope="module")
