@@ -19,6 +19,7 @@ from lookharder.data.formats import read_npy
 from lookharder.diffusion.sampler import draw_noise
 from lookharder.diffusion.sampling import USABLE, Sampling
 from lookharder.errors import InputError
+from lookharder.files import hold_folder
 from lookharder.models.dit import DiT, DiTConfig
 from lookharder.models.foreign.layouts import LAYOUTS
 from lookharder.models.foreign.networks import export_state, import_network, load_network
@@ -327,3 +328,25 @@ def test_upcycle_keeps_the_function_and_says_so(random_model, tmp_path, capsys):
     again = f"upcycle {tmp_path / 'experts'} --experts 4 --active 2 --out {tmp_path / 'twice'}"
     assert main(again.split()) == 2
     assert "a network with experts" in capsys.readouterr().err
+
+
+def test_a_model_folder_is_made_whole_or_not_at_all(random_model, tmp_path, monkeypatch, capsys):
+    """A disk that fills up leaves nothing, what a killed process left is no hindrance, one process at a time."""
+    out, line = tmp_path / "new", ["upcycle", str(random_model), "--experts", "2", "--active", "1"]
+    line += ["--out", str(out)]
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lookharder.conversion.write_json", full)
+        assert main(line) == 1
+    assert not out.exists()
+    (out / ".unfinished").mkdir(parents=True)
+    (out / ".unfinished" / "model.safetensors").write_bytes(b"half")
+    with hold_folder(out):
+        assert main(line) == 2
+    assert "another process" in capsys.readouterr().err
+    assert main(line) == 0
+    names = {"README.md", "config.json", "conversion.json", "model.safetensors"}
+    assert {path.name for path in out.iterdir()} == names

@@ -24,7 +24,7 @@ from lookharder.config import to_json
 from lookharder.diffusion.sampling import USABLE, Sampling
 from lookharder.diffusion.schedule import NoiseSchedule
 from lookharder.errors import InputError
-from lookharder.files import listed, write_json
+from lookharder.files import check_new, new_folder, write_json
 from lookharder.models.dit import DiT
 from lookharder.models.flops import count
 from lookharder.models.foreign.layouts import LAYOUTS
@@ -107,7 +107,7 @@ def convert(
     Raises:
         InputError: for a file that is not a known network, not of that layout, or of tasks that are not known.
     """
-    _claim(out)
+    check_new(out)
     found = import_network(path, num_heads)
     straight = layout == "sit" or (layout is None and is_sit(path))
     if layout is not None and found.layout != ("dit" if straight else layout):
@@ -148,8 +148,9 @@ def convert(
         costs={name: _cost(stage) for name, stage in stages.items()},
         checks=checks,
     )
-    write_model(out, config, network, card)
-    write_json(out / "conversion.json", to_json(report))
+    with new_folder(out) as folder:
+        write_model(folder, config, network, card)
+        write_json(folder / "conversion.json", to_json(report))
     return report
 
 
@@ -169,7 +170,7 @@ def upcycle_folder(
     Raises:
         InputError: for a folder that is no model or already has experts, or more active experts than there are.
     """
-    _claim(out)
+    check_new(out)
     chain = Chain.load(source)
     network = upcycle(
         chain.network,
@@ -188,8 +189,9 @@ def upcycle_folder(
     )
     config = replace(chain.config, model=network.config)
     note = f"# {out.name}\n\nUpcycled from `{source.name}`: {experts} experts, {active} active.\n"
-    Chain(config, network, chain.autoencoder).save(out, note)
-    write_json(out / "conversion.json", to_json(report))
+    with new_folder(out) as folder:
+        Chain(config, network, chain.autoencoder).save(folder, note)
+        write_json(folder / "conversion.json", to_json(report))
     return report
 
 
@@ -278,11 +280,6 @@ def _checked(before: DiT, after: DiT) -> float:
     if not change <= TOLERANCE:  # NaN is no small change
         raise AssertionError(f"surgery changed the output by {change:.2g}, relative")
     return change
-
-
-def _claim(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(listed(out))):
-        raise InputError("--out", f"{out}, which holds something", "a new or empty folder")
 
 
 def _cost(network: DiT) -> tuple[int, int, int]:

@@ -1,13 +1,15 @@
 """Files are written whole or not at all: write aside, fsync, rename, fsync the folder. Only regular files are read."""
 
+import fcntl
 import json
 import logging
 import os
 import re
+import shutil
 import stat
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
@@ -68,6 +70,60 @@ def make_folder(out: Path, argument: str = "--out") -> list[Path]:
     if not os.access(out, os.W_OK | os.X_OK):
         raise InputError(argument, f"{out}, which cannot be written", "a folder that can be")
     return new
+
+
+@contextmanager
+def hold_folder(out: Path) -> Iterator[int]:
+    """Make the folder of results if there is none, and lock it; yields the open folder. What stays empty goes again.
+
+    Raises:
+        InputError: it cannot be a folder, cannot be written, or another process writes it.
+    """
+    made = make_folder(out)
+    handle = os.open(out, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            got = f"{out}, which another process is writing"
+            raise InputError("--out", got, "a folder of its own, or patience") from error
+        yield handle
+    finally:
+        os.close(handle)
+        with suppress(OSError):  # not empty, or gone
+            for folder in made:
+                folder.rmdir()
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Yield a hidden folder inside `out`; on success all that it holds moves up into `out`, on failure none does.
+
+    Raises:
+        InputError: `out` cannot be held, or holds something by then.
+    """
+    aside = out / ".unfinished"
+    with hold_folder(out) as handle:
+        check_new(out)
+        try:
+            shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
+            aside.mkdir()
+            yield aside
+            for path in sorted(aside.iterdir()):
+                path.rename(out / path.name)
+            os.fsync(handle)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def check_new(out: Path) -> None:
+    """Refuse a folder that holds something, litter aside.
+
+    Raises:
+        InputError: it does, or is no folder.
+    """
+    if out.exists() and (not out.is_dir() or any(listed(out))):
+        raise InputError("--out", f"{out}, which holds something", "a new or empty folder")
 
 
 def is_litter(name: str) -> bool:

@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from lookharder.cli import VERBS, build_parser, load_verb, main, parse
+from lookharder.cli import VERBS, Terminated, build_parser, load_verb, main, parse
 from lookharder.diffusion.schedule import ScheduleName, Spacing
 from lookharder.diffusion.steps import STEPS
 from lookharder.errors import InputError
@@ -270,3 +270,13 @@ def test_interruption_and_a_refusing_system(capsys, monkeypatch):
     assert capsys.readouterr().err.splitlines()[-1] == (
         "lookharder: error: x: No space left on device"
     )
+    monkeypatch.setattr(
+        "lookharder.cli._mute", lambda: None
+    )  # standard output is that of the tests
+    for error, code, words in (
+        (BrokenPipeError(), 1, "standard output: nobody reads it"),
+        (Terminated(), 143, "terminated"),
+    ):
+        monkeypatch.setattr(demo, "run", raising(error))
+        assert main(["demo"]) == code
+        assert capsys.readouterr().err == f"lookharder: error: {words}\n"

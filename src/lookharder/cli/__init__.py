@@ -1,11 +1,13 @@
 """The command `lookharder`: read the line, do the verb, say how it went.
 
     exit code 0     done
-    exit code 1     the system refused: disk full, a file that vanished; or a training whose numbers stay not finite
+    exit code 1     the system refused: disk full, a file that vanished, nobody who reads what is printed; or a training
+                    whose numbers stay not finite
     exit code 2     bad input: one line on stderr names the argument, what came and what is allowed; or some of many
                     images cannot be used: a line names each, the others are predicted
     exit code 75    training was asked to stop and has saved; the same command resumes it
     exit code 130   Ctrl-C
+    exit code 143   SIGTERM
 
 A verb is a module of this folder, named in `VERBS`: `HELP` and `EPILOG` are its words, `add_arguments(parser)` says
 what it takes, `run(args)` does it and returns the exit code. Its module imports torch and the like inside `run`, so
@@ -16,10 +18,13 @@ import argparse
 import atexit
 import contextlib
 import gc
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Protocol, cast, runtime_checkable
+from types import FrameType
+from typing import NoReturn, Protocol, cast, runtime_checkable
 
 from lookharder import __version__
 from lookharder.cli.arguments import Parser, close_to
@@ -123,15 +128,22 @@ def main(line: Sequence[str] | None = None) -> int:
     """Run one command line (None: the process's own) and return its exit code."""
     if line is None:  # at its end, to collect what torch made takes longer than a prediction
         atexit.register(gc.freeze)
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         args = parse(sys.argv[1:] if line is None else line)
         if getattr(args, "allow_download", False):
             from lookharder.autoencoder.kl import DOWNLOADS
 
             DOWNLOADS.set(True)
-        return load_verb(args.verb).run(args)
+        code = load_verb(args.verb).run(args)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # or what cannot be written shows as the process ends, as a traceback
+        return code
     except InputError as error:
         return _fail(str(error), 2)
+    except BrokenPipeError:
+        _mute()
+        return _fail("standard output: nobody reads it", 1)
     except OSError as error:
         return _fail(f"{error.filename or 'system'}: {error.strerror or error}", 1)
     except FloatingPointError as error:
@@ -144,6 +156,24 @@ def main(line: Sequence[str] | None = None) -> int:
         return _fail(f"out of memory: {str(error).splitlines()[0]}", 1)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
+    except Terminated:
+        return _fail("terminated", 143)
+
+
+class Terminated(BaseException):
+    """SIGTERM: what is half-written goes, as after Ctrl-C."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # once is enough
+    raise Terminated
+
+
+def _mute() -> None:
+    """What is still to be printed goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
 
 
 def _fail(message: str, code: int) -> int:

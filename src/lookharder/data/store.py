@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 import shutil
+import signal
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -128,7 +129,8 @@ def _write(dataset: Dataset, folder: Path, workers: int) -> None:
     if workers == 1:
         done = list(map(write, spans))
     else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        spawn = get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=spawn, initializer=leave_ctrl_c) as pool:
             done = list(pool.map(write, spans))
     facts = [fact for span in done for fact in span]
     write_json(
@@ -139,6 +141,11 @@ def _write(dataset: Dataset, folder: Path, workers: int) -> None:
             "labels": [label for _, label in facts],
         },
     )
+
+
+def leave_ctrl_c() -> None:
+    """In a worker: Ctrl-C is for the process that started it, which ends it and has the last word."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _digest(path: Path) -> str:

@@ -35,6 +35,7 @@ from lookharder.data.latents import (
     write_manifest,
     write_shard,
 )
+from lookharder.data.store import leave_ctrl_c
 from lookharder.errors import InputError
 from lookharder.tasks.base import SOURCES, Task
 
@@ -241,6 +242,7 @@ _dataset: Dataset | None = None  # of a worker process
 
 def _adopt(dataset: Dataset) -> None:
     global _dataset
+    leave_ctrl_c()
     _dataset = dataset
 
 

@@ -10,7 +10,6 @@ itself and ends with the process; a folder that vanishes meanwhile is not made a
 """
 
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -20,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lookharder.errors import InputError
-from lookharder.files import atomic, make_folder, read_text
+from lookharder.files import atomic, hold_folder, read_text
 from lookharder.jsons import as_object, parse_json
 
 Record = dict[str, Any]
@@ -172,20 +171,8 @@ def hold(out: Path) -> Iterator[ResultFolder]:
     Raises:
         InputError: it cannot be a folder, cannot be written, another process writes it, or its records are not ours.
     """
-    made = make_folder(out)
-    handle = os.open(out, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            got = f"{out}, which another process is writing"
-            raise InputError("--out", got, "a folder of its own, or patience") from error
+    with hold_folder(out) as handle:
         yield ResultFolder(out, handle)
-    finally:
-        os.close(handle)
-        with suppress(OSError):  # not empty, or gone
-            for folder in made:
-                folder.rmdir()
 
 
 def _read(folder: Path) -> tuple[list[Record], list[Record]]:

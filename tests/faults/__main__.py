@@ -1,8 +1,8 @@
 """Everything that may happen to a run, made to happen: what is lost must be nothing.
 
-    python tests/training/faults --out docs/results               the whole: 200 kills and all the rest
-    python tests/training/faults --out docs/results sites stops   these again, beside what the folder has of the others
-    python tests/training/faults --short --out FOLDER             a few of each
+    python tests/faults --out docs/results               the whole: 200 kills and all the rest
+    python tests/faults --out docs/results sites stops   these again, beside what the folder has of the others
+    python tests/faults --short --out FOLDER             a few of each
 
     kills        kill -9 at random moments, many of them inside a save
     stops        SIGTERM and SIGUSR1: seconds until the run has saved and ended
@@ -11,6 +11,7 @@
     damage       every file of a checkpoint truncated, and bits of it flipped
     stall        share of its time that the recipe `smoke` waits for saves, by a thread and without one
     ranks-N-...  kill -9 of one of N processes, weights copied (ddp) or sharded (fsdp); then damage
+    verbs        verbs of the command under faults of `verbs.py`, so far `convert`; the second table has exit codes
 
 After each blow all checkpoints but the one being written are intact, the newest is the last that was said to be saved,
 and the run that is started again ends with weights, moments, average and model bit-identical to those of a run that
@@ -29,6 +30,7 @@ from pathlib import Path
 
 from lab import share_data, spawn
 from trials import Figures, damage, full_disk, kills, ranks, sites, stops, whole
+from verbs import verbs
 
 from lookharder.files import atomic, write_json
 from lookharder.recipes import smoke
@@ -61,6 +63,8 @@ def stall(base: Path, iterations: int = 61) -> Figures:
 
 
 Trial = Callable[[Path], Figures]
+# of `verbs.FAULTS` and `stage.VERBS`, those that have been tried so far
+TRIED = ("SIGTERM", "full disk", "64 files"), ("convert",)
 WHOLE: dict[str, Trial] = {
     "kills": lambda base: kills(base, 200, inside=60),
     "stops": lambda base: stops(base, 50),
@@ -72,6 +76,7 @@ WHOLE: dict[str, Trial] = {
     "ranks-2-fsdp": lambda base: ranks(base, 2, shard=2, count=8, flips=100),
     "ranks-4-ddp": lambda base: ranks(base, 4, shard=1, count=6, flips=100),
     "ranks-4-fsdp": lambda base: ranks(base, 4, shard=4, count=6, flips=100),
+    "verbs": lambda base: verbs(base, 6, *TRIED),
 }
 SHORT: dict[str, Trial] = {
     "kills": lambda base: kills(base, 4, inside=2),
@@ -79,6 +84,7 @@ SHORT: dict[str, Trial] = {
     "sites": lambda base: sites(base, step=43),
     "damage": lambda base: damage(whole(base), cuts=4, flips=12),
     "ranks-2-ddp": lambda base: ranks(base, 2, shard=1, count=1, flips=4),
+    "verbs": lambda base: verbs(base, 2, *TRIED),
 }
 
 
@@ -92,6 +98,7 @@ def report(figures: dict[str, Figures]) -> str:
             "sites": "{sites} places, each with ENOSPC and EROFS that last and EIO that does not",
             "full-disk": "tmpfs of 1.1 to 3.9 MB, and one remounted read-only",
             "stall": "of its time `smoke` waits {thread_percent} %; were each save waited for, {without_percent} %",
+            "verbs": "each began again with the same command, and ended as one that nothing happened to",
             "damage": "{truncations} truncations, {flips} flipped bits: {detected} detected and named",
         }
         ranked = "the others ended by themselves after {survivors_ended_after_s} s at most"
@@ -114,7 +121,7 @@ def report(figures: dict[str, Figures]) -> str:
         [
             "# Reliability: what happens to a run, and what it loses",
             "",
-            "    python tests/training/faults --out docs/results",
+            "    python tests/faults --out docs/results",
             "",
             "| trial | times | lost | | seconds |",
             "| --- | ---: | ---: | --- | ---: |",
@@ -122,11 +129,28 @@ def report(figures: dict[str, Figures]) -> str:
             "",
             (__doc__ or "").partition("\n\n")[2].rstrip(),
             "",
+            *matrix_of(figures["verbs"]),
+            "",
             f"**Lost: {len(lost)}.**",
             *lost,
             "",
         ]
     )
+
+
+def matrix_of(found: Figures) -> list[str]:
+    """How often which exit code, of verbs under faults, as a table."""
+    names = list(next(iter(found["matrix"].values())))
+    rows = ["| times: exit code | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(names)]
+    for fault, row in found["matrix"].items():
+        cells = [
+            ", ".join(f"{count}: {code}" for code, count in codes.items())
+            if (codes := row.get(name)) is not None
+            else "not measured"
+            for name in names
+        ]
+        rows.append(f"| {fault} | " + " | ".join(cells) + " |")
+    return rows
 
 
 def main() -> int:
