@@ -1,4 +1,4 @@
-# make demo | test | check | test-slow | furniture: each works on a machine with nothing but Python 3.11 or newer.
+# make demo | app | test | check | test-slow | furniture: each works on a machine with nothing but Python 3.11 or newer.
 # Other versions than the pinned: make test CONSTRAINTS= TORCH='torch==2.6.*'
 PYTHON ?= python3
 TORCH ?= torch
@@ -10,15 +10,18 @@ PIP := $(RUN)/python -m pip install --quiet --disable-pip-version-check $(CONSTR
 CHECKED := src tests benchmarks examples
 TESTS := $(RUN)/python -m pytest --jaxtyping-packages=lookharder,beartype.beartype
 
-.PHONY: demo test test-slow check furniture clean
+.PHONY: demo app test test-slow check furniture clean
 
 demo: $(VENV)/package
 	$(RUN)/lookharder demo --out out/demo
 
+app: $(VENV)/app
+	$(RUN)/lookharder app
+
 test: $(VENV)/dev
 	OMP_NUM_THREADS=1 $(TESTS) -n 2 --dist worksteal
 
-test-slow: $(VENV)/dev
+test-slow: $(VENV)/dev $(VENV)/app
 	$(TESTS) -m slow
 
 check: $(VENV)/dev
@@ -45,6 +48,10 @@ $(VENV)/package: pyproject.toml constraints.txt
 
 $(VENV)/dev: $(VENV)/package
 	$(PIP) --editable '.[dev]' '$(TORCH)'
+	touch $@
+
+$(VENV)/app: $(VENV)/package
+	$(PIP) --editable '.[app]' '$(TORCH)'
 	touch $@
 
 clean:

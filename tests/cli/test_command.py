@@ -35,6 +35,7 @@ FLAGS = {  # the command line grows on purpose
     "check": "--data --help",
     "plan": "--answers --device --error --explain --help --inference --mfu --price --task --total --training",
     "study": "--allow-download --dry-run --executor --help --only --out --preset --records --retry --slurm --workers",
+    "app": "--allow-download --device --help --model --open --port",
     "inspect": "--allow-download --data --device --help --members --out --resolution --seed --size --steps --task",
 }
 

@@ -34,6 +34,7 @@ __all__ = ["VERBS", "build_parser", "load_verb", "main", "parse"]
 
 VERBS = (
     "demo",
+    "app",
     "predict",
     "sample",
     "train",

@@ -26,6 +26,7 @@ from lookharder.predict.settings import Setting, SettingsTable
 
 MARGIN = 0.9  # of a budget of seconds is planned with: a measured speed is not a promise
 ROUNDS = 5  # against the clock: the work may be stopped after each
+Size = tuple[int, int]  # (height, width)
 NO_TABLE = "none, for this model has no table of measured settings (frontier.json)"
 
 
@@ -112,13 +113,12 @@ def _clock(work: Callable[[], object], device: torch.device) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
-    """What measured settings cost for one image of a call.
+    """What an effort, with the network at a size, costs for one image of a call.
 
     Attributes:
         images: how many the call has.
         native: (height, width) of them.
         sources: images that are encoded for each.
-        size: setting -> (height, width) at which the network would work.
         cost: (effort, size) -> multiply-adds.
         memory: (size, steps) -> peak memory of one image, one member, one field.
         speed: size -> how fast this machine is there.
@@ -128,51 +128,59 @@ class Prices:
     images: int
     native: tuple[int, int]
     sources: int
-    size: Callable[[Setting], tuple[int, int]]
-    cost: Callable[[Effort, tuple[int, int]], ImageCost]
-    memory: Callable[[tuple[int, int], int], PeakMemory]
-    speed: Callable[[tuple[int, int]], Speed]
-    joining: Callable[[tuple[int, int]], float]
+    cost: Callable[[Effort, Size], ImageCost]
+    memory: Callable[[Size, int], PeakMemory]
+    speed: Callable[[Size], Speed]
+    joining: Callable[[Size], float]
 
-    def macs(self, setting: Setting) -> float:
+    def macs(self, effort: Effort, size: Size) -> float:
         """Multiply-adds."""
-        cost = self._cost(setting)
-        return float(cost.encode + setting.effort.members * cost.member)
+        cost = self.cost(effort, size)
+        return float(cost.encode + effort.members * cost.member)
 
-    def seconds(self, setting: Setting) -> float:
+    def seconds(self, effort: Effort, size: Size) -> float:
         """Time at the speed of this machine."""
-        cost, speed = self._cost(setting), self.speed(self.size(setting))
-        every, members = round_size(setting.effort), setting.effort.members
+        cost, speed = self.cost(effort, size), self.speed(size)
+        every, members = round_size(effort), effort.members
         inputs = self.images * every * cost.fields * cost.looks[-1]
         # evaluations that reuse blocks count by their share of a full one
         forwards = cost.network[-1] / cost.forward
         work = members / every * (forwards * speed.forwards(inputs) + inputs * speed.decode)
-        between = members * cost.joined * self.joining(self.size(setting)) if cost.joined else 0.0
+        between = members * cost.joined * self.joining(size) if cost.joined else 0.0
         return work / self.images + between + self.sources * speed.encode
 
-    def bytes(self, setting: Setting) -> float:
+    def bytes(self, effort: Effort, size: Size) -> float:
         """Memory of all images together, with one input at a time."""
-        memory = self._memory(setting)
-        return self._held(setting) + max(memory.encode * self.images, memory.input)
+        memory = self.memory(size, effort.steps)
+        return self._held(effort, size) + max(memory.encode * self.images, memory.input)
 
-    def chunk(self, setting: Setting, limit: float, most: int) -> int:
+    def chunk(self, effort: Effort, size: Size, limit: float, most: int) -> int:
         """Inputs at a time that fit into so many bytes."""
-        room = limit - self._held(setting)
-        return max(1, min(most, int(room / self._memory(setting).input)))
+        room = limit - self._held(effort, size)
+        return max(1, min(most, int(room / self.memory(size, effort.steps).input)))
 
-    def _cost(self, setting: Setting) -> ImageCost:
-        return self.cost(setting.effort, self.size(setting))
-
-    def _memory(self, setting: Setting) -> PeakMemory:
-        return self.memory(self.size(setting), setting.effort.steps)
-
-    def _held(self, setting: Setting) -> float:
+    def _held(self, effort: Effort, size: Size) -> float:
         """Weights; the members, as images and as what they mean, and their merged answer."""
-        levels = level_sizes(self.size(setting), self.native, setting.effort.levels)
-        height, width = levels[-1]
-        fields = self._cost(setting).fields
-        maps = 3 * (setting.effort.members + 1) * fields * self.images
-        return float(self._memory(setting).weights + maps * FLOAT * 3 * height * width)
+        height, width = level_sizes(size, self.native, effort.levels)[-1]
+        maps = 3 * (effort.members + 1) * self.cost(effort, size).fields * self.images
+        return float(self.memory(size, effort.steps).weights + maps * FLOAT * 3 * height * width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """What a prediction of one image is expected to cost.
+
+    Attributes:
+        macs: multiply-adds.
+        seconds: at the speed of this machine.
+    """
+
+    macs: float
+    seconds: float
+
+    def __str__(self) -> str:
+        spent = Budget(kind="MACs", amount=self.macs), Budget(kind="seconds", amount=self.seconds)
+        return "{}, about {} on this machine".format(*spent)
 
 
 def round_size(effort: Effort) -> int:
@@ -181,7 +189,12 @@ def round_size(effort: Effort) -> int:
 
 
 def spend(
-    budget: Budget, prices: Prices, table: SettingsTable | None, task: str, chunk: int
+    budget: Budget,
+    prices: Prices,
+    table: SettingsTable | None,
+    task: str,
+    chunk: int,
+    size_of: Callable[[Setting], Size],
 ) -> SamplingPlan:
     """Turn a budget into what is done for a batch.
 
@@ -191,16 +204,21 @@ def spend(
         table: measured settings of the model; None where it has none.
         task: name of the task.
         chunk: network inputs at a time, at the most.
+        size_of: setting -> (height, width) at which the network would work.
 
     Raises:
         InputError: for a model without a table, or a budget below the cheapest setting.
     """
     if table is None:
         raise InputError("budget", str(budget), NO_TABLE)
-    cost = {"MACs": prices.macs, "seconds": prices.seconds, "bytes": prices.bytes}[budget.kind]
+    price = {"MACs": prices.macs, "seconds": prices.seconds, "bytes": prices.bytes}[budget.kind]
+
+    def cost(setting: Setting) -> float:
+        return price(setting.effort, size_of(setting))
+
     timed = budget.kind == "seconds"
     setting = table.choose(task, budget, cost, MARGIN if timed else 1.0)
-    effort, (height, width) = setting.effort, prices.size(setting)
+    effort, (height, width) = setting.effort, size_of(setting)
     expected = replace(budget, amount=cost(setting))
     choice = (
         f"{budget}: {effort.steps} steps x {effort.members} members, {effort.sampler}, {effort.spacing}, "
@@ -208,7 +226,7 @@ def spend(
         f"{table.errors[task]} {setting.error:.3g} on {table.data}"
     )
     if budget.kind == "bytes":
-        chunk = prices.chunk(setting, budget.amount, chunk)
+        chunk = prices.chunk(effort, (height, width), budget.amount, chunk)
     return SamplingPlan(
         effort=effort,
         size=(height, width),

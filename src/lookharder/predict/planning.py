@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from lookharder.chain import Chain, FitName
 from lookharder.errors import InputError
 from lookharder.files import say_once
-from lookharder.predict.budget import Prices, measure_joining, measure_speed, spend
+from lookharder.predict.budget import Price, Prices, measure_joining, measure_speed, spend
 from lookharder.predict.cost import image_cost
 from lookharder.predict.effort import Effort
 from lookharder.predict.inputs import require
@@ -92,21 +92,36 @@ class SamplingPlanner:
                 ),
                 bound=self._bound(task, effort) if options.merge is None else None,
             )
-        prices = Prices(
+        plan = spend(
+            options.budget,
+            self._prices(task, images, native, chunk),
+            self.settings,
+            task,
+            chunk,
+            # a resolution that the caller insists on replaces that of a measured setting
+            lambda s: self.working_size(
+                *native, s.resolution if asked is None else asked, options.fit
+            ),
+        )
+        return replace(plan, bound=self._bound(task, plan.effort))
+
+    def price(self, task: str, plan: SamplingPlan) -> Price:
+        """What one image costs by a plan, before it is paid; the first of a size measures the machine's speed."""
+        prices = self._prices(task, 1, plan.native, plan.chunk)
+        return Price(
+            macs=prices.macs(plan.effort, plan.size), seconds=prices.seconds(plan.effort, plan.size)
+        )
+
+    def _prices(self, task: str, images: int, native: tuple[int, int], chunk: int) -> Prices:
+        return Prices(
             images=images,
             native=native,
             sources=self.chain.task(task).sources,
-            # a resolution that the caller insists on replaces that of a measured setting
-            size=lambda s: self.working_size(
-                *native, s.resolution if asked is None else asked, options.fit
-            ),
             cost=lambda effort, size: self.cost(task, effort, size, native),
             memory=self.memory,
             speed=lambda size: self.speed(size, chunk),
             joining=lambda size: self.joining(task, size),
         )
-        plan = spend(options.budget, prices, self.settings, task, chunk)
-        return replace(plan, bound=self._bound(task, plan.effort))
 
     def levels(self, task: str) -> int:
         """At which the model looks where nothing is asked."""
