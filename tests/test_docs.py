@@ -14,12 +14,12 @@ PAGES = [p for p in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) 
 
 
 def commands(page: Path) -> list[str]:
-    """Lines of blocks, and what stands between single backticks, that begin as a command with arguments."""
+    """What begins as a command with arguments, in blocks and in the tables of compare.md."""
     text = page.read_text(encoding="utf-8").replace("\\\n", " ")
-    text = re.sub(r"--levels L\b", "--levels 3", text)
     blocks = re.findall(r"```[a-z]*\n(.*?)```", text, re.DOTALL)
     lines = [line.strip() for block in blocks for line in block.splitlines()]
-    lines += re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    if page.stem == "compare":  # its commands stand in tables
+        lines += re.findall(r"`([^`\n]+)`", text)
     return [line for line in lines if re.match(r"lookharder \w+ \S", line) and "..." not in line]
 
 
