@@ -1,8 +1,10 @@
 """Fixtures that all tests share."""
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
+import multiprocessing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,42 @@ from lookharder.seeding import torch_generator
 settings.register_profile("any machine", suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
+
+@dataclass(frozen=True)
+class Forked:
+    """A process that a test has started, and the file of what it prints."""
+
+    process: ForkServerProcess
+    log: Path
+
+    def wait(self, seconds: float = 240) -> int:
+        """Its exit code, negative for a signal."""
+        self.process.join(seconds)
+        assert self.process.exitcode is not None, "it hangs"
+        return self.process.exitcode
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+
+# Processes that tests start are forks of one that has imported torch and the training: an import costs seconds.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(
+    [
+        "torch._dynamo",
+        "torch.distributed.fsdp",
+        "torch.distributed.tensor",
+        "lookharder.training.run",
+    ]
+)
+BEGIN = """
+import os, sys
+os.environ |= {environment}
+sys.argv = {arguments}
+for stream in (1, 2):
+    os.dup2(os.open({log}, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+"""
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 PARITY = Path(__file__).parent / "fixtures" / "parity"
 
@@ -35,6 +73,29 @@ def shared() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def fork(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Forked]]:
+    """Starts `python -c CODE ARGUMENTS...` with so much more in its environment; killed when the test ends."""
+    started: list[Forked] = []
+
+    def begin(code: str, *arguments: object, **environment: str) -> Forked:
+        log = tmp_path_factory.mktemp("fork") / "log"
+        before = BEGIN.format(
+            environment={"OMP_NUM_THREADS": "1", **environment},
+            arguments=["-c", *map(str, arguments)],
+            log=repr(str(log)),
+        )
+        process = FORKS.Process(target=exec, args=(before + code, {"__name__": "__main__"}))
+        process.start()
+        started.append(Forked(process, log))
+        return started[-1]
+
+    yield begin
+    for each in started:
+        each.process.kill()
+        each.process.join()
 
 
 @pytest.fixture(scope="session", params=["small", "large"])

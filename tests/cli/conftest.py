@@ -1,5 +1,6 @@
 """Inputs of verbs, good and bad."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,21 +22,29 @@ def stencil(path: Path, height: int = 40, width: int = 56, empty: bool = False) 
     return path
 
 
-@pytest.fixture
-def place(tmp_path: Path, random_model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder: inputs, good and bad, and the model."""
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory, random_model: Path) -> Path:
+    """A folder of inputs, good and bad, and the model; `place` is a copy of it."""
+    folder = tmp_path_factory.mktemp("inputs")
     for name in ("a.png", "b.png", "c.jpg"):
-        photo(tmp_path / name)
-    photo(tmp_path / "other_size.png", 40, 57)
-    photo(tmp_path / "dot.png", 1, 1)
-    Image.fromarray(np.zeros((10, 20_000), np.uint8)).save(tmp_path / "wide.png")
-    (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:2000])
-    (tmp_path / "text.png").write_text("not a picture\n")
-    stencil(tmp_path / "mask.png")
-    stencil(tmp_path / "empty_mask.png", empty=True)
-    stencil(tmp_path / "other_mask.png", 20, 20)
-    (tmp_path / "nothing").mkdir()
-    (tmp_path / "file").write_text("in the way\n")
-    (tmp_path / "model").symlink_to(random_model)
+        photo(folder / name)
+    photo(folder / "other_size.png", 40, 57)
+    photo(folder / "dot.png", 1, 1)
+    Image.fromarray(np.zeros((10, 20_000), np.uint8)).save(folder / "wide.png")
+    (folder / "cut.png").write_bytes((folder / "a.png").read_bytes()[:2000])
+    (folder / "text.png").write_text("not a picture\n")
+    stencil(folder / "mask.png")
+    stencil(folder / "empty_mask.png", empty=True)
+    stencil(folder / "other_mask.png", 20, 20)
+    (folder / "nothing").mkdir()
+    (folder / "file").write_text("in the way\n")
+    (folder / "model").symlink_to(random_model)
+    return folder
+
+
+@pytest.fixture
+def place(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: inputs, good and bad, and the model."""
+    shutil.copytree(inputs, tmp_path, symlinks=True, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path

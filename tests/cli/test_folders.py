@@ -4,8 +4,6 @@ import fcntl
 import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -119,17 +117,16 @@ def test_what_would_come_out_the_same_is_not_done_again(place, capsys):
     assert Path("out/a.depth.png").exists()
 
 
-def test_a_killed_folder_is_resumed(place):
+def test_a_killed_folder_is_resumed(place, fork):
     names = [f"frame_{i}.png" for i in range(8)]
     photos(place / "set", *names)
-    line = [sys.executable, "-c", SLOWLY, *f"{PREDICT} out set".split()]
-    process = subprocess.Popen(line, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = fork(SLOWLY, *f"{PREDICT} out set".split()).process
     deadline = time.monotonic() + 60
     while not (Path("out/predictions.jsonl").exists() and records()):
-        assert time.monotonic() < deadline and process.poll() is None
+        assert time.monotonic() < deadline and process.is_alive()
         time.sleep(0.001)
     process.kill()
-    process.wait()
+    process.join()
     done = records()
     assert 0 < len(done) < 8 and not Path("out/index.html").exists()
     for record in done:

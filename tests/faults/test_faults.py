@@ -1,9 +1,7 @@
 """The trials of `__main__.py` beside this file: a few of each here, all of them among the slow tests."""
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,14 +9,10 @@ import pytest
 FOLDER = Path(__file__).parent
 
 
-def trials(out: Path, *arguments: str) -> dict:
-    done = subprocess.run(
-        [sys.executable, str(FOLDER), "--out", str(out), *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+def trials(fork: Callable, out: Path, *arguments: str) -> dict:
+    code = f"import runpy; runpy.run_path({str(FOLDER)!r}, run_name='__main__')"
+    done = fork(code, "--out", out, *arguments)
+    assert done.wait(3600) == 0, done.said()
     return json.loads((out / "faults.json").read_text())
 
 
@@ -32,13 +26,13 @@ def check(figures: dict, kills: int, inside: int) -> None:
     assert damage["detected"] == damage["truncations"] + damage["flips"]
 
 
-def test_a_few_faults_lose_nothing(tmp_path):
-    figures = trials(tmp_path, "--short")
+def test_a_few_faults_lose_nothing(tmp_path, fork):
+    figures = trials(fork, tmp_path, "--short")
     check(figures, 4, 2)
     assert figures["ranks-2-ddp"]["survivors_ended_after_s"] < 60
 
 
 @pytest.mark.slow
-def test_all_faults_lose_nothing(tmp_path):
-    check(trials(tmp_path), 200, 60)
+def test_all_faults_lose_nothing(tmp_path, fork):
+    check(trials(fork, tmp_path), 200, 60)
     assert "**Lost: 0.**" in (tmp_path / "reliability.md").read_text()

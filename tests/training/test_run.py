@@ -3,9 +3,8 @@
 import json
 import random
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,39 +158,28 @@ def test_a_foreign_folder_is_refused(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def command(folder: Path) -> list[str]:
-    settings = [
-        argument
-        for setting in [*SETTINGS, "train.iterations=60"]
-        for argument in ("--set", setting)
-    ]
-    return [
-        sys.executable,
-        "-m",
-        "lookharder",
-        "train",
-        "smoke",
-        *settings,
-        "--out",
-        str(folder),
-        "--quiet",
-    ]
+COMMAND = "import sys; from lookharder.cli import main; sys.exit(main())"
 
 
-def kill_and_finish(folder: Path, kills: int) -> int:
+def line(folder: Path) -> list[str]:
+    settings = [f"--set={setting}" for setting in [*SETTINGS, "train.iterations=60"]]
+    return ["train", "smoke", *settings, "--out", str(folder), "--quiet"]
+
+
+def kill_and_finish(fork: Callable, folder: Path, kills: int) -> int:
     """Run the command, killing it at random moments of its work; returns how many kills struck."""
     chance, struck = random.Random(5), 0
     while struck < kills:
-        process = subprocess.Popen(command(folder))
+        child = fork(COMMAND, *line(folder))
         target = (struck + 1) * 60 // (kills + 2)
-        while process.poll() is None and _done(folder) < target:
+        while child.process.is_alive() and _done(folder) < target:
             time.sleep(0.01)  # polls until the work is where it is to be struck
         time.sleep(chance.uniform(0, 0.3))
-        process.send_signal(signal.SIGKILL)
-        struck += process.wait() == -signal.SIGKILL
-        if process.returncode == 0:
+        child.process.kill()
+        struck += child.wait() == -signal.SIGKILL
+        if child.wait() == 0:
             break
-    subprocess.run(command(folder), check=True)
+    assert fork(COMMAND, *line(folder)).wait() == 0
     return struck
 
 
@@ -201,19 +189,19 @@ def _done(folder: Path) -> int:
 
 
 @pytest.mark.slow  # of the command; `test_faults` has the kills of a run in the fast suite
-def test_killed_runs_end_bit_identical(tmp_path):
-    subprocess.run(command(tmp_path / "whole"), check=True)
-    assert kill_and_finish(tmp_path / "killed", 5) == 5
+def test_killed_runs_end_bit_identical(tmp_path, fork):
+    assert fork(COMMAND, *line(tmp_path / "whole")).wait() == 0
+    assert kill_and_finish(fork, tmp_path / "killed", 5) == 5
     assert state_of(tmp_path / "killed") == state_of(tmp_path / "whole")
     assert losses_of(tmp_path / "killed") == losses_of(tmp_path / "whole")
 
 
-def test_sigterm_saves_and_says_so(tmp_path):
-    process = subprocess.Popen(command(tmp_path / "run"))
-    while process.poll() is None and _done(tmp_path / "run") < 7:
+def test_sigterm_saves_and_says_so(tmp_path, fork):
+    child = fork(COMMAND, *line(tmp_path / "run"))
+    while child.process.is_alive() and _done(tmp_path / "run") < 7:
         time.sleep(0.01)
-    process.terminate()
-    assert process.wait(timeout=20) == 75
+    child.process.terminate()
+    assert child.wait(20) == 75, child.said()
     saved = checkpoint.load_latest(tmp_path / "run" / "checkpoints").iteration
     assert saved == losses_of(tmp_path / "run")[-1][0]
 

@@ -6,8 +6,6 @@ import logging
 import os
 import resource
 import shutil
-import subprocess
-import sys
 from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +14,6 @@ import pytest
 import torch
 from torch import nn
 
-import lookharder.files
 from lookharder.errors import InputError
 from lookharder.seeding import numpy_generator, torch_generator
 from lookharder.training.checkpoint import clean, load_latest, pack, save, unpack, verify
@@ -499,18 +496,10 @@ print(json.dumps({"saved": saved, "orphans": orphans}))
 """
 
 
-def test_killed_at_random_moments_it_loses_at_most_the_save_in_progress(tmp_path):
-    source = Path(lookharder.files.__file__).parents[1]
-    environment = {**os.environ, "PYTHONPATH": str(source), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path), "16", "0"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
+def test_killed_at_random_moments_it_loses_at_most_the_save_in_progress(tmp_path, fork):
+    done = fork(KILLED, tmp_path, 16, 0)
+    assert done.wait() == 0, done.said()
+    result = json.loads(done.said())
     assert result["saved"] >= 16
     assert result["orphans"] >= 1  # so some kills did fall inside a save
 

@@ -1,10 +1,8 @@
 """Ranks against one process: the same examples, losses and weights, whichever way the work is laid out."""
 
 import json
-import os
 import socket
-import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,32 +34,20 @@ def laid_out(settings: dict, **runtime: object) -> dict:
     return settings | {"runtime": runtime}
 
 
-def run(ranks: int, cases: list[dict], out: Path) -> list[Found]:
+def run(fork: Callable, ranks: int, cases: list[dict], out: Path) -> list[Found]:
     """Train cases one after the other on so many processes; what `ranks.case` returned, for each."""
     out.mkdir()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    worker = Path(__file__).with_name("rank.py")
-    command = [sys.executable, str(worker), str(out), *map(json.dumps, cases)]
     facts = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    facts |= {"OMP_NUM_THREADS": "1"}
+    worker = f"import runpy; runpy.run_path({str(Path(__file__).with_name('rank.py'))!r}, run_name='__main__')"
     processes = [
-        subprocess.Popen(
-            command,
-            env=os.environ | facts | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        fork(worker, out, *map(json.dumps, cases), RANK=str(rank), LOCAL_RANK=str(rank), **facts)
         for rank in range(ranks)
     ]
-    try:
-        errors = [process.communicate(timeout=600)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
-    assert all(process.returncode == 0 for process in processes), "\n".join(errors)
+    codes = [process.wait(600) for process in processes]
+    assert codes == [0] * ranks, "\n".join(process.said() for process in processes)
     return [
         (json.loads((out / f"{i}.json").read_text()), load_file(out / f"{i}.safetensors"))
         for i in range(len(cases))
@@ -97,7 +83,7 @@ def single() -> dict[str, Found]:
     return {name: alone(settings) for name, settings in cases.items()}
 
 
-def test_two_processes_are_one(single, tmp_path):
+def test_two_processes_are_one(single, tmp_path, fork):
     cases = [
         ("dense", laid_out(DENSE)),  # DDP
         ("dense", laid_out(DENSE, accumulate=2)),
@@ -107,7 +93,7 @@ def test_two_processes_are_one(single, tmp_path):
         ("trouble", laid_out(TROUBLE, shard=2)),
         ("muon", laid_out(MUON | {"resume": 2}, shard=2)),
     ]
-    found = run(2, [settings for _, settings in cases], tmp_path / "out")
+    found = run(fork, 2, [settings for _, settings in cases], tmp_path / "out")
     for (name, settings), each in zip(cases, found, strict=True):
         agree(each, single[name])
         if "resume" not in settings:  # which reads ahead of the stop, and then again
@@ -115,7 +101,7 @@ def test_two_processes_are_one(single, tmp_path):
 
 
 @pytest.mark.slow
-def test_four_processes_are_one(single, tmp_path):
+def test_four_processes_are_one(single, tmp_path, fork):
     cases = [
         ("dense", laid_out(DENSE)),
         ("dense", laid_out(DENSE, shard=2)),  # HSDP
@@ -127,19 +113,19 @@ def test_four_processes_are_one(single, tmp_path):
         ("trouble", laid_out(TROUBLE, shard=2)),
         ("muon", laid_out(MUON | {"resume": 2}, shard=2)),
     ]
-    found = run(4, [settings for _, settings in cases], tmp_path / "out")
+    found = run(fork, 4, [settings for _, settings in cases], tmp_path / "out")
     for (name, _), each in zip(cases, found, strict=True):
         agree(each, single[name])
 
 
 @pytest.mark.slow
-def test_compiled_blocks_learn_the_same(single, tmp_path):
+def test_compiled_blocks_learn_the_same(single, tmp_path, fork):
     cases = [
         ("dense", laid_out(DENSE, compiled=True)),
         ("moe", laid_out(MOE, compiled=True, recompute=True)),
         ("dense", laid_out(DENSE, compiled=True, recompute=True, shard=2)),
     ]
-    found = run(2, [settings for _, settings in cases], tmp_path / "out")
+    found = run(fork, 2, [settings for _, settings in cases], tmp_path / "out")
     for (name, _), each in zip(cases, found, strict=True):
         agree(each, single[name], tolerance=1e-5)  # fused kernels add in another order
 

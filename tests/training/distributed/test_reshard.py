@@ -1,10 +1,7 @@
 """Checkpoints of a sharded run are read by any number of processes, bit for bit."""
 
 import json
-import os
 import socket
-import subprocess
-import sys
 
 import pytest
 
@@ -95,18 +92,12 @@ for turn, (size, shard) in enumerate(layouts):
         ),
     ],
 )
-def test_state_survives_any_change_of_layout(layouts, tmp_path):
+def test_state_survives_any_change_of_layout(layouts, tmp_path, fork):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    done = subprocess.run(
-        [sys.executable, "-c", RESHARD, str(tmp_path), json.dumps(layouts), str(port)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
+    done = fork(RESHARD, tmp_path, json.dumps(layouts), port)
+    assert done.wait() == 0, done.said()
     for turn, (size, shard) in enumerate(layouts):
         files = sorted(path.name for path in (tmp_path / f"{turn:08d}").glob("state*"))
         one = ["state.safetensors"]
