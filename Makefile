@@ -7,7 +7,9 @@ DEB ?= out/sweethome3d-furniture.deb
 VENV := .venv
 RUN := $(VENV)/bin
 PIP := $(RUN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
-CHECKED := src tests benchmarks examples
+CHECKED := src tests benchmarks examples conftest.py
+# what one process has compiled, others read
+unexport PYTHONDONTWRITEBYTECODE
 TESTS := $(RUN)/python -m pytest --jaxtyping-packages=lookharder,beartype.beartype
 
 .PHONY: demo app test test-slow check furniture clean

@@ -39,8 +39,15 @@ def jaxtyped(made: Any = None, *, typechecker: Callable[[Any], Any]) -> Any:
             made.__init__ = jaxtyped(made.__init__, typechecker=typechecker)
         return made
     named = [part for hint in made.__annotations__.values() for part in parts(hint)]
-    # of names in quotes beartype would have to find all; a generator's hint is of what it returns, not of its values
-    if isgeneratorfunction(made) or any(isinstance(part, str | ForwardRef) for part in named):
+    if (
+        isgeneratorfunction(made)  # its hint is of what it returns, not of its values
+        or any(
+            isinstance(part, str | ForwardRef) for part in named
+        )  # beartype alone must find each name
+        or made.__module__.startswith(
+            "lookharder.models"
+        )  # torch.compile needs checks that can be turned off
+    ):
         return SCOPED(made, typechecker=typechecker)
     checked = CHECKED(made)
     return SCOPED(checked, typechecker=None) if any(map(is_shape, named)) else checked

@@ -11,12 +11,12 @@ from lookharder.training.loop import TrainConfig, start, train
 from lookharder.training.optim import OptimConfig
 
 
-def main(iterations: int = 200) -> tuple[float, float]:
+def main(iterations: int = 200, scenes: int = 64) -> tuple[float, float]:
     """Learn the depth of 32-pixel scenes; returns the loss at the start and at the end."""
     chain = Chain.build(
         pixel_chain(width=64, depth=4, heads=4, resolution=32), torch_generator("example")
     )
-    data = {"depth": open_data(DataConfig(spec="procedural:64:1", size=32))}
+    data = {"depth": open_data(DataConfig(spec=f"procedural:{scenes}:1", size=32))}
     config = TrainConfig(
         iterations=iterations, batch_size=16, mix={"depth": 1.0}, optim=OptimConfig(lr=2e-3)
     )

@@ -7,6 +7,7 @@ from lookharder.chain import Chain, ChainConfig, routes
 from lookharder.config import from_json, to_json
 from lookharder.data.example import collate
 from lookharder.data.procedural import FAMILIES, ProceduralWorld
+from lookharder.data.source import Remembered
 from lookharder.errors import InputError
 from lookharder.recipes import pixel_chain
 from lookharder.seeding import torch_generator
@@ -15,7 +16,7 @@ from lookharder.tasks.flow import Flow
 from lookharder.tasks.registry import GENERALIST
 
 CONFIG = pixel_chain(width=32, depth=1, heads=2, resolution=32)
-WORLD = ProceduralWorld(32, 5)
+WORLD = Remembered(ProceduralWorld(32, 5, count=8))
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ def test_denoise_by_hand():
 
 
 def test_train_one_task():
-    before, after = load("train_one_task").main(iterations=30)
+    before, after = load("train_one_task").main(iterations=30, scenes=8)
     assert after < 0.7 * before
 
 

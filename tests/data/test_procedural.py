@@ -17,7 +17,7 @@ from lookharder.data.world.tracing import trace
 from lookharder.errors import InputError
 from lookharder.seeding import numpy_generator
 
-SIZE, COUNT = 32, 96
+SIZE, COUNT = 32, 64
 
 
 @pytest.fixture(scope="module")

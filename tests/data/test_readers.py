@@ -51,7 +51,8 @@ def test_sets(shared: Shared, name: str):
     if "amodal" in fields:
         assert not (example.visible & ~example.amodal).any()
     assert collate([example]).image.shape == (1, 3, *size)
-    assert len({data[i].name for i in range(len(data))}) == count
+    some = range(0, count, 1 + count // 50)  # of a large set
+    assert len({data[i].name for i in some}) == len(some)
     with pytest.raises(IndexError):
         data[count]
 
@@ -152,12 +153,14 @@ def test_missing_files_are_named(shared: Shared, tmp_path: Path, name: str):
         (root / victim.relative_to(source)).unlink()
         try:
             data = open_data(f"{name}:{root}")
+            if len(data) < SETS[name][1]:
+                continue
             for index in range(0, len(data), 4 if name == "coco_amodal" else 1):
                 data[index]
         except InputError as error:
             assert str(root) in str(error) and "no " in str(error)
         else:
-            assert len(data) < SETS[name][1]
+            pytest.fail(f"nothing was said of {victim.name}")
 
 
 @pytest.mark.parametrize("gone", ["FlyingChairs_train_val.txt", "data/00018_flow.flo"])

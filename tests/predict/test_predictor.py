@@ -12,13 +12,14 @@ from lookharder import Predictor
 from lookharder.chain import Chain
 from lookharder.data.example import collate
 from lookharder.data.procedural import ProceduralWorld
+from lookharder.data.source import Remembered
 from lookharder.errors import InputError
 from lookharder.models import flops
 from lookharder.models.flops import count
 from lookharder.predict.effort import StopRule
 from lookharder.predict.predictor import Options
 
-WORLD = ProceduralWorld(32, 5)
+WORLD = Remembered(ProceduralWorld(32, 5, count=8))
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from lookharder.data.example import Batch, collate, to_float
 from lookharder.data.procedural import ProceduralWorld
+from lookharder.data.source import Remembered
 from lookharder.errors import InputError
 from lookharder.metrics.protocol import Protocol
 from lookharder.metrics.scores import SCORES
@@ -16,7 +17,7 @@ from lookharder.tasks.flow import Flow
 from lookharder.tasks.generation import Generation
 from lookharder.tasks.registry import TASKS
 
-WORLD = ProceduralWorld(32, 5)
+WORLD = Remembered(ProceduralWorld(32, 5, count=8))
 
 
 @pytest.fixture(scope="module")

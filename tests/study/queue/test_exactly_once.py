@@ -3,9 +3,9 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -55,15 +55,18 @@ def children(pid: int) -> list[int]:
         return []
 
 
-def survive(root: Path, graph: Graph, rng: random.Random, schedulers: int, workers: int) -> int:
+def survive(
+    fork: Callable, root: Path, graph: Graph, rng: random.Random, schedulers: int, workers: int
+) -> int:
     """Run to the end under so many kills of each kind; the kills that hit."""
     ledger = Ledger(root)
     for job in graph:
         ledger.plan(job)
     (root / "order").write_text("\n".join(job.hash for job in graph))
     path = os.pathsep.join((str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")))
-    environment = {**os.environ, "PYTHONPATH": path}
-    command = [sys.executable, "-c", SCHEDULER, str(root), "3"]
+
+    def start() -> BaseProcess:
+        return fork(SCHEDULER, root, 3, PYTHONPATH=path).process
 
     def done() -> int:
         return sum((ledger.folder(job.hash) / "done.json").exists() for job in graph)
@@ -71,29 +74,30 @@ def survive(root: Path, graph: Graph, rng: random.Random, schedulers: int, worke
     kills = ["scheduler"] * schedulers + ["worker"] * workers
     rng.shuffle(kills)
     step, hit = len(graph) * 0.9 / len(kills), 0
-    scheduler = subprocess.Popen(command, env=environment)
+    scheduler = start()
     try:
         for i, kill in enumerate(kills):
             # spread over the work: kill number i comes once a share of the jobs is done, and a moment later
-            while done() < (i + 1) * step and scheduler.poll() is None:
+            while done() < (i + 1) * step and scheduler.is_alive():
                 time.sleep(0.005)
             time.sleep(rng.uniform(0, 0.1))
             if kill == "worker":
-                while not (crew := children(scheduler.pid)) and scheduler.poll() is None:
+                while not (crew := children(scheduler.pid)) and scheduler.is_alive():
                     time.sleep(0.005)
                 for pid in rng.sample(crew, min(1, len(crew))):
                     os.kill(pid, signal.SIGKILL)
                     hit += 1
-            elif scheduler.poll() is None:
+            elif scheduler.is_alive():
                 scheduler.kill()
-                scheduler.wait()
+                scheduler.join()
                 hit += 1
-                scheduler = subprocess.Popen(command, env=environment)
-        assert scheduler.wait(timeout=600) == 0
+                scheduler = start()
+        scheduler.join(600)
+        assert scheduler.exitcode == 0
     finally:
         crew = children(scheduler.pid)
         scheduler.kill()
-        scheduler.wait()
+        scheduler.join()
         for pid in crew:
             if Path(f"/proc/{pid}/cmdline").exists():
                 os.kill(pid, signal.SIGKILL)
@@ -124,18 +128,18 @@ def check(root: Path, graph: Graph, kills: int) -> None:
     assert len(lines) == len(wanted)
 
 
-def test_killed_schedulers_and_workers(tmp_path: Path):
+def test_killed_schedulers_and_workers(tmp_path: Path, fork):
     rng = random.Random(0)
     graph = layered(24, rng, 0.05)
-    kills = survive(tmp_path, graph, rng, schedulers=2, workers=6)
+    kills = survive(fork, tmp_path, graph, rng, schedulers=2, workers=6)
     assert kills == 8
     check(tmp_path, graph, kills)
 
 
 @pytest.mark.slow
-def test_500_jobs_50_schedulers_and_100_workers_killed(tmp_path: Path):
+def test_500_jobs_50_schedulers_and_100_workers_killed(tmp_path: Path, fork):
     rng = random.Random(1)
     graph = layered(500, rng, 0.1)
-    kills = survive(tmp_path, graph, rng, schedulers=50, workers=100)
+    kills = survive(fork, tmp_path, graph, rng, schedulers=50, workers=100)
     assert kills == 150
     check(tmp_path, graph, kills)
