@@ -39,15 +39,10 @@ def jaxtyped(made: Any = None, *, typechecker: Callable[[Any], Any]) -> Any:
             made.__init__ = jaxtyped(made.__init__, typechecker=typechecker)
         return made
     named = [part for hint in made.__annotations__.values() for part in parts(hint)]
-    if (
-        isgeneratorfunction(made)  # its hint is of what it returns, not of its values
-        or any(
-            isinstance(part, str | ForwardRef) for part in named
-        )  # beartype alone must find each name
-        or made.__module__.startswith(
-            "lookharder.models"
-        )  # torch.compile needs checks that can be turned off
-    ):
+    quoted = any(isinstance(part, str | ForwardRef) for part in named)
+    # As the hook does it: hints in quotes, of which beartype alone would have to find every name; generators, whose
+    # hint is not of what they yield; networks, since torch.compile needs checks that can be turned off.
+    if quoted or isgeneratorfunction(made) or made.__module__.startswith("lookharder.models"):
         return SCOPED(made, typechecker=typechecker)
     checked = CHECKED(made)
     return SCOPED(checked, typechecker=None) if any(map(is_shape, named)) else checked

@@ -1,8 +1,10 @@
 """The package as a whole: light to import, sizes of its rooms."""
 
+import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from lookharder import __version__
@@ -40,6 +42,16 @@ def test_opening_a_model_does_not_import_the_compiler():
 def test_no_module_outgrows_its_room():
     long = {p.name: n for p in SOURCE.rglob("*.py") if (n := len(p.read_text().splitlines())) > 300}
     assert not long
+
+
+def test_a_class_has_its_name_for_itself():
+    names = Counter(
+        node.name
+        for path in SOURCE.rglob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_every_module_opens_with_its_lesson():

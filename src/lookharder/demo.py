@@ -22,7 +22,7 @@ from lookharder.files import write_json
 from lookharder.metrics.scores import SCORES
 from lookharder.predict.predictor import Prediction, Predictor
 from lookharder.visualize.colours import montage
-from lookharder.visualize.html import Card, PageImage, Section, write_gallery
+from lookharder.visualize.html import GalleryCard, PageImage, Section, write_gallery
 from lookharder.visualize.panels import Cells
 from lookharder.visualize.views import VIEWS, View
 
@@ -112,7 +112,9 @@ def _section(evaluation: Evaluation, panels: Sequence[Cells], out: Path) -> Sect
             file = f"pictures/{task}_{i:03d}_{caption.split(':')[0].replace(' ', '_')}.png"
             write_image(out / file, np.moveaxis(_zoomed(picture), -1, 0))
             pictures.append(PageImage(file=file, caption=caption))
-        cards.append(Card(title=f"Scene {i + 1}", pictures=pictures, facts=_facts(task, row)))
+        cards.append(
+            GalleryCard(title=f"Scene {i + 1}", pictures=pictures, facts=_facts(task, row))
+        )
     return Section(
         heading=VIEWS[task].title,
         text=SCORES[task].note,

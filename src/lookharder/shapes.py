@@ -1,6 +1,6 @@
 """THE legend of axis letters, and the named tensor types of the chain.
 
-    B batch     N draws       F fields of a task   S source images of the condition
+    B batch     N members     F fields of a task   S source images of the condition
     c h w latent              C H W image (C = 3)  L tokens    D width    E experts    K top-k
     T denoising steps
 
@@ -12,6 +12,7 @@ The types are checked at run time in the tests (jaxtyping + beartype) and cost n
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+HeightWidth = tuple[int, int]  # of an image, pixels
 Images = Float[Tensor, "B 3 H W"]
 Sources = Float[Tensor, "B S 3 H W"]
 Fields = Float[Tensor, "B F 3 H W"]

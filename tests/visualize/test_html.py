@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 from lookharder.evaluate.evaluation import Evaluation, protocol
 from lookharder.evaluate.table import score_table
-from lookharder.visualize.html import Card, PageImage, Section, Table, write_gallery
+from lookharder.visualize.html import GalleryCard, PageImage, Section, Table, write_gallery
 
 VOID = {"meta", "img", "br", "link"}
 
@@ -35,7 +35,7 @@ class Page(HTMLParser):
 
 
 def write(path: Path) -> Page:
-    card = Card(
+    card = GalleryCard(
         title="<b>cat & dog</b>",
         pictures=[
             PageImage(file="a b#1?é.png", caption="in < out"),
@@ -69,7 +69,7 @@ def test_page_stands_alone_and_follows_the_reader(tmp_path: Path):
 
 def test_names_that_are_no_text(tmp_path: Path):
     name = b"\xff.png".decode("utf-8", "surrogateescape")
-    card = Card(title=name, pictures=[PageImage(file=name, caption=name)])
+    card = GalleryCard(title=name, pictures=[PageImage(file=name, caption=name)])
     write_gallery(tmp_path / "p.html", title="", lead="", sections=[Section(cards=[card])])
     page = Page((tmp_path / "p.html").read_text(encoding="utf-8"))
     assert page.links[0] == "%FF.png"

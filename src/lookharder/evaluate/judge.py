@@ -12,7 +12,7 @@ from lookharder.data.source import Remembered
 from lookharder.errors import InputError
 from lookharder.evaluate.survey import Survey, truth_of
 from lookharder.metrics.protocol import Protocol
-from lookharder.metrics.scores import BEST, SCORES, Answer, MetricValues, Score
+from lookharder.metrics.scores import BEST, SCORES, MetricValues, Score, TrivialAnswer
 from lookharder.metrics.statistics import bootstrap_mean
 
 PIXELS = (
@@ -58,7 +58,7 @@ class Judge:
         truths = self.survey.truths()
         if (first := next(truths, None)) is None:
             raise self.survey.refusal(data)
-        self.trivial: dict[str, Answer] = dict(
+        self.trivial: dict[str, TrivialAnswer] = dict(
             self.score.trivial(itertools.chain([first], truths), rules)
         )
         deque(truths, maxlen=0)  # to the end, also where no trivial answer looks at them

@@ -23,7 +23,7 @@ BEST = "_best_of_"  # between the name of a metric and how many answers the best
 SEARCHED = 12  # pixels a side from which OpenCV searches for motion
 
 MetricValues = Mapping[str, float | None]
-Answer = Callable[[Truth], np.ndarray]  # a trivial answer to one image, (C, H, W)
+TrivialAnswer = Callable[[Truth], np.ndarray]  # a trivial answer to one image, (C, H, W)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Score:
 
     needs: tuple[str, ...]
     evaluate: Callable[[np.ndarray, Truth, Protocol], MetricValues]
-    trivial: Callable[[Iterable[Truth], Protocol], Mapping[str, Answer]]
+    trivial: Callable[[Iterable[Truth], Protocol], Mapping[str, TrivialAnswer]]
     main: tuple[str, ...]
     studied: tuple[str, ...]
     judged: Callable[[Truth, Protocol], np.ndarray] = lambda truth, rules: np.ones(1, bool)
@@ -121,7 +121,7 @@ def _amodal(prediction: np.ndarray, truth: Truth, rules: Protocol) -> MetricValu
     return segmentation.evaluate(prediction[0], truth["amodal"], truth["visible"])
 
 
-def _depth_trivial(truths: Iterable[Truth], rules: Protocol) -> dict[str, Answer]:
+def _depth_trivial(truths: Iterable[Truth], rules: Protocol) -> dict[str, TrivialAnswer]:
     """Maps that do not depend on the image: flat, a vertical ramp, and the mean of this very ground truth.
 
     The mean map sees the answers, so with many images it is a bound on what ignoring the image can reach.

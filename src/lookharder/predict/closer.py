@@ -20,9 +20,7 @@ from lookharder.predict.effort import By
 from lookharder.predict.inputs import resize
 from lookharder.predict.sampling import BatchSampler
 from lookharder.seeding import keyed_seed
-from lookharder.shapes import FieldDraws
-
-Size = tuple[int, int]  # height, width
+from lookharder.shapes import FieldDraws, HeightWidth
 
 
 class Closer:
@@ -34,7 +32,7 @@ class Closer:
         sizes: (height, width) of each level.
     """
 
-    def __init__(self, sampler: BatchSampler, batch: Batch, sizes: Sequence[Size]) -> None:
+    def __init__(self, sampler: BatchSampler, batch: Batch, sizes: Sequence[HeightWidth]) -> None:
         self.sampler, self.batch, self.sizes = sampler, batch, tuple(sizes)
 
     def look(
@@ -61,7 +59,7 @@ class Closer:
         self,
         answer: Float[Tensor, "R F 3 h w"],
         rows: Sequence[tuple[int, int]],
-        size: Size,
+        size: HeightWidth,
         key: tuple[int, int],
     ) -> Float[Tensor, "R F 3 H W"]:
         """One look at the pictures of a size.

@@ -18,10 +18,9 @@ from torch import Tensor
 
 from lookharder.data.example import Batch
 from lookharder.errors import InputError
-from lookharder.shapes import FieldDraws, Fields, Mask, Sources
+from lookharder.shapes import FieldDraws, Fields, HeightWidth, Mask, Sources
 from lookharder.tasks.base import Given, Join, TargetImage, Task, mask_to_rgb, resize_map
 from lookharder.tasks.closer.around import box_around
-from lookharder.tasks.closer.windows import Size
 from lookharder.tasks.merge import median, vote
 
 ROOM = 2.0  # sides of the window around an object, as multiples of those of what is visible of it
@@ -93,11 +92,11 @@ class Amodal(Task):
         colours = ((images + 1) / self.span - 1).clamp(max=1)
         return torch.where(self._inside(images)[..., None, :, :], colours, 1.0)
 
-    def looks(self, sizes: Sequence[Size]) -> tuple[Size, ...]:
+    def looks(self, sizes: Sequence[HeightWidth]) -> tuple[HeightWidth, ...]:
         """Once, at twice the size of the last."""
         return tuple(sizes[-1:])
 
-    def look_again(self, batch: Batch, answer: Fields, window: Size) -> tuple[Batch, Join]:
+    def look_again(self, batch: Batch, answer: Fields, window: HeightWidth) -> tuple[Batch, Join]:
         """A window around the object takes the place of the answer there, where it is nearer than the whole picture."""
         given, size = batch.need("visible"), (batch.image.shape[-2], batch.image.shape[-1])
         boxes = [box_around(mask, window, ROOM) for mask in given]

@@ -22,9 +22,9 @@ from torch import Tensor
 from lookharder.data.example import Batch
 from lookharder.errors import InputError
 from lookharder.files import say_once
-from lookharder.shapes import DepthMap, FieldDraws, Fields, Sources
+from lookharder.shapes import DepthMap, FieldDraws, Fields, HeightWidth, Sources
 from lookharder.tasks.base import SOURCES, Join, TargetImage, Task, grey_to_rgb, resize_map
-from lookharder.tasks.closer.windows import Grid, Size, fit_to, low_pass
+from lookharder.tasks.closer.windows import Grid, fit_to, low_pass
 from lookharder.tasks.merge import Marigold, mean, median, merge_affine
 
 DepthOutput = Literal["depth", "log", "disparity"]
@@ -148,15 +148,15 @@ class Depth(Task):
         draws: Tensor = scaled.unflatten(0, grey.shape[:2])
         return draws
 
-    def looks(self, sizes: Sequence[Size]) -> tuple[Size, ...]:
+    def looks(self, sizes: Sequence[HeightWidth]) -> tuple[HeightWidth, ...]:
         """Once, at the new size; none where the picture has no more to show."""
         return tuple(sizes[-1:]) if sizes[-1] not in sizes[:-1] else ()
 
-    def windows(self, size: Size, window: Size) -> int:
+    def windows(self, size: HeightWidth, window: HeightWidth) -> int:
         """Those of a grid over the picture."""
         return len(Grid(size=size, window=window).corners)
 
-    def look_again(self, batch: Batch, answer: Fields, window: Size) -> tuple[Batch, Join]:
+    def look_again(self, batch: Batch, answer: Fields, window: HeightWidth) -> tuple[Batch, Join]:
         """Windows bring the edges; what changes slowly stays as the whole picture showed it."""
         size = batch.image.shape[-2], batch.image.shape[-1]
         before = resize_map(answer[:, 0].mean(1, keepdim=True), *size)

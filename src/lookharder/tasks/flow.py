@@ -18,10 +18,10 @@ from torch import Tensor
 
 from lookharder.data.example import Batch
 from lookharder.errors import InputError
-from lookharder.shapes import FieldDraws, Fields, FlowField, Sources
+from lookharder.shapes import FieldDraws, Fields, FlowField, HeightWidth, Sources
 from lookharder.tasks.base import Given, Join, TargetImage, Task, grey_to_rgb, resize_map
 from lookharder.tasks.closer.matching import fit, warp
-from lookharder.tasks.closer.windows import Grid, Size
+from lookharder.tasks.closer.windows import Grid
 from lookharder.tasks.merge import mean, vector_median
 
 FlowMerging = Literal["median", "mean"]
@@ -95,15 +95,15 @@ class Flow(Task):
         ratio = prediction.new_tensor([width / prediction.shape[-1], height / prediction.shape[-2]])
         return resize_map(prediction, height, width) * ratio[:, None, None]
 
-    def looks(self, sizes: Sequence[Size]) -> tuple[Size, ...]:
+    def looks(self, sizes: Sequence[HeightWidth]) -> tuple[HeightWidth, ...]:
         """At all sizes again, the whole first: it shows a large motion that was missed, which no window can."""
         return tuple(dict.fromkeys(sizes))
 
-    def windows(self, size: Size, window: Size) -> int:
+    def windows(self, size: HeightWidth, window: HeightWidth) -> int:
         """Those of a grid over the picture."""
         return len(Grid(size=size, window=window).corners)
 
-    def look_again(self, batch: Batch, answer: Fields, window: Size) -> tuple[Batch, Join]:
+    def look_again(self, batch: Batch, answer: Fields, window: HeightWidth) -> tuple[Batch, Join]:
         """The second frame is moved by the answer so far, and the network asked for the motion that is left."""
         first, second = batch.image, batch.need("second")
         size = max(first.shape[-2:], answer.shape[-2:])

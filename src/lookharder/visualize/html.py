@@ -30,7 +30,7 @@ class PageImage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Card:
+class GalleryCard:
     """Images that belong together, and figures about them.
 
     Attributes:
@@ -63,7 +63,7 @@ class Section:
     heading: str = ""
     text: str = ""
     table: Table | None = None
-    cards: Sequence[Card] = ()
+    cards: Sequence[GalleryCard] = ()
 
 
 def write_page(path: str | Path, template: str, **values: Any) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 
 from lookharder.data.world.furniture import furniture
 from lookharder.data.world.meshes import (
-    Box,
     Chart,
+    Cuboid,
     Mesh,
     Point2D,
     assemble,
@@ -51,7 +51,7 @@ PROFILES: dict[str, tuple[int, list[Point2D]]] = {
         (0.46, -0.38), (0.5, -0.5), (0, -0.5)]),
 }  # fmt: skip
 # joined boxes, each (x0, x1, y0, y1, z0, z1)
-JOINERY: dict[str, list[Box]] = {
+JOINERY: dict[str, list[Cuboid]] = {
     "box": [(-0.5, 0.5, -0.5, 0.5, -0.5, 0.5)],
     "table": [
         (-0.5, 0.5, 0.4, 0.5, -0.5, 0.5),

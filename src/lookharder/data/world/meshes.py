@@ -21,7 +21,7 @@ Corners = Float[np.ndarray, "F 3 3"]
 Chart = tuple[Corners, Float[np.ndarray, "F 3 2"]]
 Real = float | int
 Point2D = tuple[Real, Real]
-Box = tuple[Real, Real, Real, Real, Real, Real]
+Cuboid = tuple[Real, Real, Real, Real, Real, Real]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,7 +120,7 @@ def prism(polygon: Sequence[Point2D]) -> Chart:
     )
 
 
-def boxes(*parts: Box) -> Chart:
+def boxes(*parts: Cuboid) -> Chart:
     """Join boxes, each given as (x0, x1, y0, y1, z0, z1)."""
     square = prism([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)])[0]
     solids = []

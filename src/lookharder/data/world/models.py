@@ -5,17 +5,17 @@ Every model is a list of (part, chart). The floor is y = 0 and the front looks a
 
 import numpy as np
 
-from lookharder.data.world.meshes import Box, Chart, Real, boxes, lathe, prism
+from lookharder.data.world.meshes import Chart, Cuboid, Real, boxes, lathe, prism
 
 Parts = list[tuple[int, tuple[np.ndarray, np.ndarray]]]  # part, chart
 
 
-def cut(*parts: Box) -> Chart:
+def cut(*parts: Cuboid) -> Chart:
     """Boxes."""
     return boxes(*parts)
 
 
-def legs(w: Real, d: Real, h: Real, t: Real) -> list[Box]:
+def legs(w: Real, d: Real, h: Real, t: Real) -> list[Cuboid]:
     """Four legs under a top of w by d."""
     x, z = w / 2 - 1.5 * t, d / 2 - 1.5 * t
     return [(a - t / 2, a + t / 2, 0, h, b - t / 2, b + t / 2) for a in (-x, x) for b in (-z, z)]
@@ -25,8 +25,8 @@ def fronts(
     w: Real, low: Real, high: Real, front: Real, columns: int, rows: int
 ) -> tuple[Chart, Chart]:
     """Doors or drawers on a front, with gaps between them, and their handles."""
-    doors: list[Box] = []
-    knobs: list[Box] = []
+    doors: list[Cuboid] = []
+    knobs: list[Cuboid] = []
     for i in range(columns):
         for j in range(rows):
             x0, x1 = (-w / 2 + w * k / columns for k in (i + 0.03, i + 0.97))
@@ -63,7 +63,7 @@ def blob(seed: int, x: Real, y: Real, z: Real, radius: Real, squash: Real = 1.0)
 def cushioned(w: Real, seats: int) -> Parts:
     """A couch for some seats."""
     a, s = 0.16, (w - 0.36) / seats
-    pads: list[Box] = []
+    pads: list[Cuboid] = []
     for i in range(seats):
         x0, x1 = -w / 2 + 0.18 + s * i + 0.01, -w / 2 + 0.18 + s * (i + 1) - 0.01
         pads += [(x0, x1, 0.3, 0.46, -0.44, 0.2), (x0, x1, 0.46, 0.8, 0.12, 0.3)]

@@ -19,7 +19,7 @@ from typing import Any
 from lookharder import __version__
 from lookharder.config import to_json
 from lookharder.errors import InputError
-from lookharder.predict.files.folder import PAGE, Key, Record, ResultFolder
+from lookharder.predict.files.folder import PAGE, AnswerRecord, Key, ResultFolder
 from lookharder.predict.files.page import write_results
 from lookharder.predict.files.pictures import Input
 from lookharder.predict.info import fingerprint
@@ -29,7 +29,7 @@ from lookharder.visualize.answer_files import Writing, file_names, write_answer
 from lookharder.visualize.looks import Look
 from lookharder.visualize.views import view_of
 
-Outcome = tuple[Input, Record | InputError]
+Outcome = tuple[Input, AnswerRecord | InputError]
 
 
 def recipe_of(predictor: Predictor, task: str, **how: Any) -> str:
@@ -156,7 +156,7 @@ def _files(item: Input, unsure: bool, writing: Writing) -> dict[str, str]:
     return file_names(item.task.name, view_of(item.task.view), item.name, unsure, writing)
 
 
-def _claim(item: Input, files: Mapping[str, str]) -> Record:
+def _claim(item: Input, files: Mapping[str, str]) -> AnswerRecord:
     return {"task": item.task.name, "name": item.name, "files": dict(files)}
 
 
@@ -203,7 +203,9 @@ def _predicted(
     yield items, pixels, result
 
 
-def _describe(item: Input, result: Prediction, position: int, unsure: bool, look: Look) -> Record:
+def _describe(
+    item: Input, result: Prediction, position: int, unsure: bool, look: Look
+) -> AnswerRecord:
     """What the files of an input mean, and how they were made."""
     meaning = dict(view_of(item.task.view).meaning)
     if not unsure:

@@ -22,7 +22,7 @@ from lookharder.data.formats import read_image
 from lookharder.data.formats.video import clip_facts, is_clip, read_clip, writing_clip
 from lookharder.errors import InputError
 from lookharder.files import opened
-from lookharder.predict.files.folder import Record, ResultFolder, remove
+from lookharder.predict.files.folder import AnswerRecord, ResultFolder, remove
 from lookharder.predict.files.walk import expand
 from lookharder.predict.inputs import batch_of, together
 from lookharder.predict.options import Options
@@ -207,7 +207,7 @@ def _groups(task: Task, clip: Clip) -> Iterator[dict[str, list[np.ndarray]]]:
         yield {name: [item[i] for item in group] for i, name in enumerate(names)}
 
 
-def _describe(clip: Clip, task: Task, view: View) -> Record:
+def _describe(clip: Clip, task: Task, view: View) -> AnswerRecord:
     meaning = {key: view.meaning[key] for key in ("units", "meaning")}
     return {
         "input": str(clip.source),

@@ -22,7 +22,7 @@ from lookharder.errors import InputError
 from lookharder.files import atomic, hold_folder, read_text
 from lookharder.jsons import as_object, parse_json
 
-Record = dict[str, Any]
+AnswerRecord = dict[str, Any]
 Key = tuple[str, str]  # task and name of a result
 RECORDS, CLAIMS, PAGE = "predictions.jsonl", ".predictions.claims", "index.html"
 LONGEST = 240  # bytes of a file's name: systems take 255, and a temporary name adds ten
@@ -65,7 +65,7 @@ class ResultFolder:
                 got = f"{self.path}, where {file} exists and is no earlier result"
                 raise InputError("--out", got, "another folder, or --overwrite")
 
-    def record(self, task: str, name: str) -> Record:
+    def record(self, task: str, name: str) -> AnswerRecord:
         """The record of a result that is there."""
         return next(record for record in self.records if key_of(record) == (task, name))
 
@@ -99,7 +99,7 @@ class ResultFolder:
         self._write(RECORDS, self.records)
 
     @contextmanager
-    def adding(self, claims: Sequence[Record]) -> Iterator[list[Record]]:
+    def adding(self, claims: Sequence[AnswerRecord]) -> Iterator[list[AnswerRecord]]:
         """Write results inside; the records that are put into the list are appended when all is written.
 
         Args:
@@ -114,7 +114,7 @@ class ResultFolder:
         files = [self.path / file for claim in claims for file in _files(claim)]
         for folder in {file.parent for file in files}:
             folder.mkdir(parents=True, exist_ok=True)
-        records: list[Record] = []
+        records: list[AnswerRecord] = []
         yield records
         try:
             self._check()
@@ -149,7 +149,7 @@ class ResultFolder:
         message = "the folder of results has vanished"
         raise FileNotFoundError(errno.ENOENT, message, str(self.path))
 
-    def _append(self, name: str, records: Sequence[Record]) -> None:
+    def _append(self, name: str, records: Sequence[AnswerRecord]) -> None:
         """Lines at the end of a file of the folder that is held, on the disk when this returns."""
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         file = os.open(name, flags, 0o666, dir_fd=self._handle)
@@ -159,7 +159,7 @@ class ResultFolder:
             os.fsync(handle.fileno())
         os.fsync(self._handle)
 
-    def _write(self, name: str, records: Sequence[Record]) -> None:
+    def _write(self, name: str, records: Sequence[AnswerRecord]) -> None:
         with atomic(self.path / name) as aside:
             aside.write_text("".join(map(_line, records)), encoding="utf-8")
 
@@ -175,14 +175,14 @@ def hold(out: Path) -> Iterator[ResultFolder]:
         yield ResultFolder(out, handle)
 
 
-def _read(folder: Path) -> tuple[list[Record], list[Record]]:
+def _read(folder: Path) -> tuple[list[AnswerRecord], list[AnswerRecord]]:
     """The records of a folder, and as claims: what was being written, and records that lack a file."""
     records, claims = list(_lines(folder / RECORDS)), list(_lines(folder / CLAIMS))
     broken = [r for r in records if not all((folder / file).exists() for file in _files(r))]
     return [record for record in records if record not in broken], claims + broken
 
 
-def _owned(records: Sequence[Record], claims: Sequence[Record]) -> set[str]:
+def _owned(records: Sequence[AnswerRecord], claims: Sequence[AnswerRecord]) -> set[str]:
     files = {file for record in (*records, *claims) for file in _files(record)}
     return files | {RECORDS, CLAIMS, PAGE} if records or claims else files
 
@@ -203,7 +203,7 @@ def own_files(folder: Path) -> set[Path]:
         return set()
 
 
-def _lines(path: Path) -> Iterator[Record]:
+def _lines(path: Path) -> Iterator[AnswerRecord]:
     """The lines of a file of ours; the last may be cut short where its writer was killed.
 
     Raises:
@@ -222,17 +222,17 @@ def _lines(path: Path) -> Iterator[Record]:
         yield record
 
 
-def _files(record: Record) -> list[str]:
+def _files(record: AnswerRecord) -> list[str]:
     """The files of a record or a claim; names that no result has are not believed."""
     named, start = record["files"], "{1}.{0}.".format(*key_of(record))
     files = named.values() if isinstance(named, dict) else named
     return [file for file in files if isinstance(file, str) and file.startswith(start)]
 
 
-def key_of(record: Record) -> Key:
+def key_of(record: AnswerRecord) -> Key:
     """What tells results of a folder apart."""
     return str(record.get("task")), str(record.get("name"))
 
 
-def _line(record: Record) -> str:
+def _line(record: AnswerRecord) -> str:
     return json.dumps(record, allow_nan=False) + "\n"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lookharder.visualize.html import Card, PageImage, Section, write_gallery
+from lookharder.visualize.html import GalleryCard, PageImage, Section, write_gallery
 from lookharder.visualize.views import VIEWS, view_of
 
 UNSURE = "uncertainty: pale is sure"
@@ -56,7 +56,7 @@ def _counted(records: Sequence[Mapping[str, Any]], key: str) -> str:
     return f"{most} {key}" if least == most else f"{least} to {most} {key}"
 
 
-def _clip_card(record: Mapping[str, Any]) -> Card:
+def _clip_card(record: Mapping[str, Any]) -> GalleryCard:
     files, (height, width) = record["files"], record["shape"][-2:]
     longest = f", longest {record['colours_to']:.1f} px" if record["task"] == "flow" else ""
     facts = {
@@ -67,7 +67,7 @@ def _clip_card(record: Mapping[str, Any]) -> Card:
         "compute": f"{record['macs'] / 1e9:.1f} GMACs",
     }
     caption = f"{record['task']}, one range of colours{longest}"
-    return Card(
+    return GalleryCard(
         title=Path(record["input"]).name,
         pictures=[PageImage(file=files["video"], caption=caption)],
         facts=facts,
@@ -75,7 +75,7 @@ def _clip_card(record: Mapping[str, Any]) -> Card:
     )
 
 
-def _card(record: Mapping[str, Any]) -> Card:
+def _card(record: Mapping[str, Any]) -> GalleryCard:
     if "video" in record["files"]:
         return _clip_card(record)
     files, (height, width) = record["files"], record["shape"][-2:]
@@ -93,7 +93,7 @@ def _card(record: Mapping[str, Any]) -> Card:
     facts |= view.facts(record)
     if "uncertainty_mean" in record:
         facts["mean uncertainty"] = f"{record['uncertainty_mean']:.3g}"
-    return Card(
+    return GalleryCard(
         title=Path(record["input"]).name,
         pictures=[PageImage(file=files[role], caption=text) for role, text in captions.items()],
         facts=facts,

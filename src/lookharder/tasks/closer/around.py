@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lookharder.shapes import HeightWidth
 from lookharder.tasks.base import resize_map
-from lookharder.tasks.closer.windows import Size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Box:
         """Its rows and columns."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
-    def cut(self, picture: Float[Tensor, "C H W"], size: Size) -> Float[Tensor, "C h w"]:
+    def cut(self, picture: Float[Tensor, "C H W"], size: HeightWidth) -> Float[Tensor, "C h w"]:
         """What is inside, at a size (height, width)."""
         return resize_map(picture[:, *self.place][None], *size)[0]
 
@@ -42,7 +42,7 @@ class Box:
         return pasted
 
 
-def box_around(visible: Bool[Tensor, "H W"], least: Size, room: float) -> Box:
+def box_around(visible: Bool[Tensor, "H W"], least: HeightWidth, room: float) -> Box:
     """The smallest box with the sides' ratio of `least` that is no smaller and leaves room around an object.
 
     Args:

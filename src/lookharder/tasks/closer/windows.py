@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-Size = tuple[int, int]  # height, width
+from lookharder.shapes import HeightWidth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +28,8 @@ class Grid:
         window: (h, w), no larger than the picture.
     """
 
-    size: Size
-    window: Size
+    size: HeightWidth
+    window: HeightWidth
 
     @property
     def corners(self) -> list[tuple[int, int]]:
