@@ -23,10 +23,10 @@ from lookharder.predict.effort import Budget, Effort, level_sizes
 from lookharder.predict.memory import FLOAT, PeakMemory
 from lookharder.predict.options import SamplingPlan
 from lookharder.predict.settings import Setting, SettingsTable
+from lookharder.shapes import HeightWidth
 
 MARGIN = 0.9  # of a budget of seconds is planned with: a measured speed is not a promise
 ROUNDS = 5  # against the clock: the work may be stopped after each
-Size = tuple[int, int]  # (height, width)
 NO_TABLE = "none, for this model has no table of measured settings (frontier.json)"
 
 
@@ -128,17 +128,17 @@ class Prices:
     images: int
     native: tuple[int, int]
     sources: int
-    cost: Callable[[Effort, Size], ImageCost]
-    memory: Callable[[Size, int], PeakMemory]
-    speed: Callable[[Size], Speed]
-    joining: Callable[[Size], float]
+    cost: Callable[[Effort, HeightWidth], ImageCost]
+    memory: Callable[[HeightWidth, int], PeakMemory]
+    speed: Callable[[HeightWidth], Speed]
+    joining: Callable[[HeightWidth], float]
 
-    def macs(self, effort: Effort, size: Size) -> float:
+    def macs(self, effort: Effort, size: HeightWidth) -> float:
         """Multiply-adds."""
         cost = self.cost(effort, size)
         return float(cost.encode + effort.members * cost.member)
 
-    def seconds(self, effort: Effort, size: Size) -> float:
+    def seconds(self, effort: Effort, size: HeightWidth) -> float:
         """Time at the speed of this machine."""
         cost, speed = self.cost(effort, size), self.speed(size)
         every, members = round_size(effort), effort.members
@@ -149,17 +149,17 @@ class Prices:
         between = members * cost.joined * self.joining(size) if cost.joined else 0.0
         return work / self.images + between + self.sources * speed.encode
 
-    def bytes(self, effort: Effort, size: Size) -> float:
+    def bytes(self, effort: Effort, size: HeightWidth) -> float:
         """Memory of all images together, with one input at a time."""
         memory = self.memory(size, effort.steps)
         return self._held(effort, size) + max(memory.encode * self.images, memory.input)
 
-    def chunk(self, effort: Effort, size: Size, limit: float, most: int) -> int:
+    def chunk(self, effort: Effort, size: HeightWidth, limit: float, most: int) -> int:
         """Inputs at a time that fit into so many bytes."""
         room = limit - self._held(effort, size)
         return max(1, min(most, int(room / self.memory(size, effort.steps).input)))
 
-    def _held(self, effort: Effort, size: Size) -> float:
+    def _held(self, effort: Effort, size: HeightWidth) -> float:
         """Weights; the members, as images and as what they mean, and their merged answer."""
         height, width = level_sizes(size, self.native, effort.levels)[-1]
         maps = 3 * (effort.members + 1) * self.cost(effort, size).fields * self.images
@@ -194,7 +194,7 @@ def spend(
     table: SettingsTable | None,
     task: str,
     chunk: int,
-    size_of: Callable[[Setting], Size],
+    size_of: Callable[[Setting], HeightWidth],
 ) -> SamplingPlan:
     """Turn a budget into what is done for a batch.
 

@@ -24,7 +24,7 @@ EXPERT_BLOCK = 0.016  # likewise, more for each block with experts
 
 
 @dataclass(frozen=True, kw_only=True)
-class Price:
+class JobPrice:
     """What one job costs.
 
     Attributes:
@@ -36,11 +36,11 @@ class Price:
     seconds: float
 
 
-_PRICES: dict[str, Price] = {}  # by hash, which says all that a price depends on
+_PRICES: dict[str, JobPrice] = {}  # by hash, which says all that a price depends on
 _NETWORKS: dict[str, DiTConfig] = {}
 
 
-def price(job: Job, jobs: Mapping[str, Job]) -> Price:
+def price(job: Job, jobs: Mapping[str, Job]) -> JobPrice:
     """What a job costs on its own, without those that it needs.
 
     Args:
@@ -59,10 +59,10 @@ def network_of(job: Job, jobs: Mapping[str, Job]) -> DiTConfig:
     return _NETWORKS[job.hash]
 
 
-def _price(job: Job, jobs: Mapping[str, Job]) -> Price:
+def _price(job: Job, jobs: Mapping[str, Job]) -> JobPrice:
     config = job.config
     if job.kind == "upcycle":
-        return Price(macs=0.0, seconds=1.0)
+        return JobPrice(macs=0.0, seconds=1.0)
     network = network_of(job, jobs)
     if job.kind == "train":
         made = recipe(config)
@@ -79,17 +79,17 @@ def _price(job: Job, jobs: Mapping[str, Job]) -> Price:
         seconds = load * (ITERATION + block * network.depth) + macs / RATE
         iterations = made.train.iterations
         if config["recipe"] != "nano":
-            return Price(macs=iterations * macs, seconds=iterations * macs / GPU)
-        return Price(macs=iterations * macs, seconds=iterations * seconds)
+            return JobPrice(macs=iterations * macs, seconds=iterations * macs / GPU)
+        return JobPrice(macs=iterations * macs, seconds=iterations * seconds)
     side, images = network.input_size, config["scenes"]
     calls = images * (
         config["levels"] if job.kind == "loss" else config["steps"] * config["members"]
     )
     macs = float(calls * count(network, side, side).macs)
     if "data" in config:
-        return Price(macs=macs, seconds=macs / GPU)
+        return JobPrice(macs=macs, seconds=macs / GPU)
     scoring = 3 + images * (0.01 + 0.02 * (config.get("members", 1) > 1))
-    return Price(macs=macs, seconds=scoring + macs / RATE + calls * network.depth * 3e-5)
+    return JobPrice(macs=macs, seconds=scoring + macs / RATE + calls * network.depth * 3e-5)
 
 
 def _network(job: Job, jobs: Mapping[str, Job]) -> DiTConfig:
