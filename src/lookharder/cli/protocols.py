@@ -32,10 +32,17 @@ def run(args: argparse.Namespace) -> int:
         if args.set:
             raise InputError("--set", args.set[0], "nothing without the NAME of a card")
         rows = [
-            (c.name, str(c.version), c.hash, c.rules.task, f"{c.images:,}", f"{c.reader}:PATH")
+            (
+                c.name,
+                str(c.version),
+                c.hash,
+                c.rules.task,
+                f"{c.images:,}" if c.images else "?",  # not published
+                f"{c.reader}:PATH",
+            )
             for c in CARDS.values()
         ]
-        columns = ("protocol", "version", "hash", "task", "images", "data")
+        columns = ("protocol", "v", "hash", "task", "images", "data")
         show("protocols", Table(columns=columns, rows=rows))
         return 0
     card = override(find_card(args.name, "NAME"), args.set)
