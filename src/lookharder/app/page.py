@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from lookharder.app.answers import Models, Question, clicked
 from lookharder.data.formats import write_image
 from lookharder.data.procedural import ProceduralWorld
@@ -92,6 +94,7 @@ def launch(page: "gradio.Blocks", port: int, *, wait: bool = True, browse: bool 
         quiet=True,
         prevent_thread_lock=True,
         max_file_size=UPLOAD,
+        show_error=True,
         footer_links=[],
         ssr_mode=False,
         theme=theme,
@@ -116,9 +119,7 @@ def write_examples(folder: Path) -> dict[str, list[list[str]]]:
             write_image(second, scene.second)
             rows["flow"].append([str(first), str(second)])
         if scene.visible is not None and scene.visible.any():
-            down, across = (
-                side.nonzero()[0] for side in (scene.visible.any(1), scene.visible.any(0))
-            )
+            down, across = (np.flatnonzero(scene.visible.any(axis)) for axis in (1, 0))
             box = across[0], down[0], across[-1] + 1, down[-1] + 1
             rows["amodal"].append([str(first), ",".join(map(str, box))])
     return rows
@@ -128,7 +129,8 @@ def _tab(gr: Any, task: str, models: Models, work: Path, examples: list[list[str
     """What a task is asked, what that costs, and its answer."""
     with gr.Row():
         with gr.Column():
-            picture: dict[str, Any] = {"height": 260, "sources": ["upload", "clipboard"]}
+            picture: dict[str, Any] = {"type": "filepath", "image_mode": None, "height": 260}
+            picture["sources"] = ["upload", "clipboard"]
             image = gr.Image(label="Picture" if task != "flow" else "First frame", **picture)
             second = gr.Image(label="Next frame", visible=task == "flow", **picture)
             where = gr.Textbox(
@@ -152,23 +154,23 @@ def _tab(gr: Any, task: str, models: Models, work: Path, examples: list[list[str
                 label="Uncertainty over the picture", visible=False, interactive=False
             )
             files = gr.Files(label="Files", interactive=False, elem_id=f"files-{task}")
-    for each in (image, second):  # gradio would open them first, by rules of its own
+    for each in (image, second):  # gradio would open what is uploaded, by rules of its own
         each.preprocess = lambda payload: payload and payload.path
     asked = [image, second, where, steps, members, levels, budget]
     shown = [image, second] if task == "flow" else [image, where] if task == "amodal" else [image]
     gr.Examples(examples, shown, cache_examples=False, label="Rendered scenes to try")
 
-    def question(picture: str, after: str | None, place: str, *effort: Any) -> Question:
+    def question(picture: str, after: str | None, place: str | None, *effort: Any) -> Question:
         steps, members, levels, budget = effort
         return Question(
             task=task,
             image=Path(picture),
             second=Path(after) if after else None,
-            where=place,
+            where=place or "",  # of a box that is not shown: nothing
             steps=int(steps),
             members=int(members),
             levels=int(levels),
-            budget=budget,
+            budget=budget or "",
         )
 
     def quote(picture: str | None, *rest: Any) -> str:
@@ -193,8 +195,8 @@ def _tab(gr: Any, task: str, models: Models, work: Path, examples: list[list[str
         made = last.result.save(tempfile.mkdtemp(dir=work), [Path(picture).stem[:80]])
         yield {files: [str(path) for path in made]}
 
-    def click(place: str, event: Any) -> str:
-        return clicked(place, *event.index)
+    def click(place: str | None, event: Any) -> str:
+        return clicked(place or "", *event.index)
 
     if task == "amodal":
         click.__annotations__["event"] = gr.SelectData  # how gradio knows what to pass
