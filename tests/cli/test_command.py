@@ -1,5 +1,6 @@
 """Every verb's help, and every kind of bad input: exit code 2, one line, nothing written."""
 
+import argparse
 import os
 import subprocess
 import sys
@@ -281,3 +282,26 @@ def test_interruption_and_a_refusing_system(capsys, monkeypatch):
         monkeypatch.setattr(demo, "run", raising(error))
         assert main(["demo"]) == code
         assert capsys.readouterr().err == f"lookharder: error: {words}\n"
+
+
+@pytest.mark.parametrize(("stop", "code"), [(Terminated, 143), (KeyboardInterrupt, 130)])
+def test_what_is_raised_on_the_way_out_of_a_signal_is_not_said(monkeypatch, capsys, stop, code):
+    """As torch does where a signal comes while it enters a context: "trying to pop from empty mode stack"."""
+
+    def run(args: argparse.Namespace) -> int:
+        try:
+            raise stop
+        finally:
+            [].pop()
+
+    demo = load_verb("demo")
+    monkeypatch.setattr(demo, "run", run)
+    assert main(["demo"]) == code
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+    def fails(args: argparse.Namespace) -> int:
+        return [].pop()
+
+    monkeypatch.setattr(demo, "run", fails)
+    with pytest.raises(IndexError):  # a fault of ours stays a traceback
+        main(["demo"])

@@ -131,6 +131,16 @@ def main(line: Sequence[str] | None = None) -> int:
         atexit.register(gc.freeze)
         signal.signal(signal.SIGTERM, _terminate)
     try:
+        return _attempt(line)
+    except Exception as error:  # torch raises its own where a signal comes as it enters a context
+        if (stop := _stop_before(error)) is None:
+            raise
+        return _stopped(stop)
+
+
+def _attempt(line: Sequence[str] | None) -> int:
+    """Do what a command line asks; failures of the input and the system are a line and an exit code."""
+    try:
         args = parse(sys.argv[1:] if line is None else line)
         if getattr(args, "allow_download", False):
             from lookharder.autoencoder.kl import DOWNLOADS
@@ -155,14 +165,25 @@ def main(line: Sequence[str] | None = None) -> int:
         if not any(words in str(error) for words in OUT_OF_MEMORY):
             raise
         return _fail(f"out of memory: {str(error).splitlines()[0]}", 1)
-    except KeyboardInterrupt:
-        return _fail("interrupted", 130)
-    except Terminated:
-        return _fail("terminated", 143)
+    except (KeyboardInterrupt, Terminated) as stop:
+        return _stopped(stop)
 
 
 class Terminated(BaseException):
     """SIGTERM: what is half-written goes, as after Ctrl-C."""
+
+
+def _stop_before(error: BaseException) -> BaseException | None:
+    """The signal's exception during which another was raised, if there was one."""
+    before = error.__context__
+    while before is not None and not isinstance(before, KeyboardInterrupt | Terminated):
+        before = before.__context__
+    return before
+
+
+def _stopped(stop: BaseException) -> int:
+    terminated = isinstance(stop, Terminated)
+    return _fail("terminated", 143) if terminated else _fail("interrupted", 130)
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
