@@ -73,6 +73,25 @@ def make_folder(out: Path, argument: str = "--out") -> list[Path]:
 
 
 @contextmanager
+def locked(folder: Path, taken: str) -> Iterator[int]:
+    """Lock a folder of results and yield it, open; the lock ends with the process, however that ends.
+
+    Raises:
+        InputError: another process holds it; `taken` says of the folder what that means.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            got = f"{folder}, {taken}"
+            raise InputError("--out", got, "a folder of its own, or patience") from error
+        yield handle
+    finally:
+        os.close(handle)
+
+
+@contextmanager
 def hold_folder(out: Path) -> Iterator[int]:
     """Make the folder of results if there is none, and lock it; yields the open folder. What stays empty goes again.
 
@@ -80,16 +99,10 @@ def hold_folder(out: Path) -> Iterator[int]:
         InputError: it cannot be a folder, cannot be written, or another process writes it.
     """
     made = make_folder(out)
-    handle = os.open(out, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            got = f"{out}, which another process is writing"
-            raise InputError("--out", got, "a folder of its own, or patience") from error
-        yield handle
+        with locked(out, "which another process is writing") as handle:
+            yield handle
     finally:
-        os.close(handle)
         with suppress(OSError):  # not empty, or gone
             for folder in made:
                 folder.rmdir()

@@ -23,6 +23,7 @@ from lookharder.data.example import Dataset
 from lookharder.data.source import open_data
 from lookharder.data.usable import Usable
 from lookharder.errors import InputError
+from lookharder.files import locked
 from lookharder.metrics.scores import SCORES
 from lookharder.models.transfer import transfer
 from lookharder.seeding import torch_generator
@@ -37,11 +38,12 @@ from lookharder.training.forecast import refuse_if_too_large
 from lookharder.training.loop import TrainState, TrainStep, averaged, start, train
 from lookharder.training.monitor.observer import Observer, check_validation
 from lookharder.training.recovery import Recovery
-from lookharder.training.run_config import RunConfig, alone, claim, compare
+from lookharder.training.run_config import RunConfig, claim, compare
 from lookharder.training.teaching import check_teaching
 
 __all__ = ["RunConfig", "run"]
 
+TAKEN = "where this run is going on in another process"
 NOTHING = {
     "rollbacks": 0,
     "windows": [],
@@ -71,7 +73,7 @@ def run(config: RunConfig, out: Path) -> Iterator[TrainStep]:
         check_deal(config.train, chain, team, datasets)
         ranks.first(lambda: check_teaching(config.train, chain, datasets))
         ranks.first(lambda: claim(config, out))
-        ranks.first(lambda: stack.enter_context(alone(out)))
+        ranks.first(lambda: stack.enter_context(locked(out, TAKEN)))
         folder = out / "checkpoints"
         ranks.first(lambda: checkpoint.clean(folder))
         chain.to(team.device)

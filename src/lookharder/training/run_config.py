@@ -4,10 +4,7 @@ A folder belongs to the configuration it began with. What changes when and where
 but not what is learnt, may change when the run is resumed: its `essence` stays.
 """
 
-import fcntl
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -103,25 +100,6 @@ def claim(config: RunConfig, out: Path) -> None:
             half.unlink()
     if former is None or to_json(former) != to_json(config):  # from here on it runs in another way
         write_json(out / "config.json", to_json(config))
-
-
-@contextmanager
-def alone(out: Path) -> Iterator[None]:
-    """Hold the folder of a run while it goes on; the lock ends with the process, however that ends.
-
-    Raises:
-        InputError: another process holds it.
-    """
-    handle = os.open(out, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            got = f"{out}, where this run is going on in another process"
-            raise InputError("--out", got, "a folder of its own, or patience") from error
-        yield
-    finally:
-        os.close(handle)
 
 
 def _is_half(path: Path) -> bool:

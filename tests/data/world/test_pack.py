@@ -1,6 +1,7 @@
 """Packs of furniture: what is read from a catalogue, what stands in a file, and rooms that are furnished with it."""
 
 import io
+import json
 import tarfile
 import zipfile
 
@@ -63,7 +64,7 @@ def test_a_pack_is_read_as_it_was_written(path):
         assert len(read.mesh.corners) == 12
 
 
-@pytest.mark.parametrize("harm", ["cut", "corner", "part", "count"])
+@pytest.mark.parametrize("harm", ["cut", "corner", "part", "count", "none", "empty"])
 def test_a_pack_that_is_not_whole_is_refused(path, tmp_path, harm):
     other = tmp_path / "other.npz"
     if harm == "cut":
@@ -74,8 +75,14 @@ def test_a_pack_that_is_not_whole_is_refused(path, tmp_path, harm):
             arrays["faces"][0, 0] = 8
         elif harm == "part":
             arrays["part"][0] = 2
-        else:
+        elif harm == "count":
             arrays["vertices"] = arrays["vertices"][:-1]
+        elif harm == "none":
+            arrays["facts"] = np.array('{"models": []}')
+        else:
+            facts = json.loads(str(arrays["facts"]))
+            facts["models"][0]["faces"] = 0
+            arrays["facts"] = np.array(json.dumps(facts))
         np.savez(other, **arrays)
     with pytest.raises(InputError, match=r"other\.npz"):
         load_pack(other)

@@ -135,6 +135,8 @@ def load_pack(path: str | Path) -> Pack:
             arrays[name] for name in ("facts", "vertices", "faces", "part")
         )
     facts = from_json(_Listing, parse_json(str(text), str(path)), str(path)).models
+    if not facts or min(min(each.vertices, each.faces) for each in facts) < 1:
+        raise InputError(str(path), "no models, or one without corners", WHAT)
     ends = np.cumsum([(each.vertices, each.faces) for each in facts], 0)
     whole = (
         all(array.dtype.kind == "u" for array in (vertices, faces, part))

@@ -133,7 +133,7 @@ def read_model(path: Path, facts: dict[str, str], name: str, role: str) -> Model
         mesh.merge_vertices(merge_tex=True, merge_norm=True)
         share = max(12, round(TRIANGLES * len(mesh.faces) / max(total, 1)))
         points, faces = simplify(np.asarray(mesh.vertices), np.asarray(mesh.faces), share)
-        if not len(faces) or len(colours) == 32:
+        if not len(faces):
             continue
         vertices.append(points @ turn.reshape(3, 3).T * (-1, 1, 1))
         triangles.append(faces[:, ::-1] + count)  # a mirrored triangle turns the other way round
@@ -203,16 +203,17 @@ def data_of(package: bytes, path: Path) -> bytes:
     )
 
 
-def build(source: Path, out: Path) -> Sequence[Model]:
-    """Read, simplify and write all models that have a role; those that were written."""
+def build(source: Path, out: Path) -> tuple[Sequence[Model], int]:
+    """Read, simplify and write all models that have a role; those that were written, and of how many."""
     models: list[Model] = []
-    credit = []
+    credit, listed = [], 0
     for title, archive in archives(source):
         text = archive.read(CATALOGUE).decode("latin1")
         licence = re.search(r"(?m)^license=(.*)$", text)
         with tempfile.TemporaryDirectory() as folder:
             archive.extractall(folder)
             for facts in catalogue(text):
+                listed += 1
                 path = Path(folder) / facts["model"].strip("/")
                 role = role_of(facts)
                 if role is None or path.suffix.lower() != ".obj" or not path.is_file():
@@ -230,7 +231,7 @@ def build(source: Path, out: Path) -> Sequence[Model]:
     write_pack(models, out / "furniture.npz")
     with atomic(out / "ATTRIBUTION.txt") as file:
         file.write_text("model\ttitle\tmaker\tlicence\n" + "\n".join(credit) + "\n", "utf-8")
-    return models
+    return models, listed
 
 
 def main() -> None:
@@ -239,8 +240,10 @@ def main() -> None:
     parser.add_argument("source", type=Path, metavar="DEB")
     parser.add_argument("out", type=Path, metavar="OUT")
     given = parser.parse_args()
-    models = build(given.source, given.out)
-    print(f"{len(models)} models, {sum(len(m.faces) for m in models)} triangles: {given.out}")
+    models, listed = build(given.source, given.out)
+    print(
+        f"{len(models)} models of {listed}, {sum(len(m.faces) for m in models)} triangles: {given.out}"
+    )
 
 
 if __name__ == "__main__":
