@@ -27,7 +27,7 @@ from types import FrameType
 from typing import NoReturn, Protocol, cast, runtime_checkable
 
 from lookharder import __version__
-from lookharder.cli.arguments import Parser, close_to
+from lookharder.cli.parser import Parser, close_to
 from lookharder.errors import InputError, printable
 
 __all__ = ["VERBS", "build_parser", "load_verb", "main", "parse"]

@@ -2,7 +2,8 @@
 
 import argparse
 
-from lookharder.cli.arguments import Parser, add_model, whole
+from lookharder.cli.arguments import add_model
+from lookharder.cli.parser import Parser, whole
 
 HELP = "a page to play with in the browser, on this machine alone"
 EPILOG = (

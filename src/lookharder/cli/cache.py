@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from lookharder.cli.arguments import TASK, Parser, add_device, named, whole
+from lookharder.cli.arguments import TASK, add_device, named
+from lookharder.cli.parser import Parser, whole
 from lookharder.errors import InputError
 
 HELP = "encode a data set once, for training"

@@ -2,7 +2,7 @@
 
 import argparse
 
-from lookharder.cli.arguments import Parser
+from lookharder.cli.parser import Parser
 
 HELP = "read all of a data set and list its faults"
 EPILOG = """Every example is read. Each fault is a line: row, field, file, what it is, what is allowed. Exit code 0 when

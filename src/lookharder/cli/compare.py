@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from lookharder.cli.arguments import Parser
+from lookharder.cli.parser import Parser
 
 HELP = "two files of scores, image by image: which is better?"
 EPILOG = """Scores that were taken under unlike protocols, or of other images, are refused: the error names the

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from lookharder.cli.arguments import Parser, choice, whole
+from lookharder.cli.parser import Parser, choice, whole
 
 HELP = "published weights into a model folder, key by key"
 EPILOG = """The architecture is recognised from the file. DiT and DiT-MoE become the start of a

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from lookharder.cli.arguments import Parser, add_model, open_model, whole
+from lookharder.cli.arguments import add_model, open_model
+from lookharder.cli.parser import Parser, whole
 
 HELP = "predict and score all three tasks on the embedded scenes"
 EPILOG = ""

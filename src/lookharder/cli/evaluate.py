@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from lookharder.cli.arguments import (
     DATA,
     TASK,
-    Parser,
     add_denoising,
     add_model,
     add_resolution,
@@ -18,6 +17,7 @@ from lookharder.cli.arguments import (
     named,
     open_model,
 )
+from lookharder.cli.parser import Parser
 from lookharder.cli.scoring import card_of, check_out, report, score_files, score_generation
 from lookharder.errors import InputError
 

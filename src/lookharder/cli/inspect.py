@@ -5,15 +5,14 @@ from pathlib import Path
 
 from lookharder.cli.arguments import (
     DATA,
-    Parser,
     add_device,
     add_sampling,
     add_size,
     check_resolution,
     named,
     open_model,
-    whole,
 )
+from lookharder.cli.parser import Parser, whole
 from lookharder.errors import InputError
 
 HELP = "what a model is and costs; on --data, which experts it uses"

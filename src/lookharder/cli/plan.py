@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lookharder.cli.arguments import Parser, number
+from lookharder.cli.parser import Parser, number
 from lookharder.errors import InputError
 from lookharder.hardware import MFU
 

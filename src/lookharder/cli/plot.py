@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from lookharder.cli.arguments import Parser
+from lookharder.cli.parser import Parser
 
 HELP = "runs as a figure and a table: losses, speed, goodput"
 EPILOG = """A RUN may still be going on. Without --out only the table is printed. The figure needs the extra `plot`

@@ -9,18 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from lookharder.cli.arguments import (
     TASK,
-    Parser,
     add_denoising,
     add_model,
     add_resolution,
     add_sampling,
     check_resolution,
-    choice,
     named,
     open_model,
-    rule,
-    whole,
 )
+from lookharder.cli.parser import Parser, choice, rule, whole
 from lookharder.cli.writing import add_writing, say_record, writing_of
 from lookharder.errors import InputError
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from lookharder.cli.arguments import Parser
+from lookharder.cli.parser import Parser
 
 HELP = "protocol cards: how benchmarks are scored"
 EPILOG = ""

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from lookharder.cli.arguments import MAX_SCENE, Parser, add_device, choice, number, whole
+from lookharder.cli.arguments import MAX_SCENE, add_device, add_sampler
+from lookharder.cli.parser import Parser, number, whole
 
 HELP = "pictures of classes, by a model that was pre-trained to make them"
 EPILOG = """Written are OUT/grid.png, a row for each class, and OUT/samples.npz as ADM's evaluation reads it: arr_0,
@@ -34,19 +35,7 @@ def add_arguments(parser: Parser) -> None:
         help="channels of the latent that are guided, 3 as of DiT [%(default)s]",
     )
     parser.add_argument("--steps", type=whole(1), metavar="T", help="denoising steps [the model's]")
-    parser.add_argument(
-        "--sampler",
-        type=choice("ddim", "ddpm", "dpmpp-2m", "euler", "heun"),
-        default="ddim",
-        metavar="A",
-        help="ddim, ddpm, dpmpp-2m, euler, heun [%(default)s]",
-    )
-    parser.add_argument(
-        "--spacing",
-        type=choice("trailing", "leading", "leading+1", "linspace"),
-        metavar="P",
-        help="of the steps: trailing, leading, leading+1, linspace [the model's]",
-    )
+    add_sampler(parser)
     parser.add_argument(
         "--size", type=whole(8, MAX_SCENE), metavar="S", help="side, pixels [the model's]"
     )
@@ -81,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     make_folder(args.out)
     effort = Effort(
         steps=args.steps or chain.config.steps,
-        sampler=args.sampler,
+        sampler=args.sampler or "ddim",
         spacing=args.spacing or chain.config.sampling.spacing,
     )
     drawn = generate(

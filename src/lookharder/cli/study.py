@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from lookharder.cli.arguments import Parser, add_download, choice, whole
+from lookharder.cli.arguments import add_download
+from lookharder.cli.parser import Parser, choice, whole
 from lookharder.errors import InputError
 
 HELP = "run or resume a study of how errors scale"

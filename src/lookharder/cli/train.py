@@ -4,7 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
-from lookharder.cli.arguments import Parser, add_download
+from lookharder.cli.arguments import add_download
+from lookharder.cli.parser import Parser
 from lookharder.errors import InputError
 
 HELP = "run or resume a recipe"

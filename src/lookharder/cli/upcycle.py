@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from lookharder.cli.arguments import Parser, add_download, whole
+from lookharder.cli.arguments import add_download
+from lookharder.cli.parser import Parser, whole
 
 HELP = "a dense model into a mixture of experts, its function kept"
 EPILOG = ""

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lookharder.cli.arguments import Parser, choice, number
+from lookharder.cli.parser import Parser, choice, number
 from lookharder.errors import InputError, printable
 
 if TYPE_CHECKING:
