@@ -1,4 +1,4 @@
-# make demo | app | test | check | test-slow | furniture: each works on a machine with nothing but Python 3.11 or newer.
+# make demo | app | docs | test | check | test-slow | furniture: each works on a machine with nothing but Python 3.11 or newer.
 # Other versions than the pinned: make test CONSTRAINTS= TORCH='torch==2.6.*'
 PYTHON ?= python3
 TORCH ?= torch
@@ -7,18 +7,23 @@ DEB ?= out/sweethome3d-furniture.deb
 VENV := .venv
 RUN := $(VENV)/bin
 PIP := $(RUN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
-CHECKED := src tests benchmarks examples conftest.py
+CHECKED := src tests benchmarks examples conftest.py docs/conf.py docs/try.ipynb
 # what one process has compiled, others read
 unexport PYTHONDONTWRITEBYTECODE
 TESTS := $(RUN)/python -m pytest --jaxtyping-packages=lookharder,beartype.beartype
 
-.PHONY: demo app test test-slow check furniture clean
+.PHONY: demo app docs test test-slow check furniture clean
 
 demo: $(VENV)/package
 	$(RUN)/lookharder demo --out out/demo
 
 app: $(VENV)/app
 	$(RUN)/lookharder app
+
+# the site, as out/docs/index.html; what it warns of is an error
+docs: $(VENV)/docs
+	$(RUN)/python -m sphinx --fail-on-warning --keep-going --quiet docs out/docs -d out/doctrees
+	@echo out/docs/index.html
 
 test: $(VENV)/dev
 	OMP_NUM_THREADS=1 $(TESTS) -n 2 --dist worksteal
@@ -54,6 +59,10 @@ $(VENV)/dev: $(VENV)/package
 
 $(VENV)/app: $(VENV)/package
 	$(PIP) --editable '.[app]' '$(TORCH)'
+	touch $@
+
+$(VENV)/docs: $(VENV)/package
+	$(PIP) --editable '.[docs]' '$(TORCH)'
 	touch $@
 
 clean:

@@ -34,8 +34,7 @@ def align_affine(
         mask: (H, W) pixels to fit on; None for all.
 
     Returns:
-        aligned: (H, W) float64, metres, at every pixel, of the kind that `pred` is (array or CPU
-            tensor); not clipped.
+        aligned: (H, W) float64, metres, at every pixel, an array or a CPU tensor as `pred` is; not clipped.
         scale: negative where the prediction runs against the target, 0 where it is constant.
         shift: metres.
 

@@ -51,6 +51,8 @@ def claim_text(found: Finding) -> ClaimText:
 def markdown(found: Sequence[Finding]) -> str:
     """Write the table of claims as Markdown."""
     lines = [
+        "# The claims of the paper",
+        "",
         "| claim | paper | measured here, 95 % | seeds | here |",
         "| --- | --- | --- | --- | --- |",
     ]
