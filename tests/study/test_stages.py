@@ -10,6 +10,7 @@ import torch
 from lookharder.chain import Chain
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import Remembered
+from lookharder.evaluate.forecast_scores import FORECAST_SCORES
 from lookharder.evaluate.held_out import validation_loss
 from lookharder.models.flops import count
 from lookharder.recipes import pixel_chain
@@ -35,6 +36,8 @@ def done(tmp_path_factory: pytest.TempPathFactory):
     model = bench.finetuned("n1", 0, sparse, iterations=1, own_chain=False, mix={"flow": 1.0})
     bench.loss(model, "figure 3", {"size": "n1"}, 0, "depth")
     bench.score(model, "figure 8", {"size": "n1"}, 0, steps=2, spacing="leading")
+    bench.forecast(dense, "training noise", {"size": "n1"}, 0, 2)
+    bench.forecast(dense, "training noise", {"size": "n1"}, 0, 1, "errors")
     jobs = bench.study("?").jobs
     for job in jobs:
         ledger.plan(job)
@@ -55,7 +58,7 @@ def test_what_was_spent_adds_up_and_is_what_was_forecast(done):
         assert result["train_macs_paper"] == 2 * (forward - 2 * 2 * 64**2 * 16) * images
     spent = [price(job, jobs.jobs).macs for job in lineage]
     assert sum(spent) == pytest.approx(results[3]["train_macs"], rel=1e-12)
-    *_, loss, score = jobs
+    *_, loss, score, _, _ = jobs
     assert score.cost == 2 * 2 * ledger.result(score.hash)["inference_macs"]
     for measured in (loss, score):
         result = ledger.result(measured.hash)
@@ -66,9 +69,25 @@ def test_what_was_spent_adds_up_and_is_what_was_forecast(done):
     assert set(ledger.result(score.hash)["metrics"]) == {"abs_rel", "delta1_error"}
 
 
+def test_forecasts_are_scored_and_say_what_they_cost(done):
+    ledger, jobs, _ = done
+    *_, drawn, rival = jobs
+    results = [ledger.result(job.hash) for job in (drawn, rival)]
+    assert drawn.cost == 2 * 2 * results[0]["inference_macs"]  # FLOPs of two scenes
+    for result in results:
+        assert tuple(result["metrics"]) == FORECAST_SCORES["depth"]
+        for name, metric in result["metrics"].items():
+            assert metric["low"] <= metric["value"] <= metric["high"], name
+            assert metric["images"] == 2
+        assert result["metrics"]["patches"]["per_image"] is None
+    assert results[0]["inference_macs"] == 16 * results[1]["inference_macs"]  # 8 draws of 2 steps
+    network, noise = (result["metrics"]["crps"]["per_image"] for result in results)
+    assert len(network) == 2 and network != noise
+
+
 def test_options_of_an_evaluation_reach_the_sampler(done):
     ledger, jobs, (_, _, _, model) = done
-    *_, score = jobs
+    *_, score, _, _ = jobs
     leading = ledger.result(score.hash)["metrics"]["abs_rel"]["per_image"]
     config = {**score.config, "spacing": "trailing"}
     trailing = STAGES["evaluate"](ledger.folder("none"), config, [ledger.folder(model.hash)])

@@ -1,12 +1,16 @@
 """The studies: what they ask for, what it costs, and that nothing known is asked for again."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from lookharder.config import to_json
 from lookharder.errors import InputError
+from lookharder.evaluate.forecast import Rival
+from lookharder.evaluate.forecast_scores import FORECAST_SCORES
 from lookharder.scaling.record import Records
 from lookharder.study.command import (
     cost_table,
@@ -25,7 +29,7 @@ from lookharder.study.queue.jobs import canonical
 from lookharder.study.queue.ledger import Ledger
 from lookharder.study.queue.worker import Stopped
 from lookharder.study.results import collect, metrics
-from lookharder.study.studies import STUDIES, build
+from lookharder.study.studies import MORE_STUDIES, STUDIES, build
 
 PAPER = ("model-size", "pretraining", "resolution", "upcycling", "steps", "draws", "schedule")
 
@@ -138,6 +142,8 @@ def pretend(monkeypatch: pytest.MonkeyPatch, broken: str = "nothing") -> list[st
             names = (
                 ("loss",)
                 if job.kind == "loss"
+                else FORECAST_SCORES[task]
+                if job.kind == "forecast"
                 else {
                     "depth": ("abs_rel", "delta1_error"),
                     "flow": ("epe",),
@@ -254,6 +260,44 @@ def test_every_study_is_run_once_before_any_is_repeated(tmp_path: Path, laptop):
     assert order == sorted(order) and set(order) == {0, 1, 2}
     place = {name: at for at, name in enumerate(left.todo)}
     assert all(place[need] < place[name] for name in left.todo for need in left.jobs[name].needs)
+
+
+def test_a_study_that_all_leaves_out_is_asked_by_name(tmp_path: Path, monkeypatch):
+    assert not {study.name for study in studies_named("all", "micro")} & set(MORE_STUDIES)
+    pretend(monkeypatch)
+    plan, _, records, _, failed = go("training-noise", tmp_path)
+    assert failed == {}
+    found = Records.read(records.path)
+    assert len(found) == sum(len(metrics(point)) for point in plan.points)
+    assert {r.point["draws_of"] for r in found if r.metric == "crps"} == {
+        "network",
+        *get_args(Rival),
+    }
+    trained = [job.title for job in plan.jobs if job.kind == "train"]
+    assert len(trained) == 3  # two fine-tunings of one generator
+    with pytest.raises(InputError, match="training-noise"):
+        build("training-noise", "paper")
+
+
+def test_the_noise_of_a_training_is_all_that_differs():
+    study = build("training-noise", "laptop")
+    made = {
+        job.title: recipe(job.config) for job in study.jobs if job.title.startswith("fine-tune")
+    }
+    plain = [
+        replace(
+            run,
+            chain=replace(run.chain, prediction="x0"),
+            train=replace(run.train, time_shift=1.0, seed=0),
+        )
+        for title, run in made.items()
+        if " n2 " in title
+    ]
+    assert len(plain) == 4 * 2 * 3 and all(run == plain[0] for run in plain)
+    assert {run.train.time_shift for run in made.values()} == {1.0, 4.0, 20.0, 100.0}
+    whole = {job.hash for job in build("model-size", "laptop").jobs}
+    shared = [j for j in study.jobs if j.kind == "train" and j.hash in whole]
+    assert len(shared) == 2 * 2 * 3  # generators, and the family's own recipe
 
 
 def test_a_failure_is_told_and_no_law_is_fitted(tmp_path: Path, monkeypatch):

@@ -51,6 +51,7 @@ class NanoBench(Bench):
         mix = {"depth": 1.0} if mix is None else mix
         count = self.preset.finetune if iterations is None else iterations
         title = f"fine-tune {size} for {'+'.join(mix)}"
+        title += "".join(f", {axis} {value}" for axis, value in others.items())
         others = {"time_shift": 20.0, **others}
         return self._train(
             title, size, seed, mix, count, start=start, own_chain=own_chain, **others
@@ -76,6 +77,12 @@ class NanoBench(Bench):
         last = both if schedule in (None, "scaled-linear") else {**both, "schedule": schedule}
         start = None if pretrain == 0 else self.pretrained(size, seed, pretrain, **both)
         return self.finetuned(size, seed, start, iterations=finetune, **last)
+
+    def trained_by_noise(self, size: str, seed: int, time_shift: float, prediction: str) -> Job:
+        """What is predicted is named where it is not x0, as in `depth`; the generator predicts x0 for all."""
+        others: dict[str, Any] = {} if prediction == "x0" else {"prediction": prediction}
+        start = self.pretrained(size, seed)
+        return self.finetuned(size, seed, start, time_shift=time_shift, **others)
 
     def upcycled(self, start: Job, experts: int, active: int, seed: int) -> Job:
         """Add the conversion of a network into one with experts that computes the same."""
@@ -186,6 +193,10 @@ class PaperBench(Bench):
             got = f"prediction {prediction}, {finetune} iterations of fine-tuning"
             raise InputError("depth", got, "eps, and those of the recipe")
         return self.named(name, self.pretrained(size, seed, pretrain))
+
+    def trained_by_noise(self, size: str, seed: int, time_shift: float, prediction: str) -> Job:
+        """Not in the paper, which trains on all noise alike: refused."""
+        raise InputError("NAME", "'training-noise'", "a study of the paper, at its size")
 
     def trained_on(self, model: Job, size: str, seed: int, experts: ExpertCounts) -> Job:
         """Train as in figure 6."""

@@ -225,5 +225,5 @@ def count_measured(plan: StudyPlan, records: Records) -> int:
 def write_results(plan: StudyPlan, records: Records, out: Path, preset: str) -> list[Path]:
     """Write laws, claims and report of all that is measured in the folder; the paths written."""
     return (
-        conclude(studies_named("all", preset), out, preset) if count_measured(plan, records) else []
+        conclude(build_all(preset, more=True), out, preset) if count_measured(plan, records) else []
     )

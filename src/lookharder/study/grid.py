@@ -92,6 +92,10 @@ class Preset:
         held_out: to measure on.
         levels: noise levels of the loss.
         budgets: multiply-adds of pre-training and fine-tuning together, and the sizes that each is spent on.
+        noise: size, time shift and prediction of the fine-tunings that differ in the noise they are trained on.
+        noise_efforts: at which their merged answers are measured.
+        noise_steps: denoising steps at which their draws are measured.
+        noise_draws: how many.
     """
 
     sizes: tuple[str, ...]
@@ -122,6 +126,10 @@ class Preset:
     held_out: int = 0
     levels: int
     budgets: tuple[tuple[float, tuple[str, ...]], ...] = ()
+    noise: tuple[tuple[str, float, str], ...] = ()
+    noise_efforts: tuple[StepsAndDraws, ...] = ()
+    noise_steps: tuple[int, ...] = ()
+    noise_draws: int = 8
 
     def repeats(self, size: str) -> range:
         """The seeds of a size."""
@@ -166,6 +174,10 @@ class Bench(ABC):
             schedule: noise schedule of the fine-tuning.
             prediction: what both trainings predict, "x0" or "eps".
         """
+
+    @abstractmethod
+    def trained_by_noise(self, size: str, seed: int, time_shift: float, prediction: str) -> Job:
+        """Add a fine-tuning for depth, from the generator that all of them share, by the noise it is trained on."""
 
     @abstractmethod
     def trained_on(self, model: Job, size: str, seed: int, experts: ExpertCounts) -> Job:
@@ -220,9 +232,22 @@ class Bench(ABC):
         job = self.add("loss", config, (model,), f"{task} loss: {model.title}")
         self._points.append(Point(study=self.name, claim=claim, job=job, place=place, seed=seed))
 
+    def forecast(
+        self, model: Job, claim: str, place: Place, seed: int, steps: int, rival: str | None = None
+    ) -> None:
+        """Add a point: draws of a model for depth, or copies of one answer with noise, as a forecast."""
+        how = {} if rival is None else {"rival": rival}
+        count = {"steps": steps, "members": self.preset.noise_draws, "seed": 0}
+        config = {"task": "depth", **self.held_out("depth", None), **count, **how}
+        title = f"{rival or 'draws'}, {steps} x {self.preset.noise_draws}: {model.title}"
+        job = self.add("forecast", config, (model,), title)
+        place = {**place, "steps": steps, "members": self.preset.noise_draws}
+        place = {**place, "draws_of": rival or "network"}
+        self._points.append(Point(study=self.name, claim=claim, job=job, place=place, seed=seed))
+
     def add(
         self,
-        kind: Literal["train", "upcycle", "evaluate", "loss"],
+        kind: Literal["train", "upcycle", "evaluate", "loss", "forecast"],
         config: Mapping[str, Any],
         needs: Sequence[Job],
         title: str,

@@ -14,6 +14,12 @@ from lookharder.study.grid import Bench, Preset
 
 SCHEDULES = ("scaled-linear", "linear", "cosine")
 FEW_EXPERTS = ((1, 1), (8, 2))
+NOISE = tuple(  # what matters most first: a queue that is cut off has seen that
+    (size, shift, prediction)
+    for size in ("n2", "n4")
+    for prediction in ("x0", "v")
+    for shift in (1.0, 20.0, 4.0, 100.0)
+)
 TRADE = ((1, 1), (1, 2), (2, 1), (4, 1), (1, 4), (4, 4), (10, 5), (4, 16))
 
 LAPTOP = Preset(
@@ -47,6 +53,9 @@ LAPTOP = Preset(
         (2.056e12, ("n2", "n3", "n4", "n5")),
         (5.9e12, ("n2", "n3", "n4", "n5", "n6")),
     ),
+    noise=NOISE,
+    noise_efforts=((1, 1), (1, 5), (10, 1), (10, 5)),
+    noise_steps=(1, 2, 4, 10, 20),
 )
 
 MICRO = Preset(
@@ -73,6 +82,9 @@ MICRO = Preset(
     held_out=4,
     levels=2,
     budgets=((1.4e9, ("n1", "n2", "n3")),),
+    noise=(("n1", 1.0, "x0"), ("n1", 20.0, "v")),
+    noise_efforts=((1, 1), (2, 2)),
+    noise_steps=(1, 2),
 )
 
 PAPER = Preset(

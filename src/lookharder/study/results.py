@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lookharder.errors import InputError
+from lookharder.evaluate.forecast_scores import FORECAST_SCORES
 from lookharder.files import atomic
 from lookharder.metrics.scores import SCORES
 from lookharder.report import Budgets, findings, markdown, read_trained_plans, report
@@ -31,6 +32,8 @@ def metrics(point: Point) -> tuple[str, ...]:
     """The names of the metrics that the job of a point reports; less is better."""
     if point.job.kind == "loss":
         return ("loss",)
+    if point.job.kind == "forecast":
+        return FORECAST_SCORES[point.job.config["task"]]
     score = SCORES[point.job.config["task"]]
     return tuple(score.error_name(metric) for metric in score.studied)
 
@@ -59,8 +62,8 @@ def records_of(point: Point, ledger: Ledger) -> list[Record]:
             value=value["value"],
             low=min(value["low"], value["value"]),  # of equal values the last bits may differ
             high=max(value["high"], value["value"]),
-            images=len(value["per_image"]),
-            per_image=tuple(value["per_image"]),
+            images=value.get("images", len(value["per_image"] or ())),
+            per_image=None if value["per_image"] is None else tuple(value["per_image"]),
             seconds=float(result["seconds"]),
             machine=result["machine"],
             versions=dict(result["versions"]),

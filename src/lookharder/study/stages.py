@@ -4,6 +4,7 @@
     upcycle     the model of the job that it needs, with experts                         -> FOLDER/model
     evaluate    predictions of a model against held-out scenes, image by image           -> numbers
     loss        the diffusion loss of a model on held-out scenes, at fixed noise levels  -> numbers
+    forecast    draws of a model, or a rival of them, as a forecast of held-out scenes   -> numbers
 
 A result holds what a record needs: the network's cost, the compute spent on it so far, and each metric with its
 interval over images. A stage that is stopped can be called again: a training goes on where it was.
@@ -29,6 +30,9 @@ from lookharder.data.example import Dataset
 from lookharder.data.source import HELD_OUT_SEED, DataConfig, open_data
 from lookharder.evaluate.evaluation import evaluate as score
 from lookharder.evaluate.evaluation import protocol
+from lookharder.evaluate.forecast import forecast as draw
+from lookharder.evaluate.forecast import rival
+from lookharder.evaluate.forecast_scores import forecast_scores
 from lookharder.evaluate.held_out import validation_loss
 from lookharder.jsons import read_json, read_lines
 from lookharder.metrics.scores import SCORES
@@ -163,11 +167,45 @@ def loss(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> dict
     }
 
 
+def forecast(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> dict[str, Any]:
+    """Score draws of the model of `needs[0]`: `{"task", "scenes", "size", "steps", "members", "seed"}`.
+
+    With `rival` the draws are copies of one answer, each with noise of that kind.
+    """
+    chain, task = Chain.load(needs[0] / "model"), config["task"]
+    how, members = config.get("rival"), config["members"]
+    drawn = 1 if how else members
+    found = draw(
+        chain,
+        task,
+        _opened(_held_out(config)),
+        steps=config["steps"],
+        members=drawn,
+        seed=config["seed"],
+    )
+    if how:
+        found = rival(found, how, members, config["seed"])
+    macs, linear = _macs(chain)
+    calls = config["steps"] * drawn * chain.task(task).fields
+    return {
+        **_lineage(needs[0], chain),
+        "task": task,
+        "protocol": f"{members} draws",
+        "inference_macs": float(macs * calls),
+        "inference_macs_paper": 2.0 * linear * calls,
+        "metrics": {
+            name: score.to_json()
+            for name, score in forecast_scores(found, task, config["seed"]).items()
+        },
+    }
+
+
 STAGES: dict[str, Stage] = {
     "train": train,
     "upcycle": upcycle,
     "evaluate": evaluate,
     "loss": loss,
+    "forecast": forecast,
 }
 
 

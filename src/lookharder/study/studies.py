@@ -12,15 +12,20 @@
     generalist    section 6.4      one network for all tasks, against one for each?
     allocation    ours             a larger network, or more images?
 
+and one that "all" leaves out:
+
+    training-noise  ours           are steps worth more where less of the training was at high noise?
+
 One denoising step and one draw is the baseline that all test-time compute has to beat.
 """
 
 from collections.abc import Callable, Iterable
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 from lookharder.errors import InputError
-from lookharder.study.grid import Bench, Place, Study
+from lookharder.evaluate.forecast import Rival
+from lookharder.study.grid import Bench, Place, Preset, Study
 from lookharder.study.presets import bench_for
 
 
@@ -170,6 +175,21 @@ def allocation(bench: Bench) -> str:
     return "Is a training budget better spent on a larger network, or on more images?"
 
 
+def training_noise(bench: Bench) -> str:
+    """One generator, fine-tuned on more noise or less, by what is predicted: what are steps worth then?"""
+    for size, shift, prediction in bench.preset.noise:
+        for seed in bench.preset.repeats(size):
+            model = bench.trained_by_noise(size, seed, shift, prediction)
+            place: Place = {"size": size, "time_shift": shift, "prediction": prediction}
+            for count, members in bench.preset.noise_efforts:
+                bench.score(model, "training noise", place, seed, steps=count, members=members)
+            for count in bench.preset.noise_steps:
+                bench.forecast(model, "training noise", place, seed, count)
+            for rival in get_args(Rival):
+                bench.forecast(model, "training noise", place, seed, 1, rival)
+    return "Does the noise that a network is trained on decide what steps are worth?"
+
+
 # in the order in which they are best run: what is shared, cheap and rich in claims first
 STUDIES: dict[str, Callable[[Bench], str]] = {
     "model-size": model_size,
@@ -184,6 +204,8 @@ STUDIES: dict[str, Callable[[Bench], str]] = {
     "generalist": generalist,
     "allocation": allocation,
 }
+# asked by name: records, laws and claims of "all" do without them
+MORE_STUDIES: dict[str, Callable[[Bench], str]] = {"training-noise": training_noise}
 
 
 def build(name: str, preset: str) -> Study:
@@ -192,18 +214,25 @@ def build(name: str, preset: str) -> Study:
     Raises:
         InputError: there is no such study, or no such preset.
     """
-    if name not in STUDIES:
-        raise InputError("NAME", repr(name), f"all, or one of {list(STUDIES)}")
+    every = STUDIES | MORE_STUDIES
+    if name not in every:
+        raise InputError("NAME", repr(name), f"all, or one of {list(every)}")
     bench = bench_for(name, preset)
-    if name == "allocation" and not bench.preset.budgets:
+    if not _has(name, bench.preset):
         raise InputError("NAME", repr(name), f"another study, at the size of {preset}")
-    return bench.study(STUDIES[name](bench))
+    return bench.study(every[name](bench))
 
 
-def build_all(preset: str) -> tuple[Study, ...]:
-    """All studies at the size of a preset, in the order in which they are best run."""
-    budgets = bench_for("allocation", preset).preset.budgets
-    return tuple(build(name, preset) for name in STUDIES if name != "allocation" or budgets)
+def build_all(preset: str, more: bool = False) -> tuple[Study, ...]:
+    """All studies at the size of a preset, in the order in which they are best run; `more`: with those of no "all"."""
+    size = bench_for("all", preset).preset
+    names = [*STUDIES, *(MORE_STUDIES if more else ())]
+    return tuple(build(name, preset) for name in names if _has(name, size))
+
+
+def _has(name: str, preset: Preset) -> bool:
+    """Whether a preset has the study: the paper's own has none of ours that need trainings of their own."""
+    return bool({"allocation": preset.budgets, "training-noise": preset.noise}.get(name, True))
 
 
 def _trio(bench: Bench) -> Iterable[tuple[str, int]]:
