@@ -74,7 +74,7 @@ def report(
     if budgets is not None:
         frontier = draw_frontier(budgets.families[0], budgets.measured)
     every = _command("all" if len(names) > 1 else names[0], preset)
-    forest = None if gains is None else numbers.figure(gains, *GAINS, every)
+    forest = None if gains is None else numbers.figure(gains, *GAINS, every, wide=True)
     sections = [
         study_section(
             name,
@@ -116,7 +116,9 @@ def _planner(
     said = f"Each size over its training, measured and by the law {known.training}; dotted: the least error of a "
     said += f"budget. Below, the residuals. {held_out_words(known)}"
     return {
-        "figure": numbers.figure(frontier, "error over training compute by size", said, how),
+        "figure": numbers.figure(
+            frontier, "error over training compute by size", said, how, wide=True
+        ),
         "families": family_table(budgets.families),
         "effects": effect_table(known),
         "checked": check_table(budgets.checked),

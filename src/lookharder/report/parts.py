@@ -51,7 +51,7 @@ PARTS = {
     "spacing": Part(title="Spacing of steps", source="ours, on figure 8", x="steps", xlabel=STEPS,
                     lines=("prediction", "spacing"), beside=(("steps", 1),)),
     "trade": Part(title="Size against effort", source="section 1", x="inference", xlabel=INFERENCE,
-                  lines=("size",)),
+                  lines=("size", "steps")),
     "generalist": Part(title="One network for all tasks", source="section 6.4", x="model", xlabel="",
                        lines=("size",)),
     "allocation": Part(title="Size against images", source="ours", x="train", xlabel=TRAIN, lines=("size",)),
@@ -71,6 +71,11 @@ def main_metric(task: str) -> str | None:
     """The metric of a record that stands for a task; None for a task that is not scored."""
     score = SCORES.get(task)
     return None if score is None else score.error_name(score.main[0])
+
+
+def is_main(task: str, metric: str) -> bool:
+    """Whether a metric stands for its task, or is the loss: others say the same once more, and fold out."""
+    return metric in (main_metric(task), "loss")
 
 
 def part(study: str) -> Part:

@@ -1,26 +1,20 @@
 """A study as a section of the page: its figures, its laws, its sample predictions and all of its runs."""
 
-import base64
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
 from lookharder.report.figures.measurements import draw_measurements
 from lookharder.report.figures.studies import draw_isoflop, draw_series
-from lookharder.report.parts import main_metric, metric_word, part, place_words
+from lookharder.report.parts import Part, is_main, metric_word, part, place_words
 from lookharder.report.samples import Strip, pictures
+from lookharder.report.tables import law_table, run_table, series_words
 from lookharder.scaling.law import Law
-from lookharder.scaling.published import Published
 from lookharder.scaling.record import Record
 from lookharder.scaling.series import Series
 from lookharder.visualize.html import Table
-
-LAWS = [
-    "law", "points", "offset E", "exponent a", "R²", "scatter", "largest point predicted", "no law",
-    "exponent, E = 0", "paper's exponent",
-]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +23,13 @@ class Figure:
 
     Attributes:
         number: on this page.
-        svg: the file, base64.
+        svg: the text of the file.
         width: in CSS pixels.
         height: likewise.
         alt: in place of the picture.
         caption: under it.
         how: the command that draws it again.
+        wide: whether it stands alone in its row.
     """
 
     number: int
@@ -44,6 +39,7 @@ class Figure:
     alt: str
     caption: str
     how: str
+    wide: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +52,15 @@ class StudySection:
         source: what of the paper it repeats.
         question: what the study asks.
         missing: what has not been measured yet, in a sentence.
-        curves: every measurement, a figure for each metric.
-        laws: a series a row.
-        law_figures: a series each, with its law and residuals.
-        isoflop: curves of equal training compute, a figure for each metric.
+        curves: every measurement of the main metrics, a figure for each.
+        isoflop: curves of equal training compute, likewise.
         strip: sample predictions.
         strip_caption: under them.
         notes: sentences on what is not shown, and why.
         how: the command that measures and draws it.
+        law_figures: a series each, with its law and residuals.
+        laws: a series a row.
+        more_curves: figures of the other metrics.
         runs: every measurement, a row.
     """
 
@@ -73,13 +70,14 @@ class StudySection:
     question: str
     missing: str
     curves: Sequence[Figure] = ()
-    laws: Table | None = None
-    law_figures: Sequence[Figure] = ()
     isoflop: Sequence[Figure] = ()
     strip: Strip | None = None
     strip_caption: str = ""
     notes: Sequence[str] = ()
     how: str = ""
+    law_figures: Sequence[Figure] = ()
+    laws: Table | None = None
+    more_curves: Sequence[Figure] = ()
     runs: Table | None = None
 
 
@@ -89,17 +87,18 @@ class FigureNumbers:
 
     next: Iterator[int] = field(default_factory=lambda: count(1))
 
-    def figure(self, svg: str, alt: str, caption: str, how: str) -> Figure:
-        """Wrap the text of an SVG file as the next figure of the page."""
+    def figure(self, svg: str, alt: str, caption: str, how: str, *, wide: bool = False) -> Figure:
+        """The text of an SVG file as the next figure of the page."""
         size = [round(float(v) * 4 / 3) for v in re.findall(r'(?:width|height)="([\d.]+)pt"', svg)]
         return Figure(
             number=next(self.next),
-            svg=base64.b64encode(svg.encode()).decode(),
+            svg=svg,
             width=size[0],
             height=size[1],
             alt=alt,
             caption=caption,
             how=how,
+            wide=wide,
         )
 
 
@@ -130,87 +129,95 @@ def study_section(
     by_metric: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         by_metric.setdefault((record.task, record.metric), []).append(record)
-    drawn, budgets = [], []
-    for (task, metric), members in by_metric.items():
-        words, seeds = metric_word(task, metric), len({r.seed for r in members})
-        said = f"{capital(words)}: {len(members)} measurements of {seeds} seed{'s' * (seeds > 1)}. "
-        said += (
-            "Dots are seeds, marks their mean, bars the mean of their 95 % intervals over images."
-        )
-        drawn.append(
-            numbers.figure(draw_measurements(members, shown), f"{words}, {study}", said, how)
-        )
-        if (svg := draw_isoflop(members)) is not None:
-            said = f"{capital(words)} of networks of different size at equal training compute."
-            budgets.append(numbers.figure(svg, f"isoFLOP curves, {words}", said, how))
-    law_figures = []
-    for each in series:
-        if each.metric not in (main_metric(each.task), "loss"):
-            continue  # its law is in the table
-        if (svg := draw_series(each, shown)) is not None:
-            said = f"{capital(_series_words(each))}, with its law and residuals."
-            if each.law is not None and each.law.held_out is not None:
-                said += " Hollow: held out, and predicted (diamond) from the others."
-            law_figures.append(numbers.figure(svg, f"law of {_series_words(each)}", said, how))
-    if records and series and not law_figures:
-        notes.append("No law yet: too few places on the axis.")
-    if study == "model-size" and records and not budgets:
-        notes.append(
-            "No isoFLOP curves: all sizes see the same images; see the study of size against images."
-        )
+    first = {key: found for key, found in by_metric.items() if is_main(*key)}
+    others = {key: found for key, found in by_metric.items() if not is_main(*key)}
+    curves = [_curve(numbers, found, shown, how) for found in first.values()]
+    isoflop = _isoflop(numbers, first.values(), how)
     seen = pictures(study, records, shown, root) if root is not None and records else None
     if records and seen is None:
         notes.append("No sample predictions: the models of this study are not beside the records.")
+    if study == "model-size" and records and not isoflop:
+        notes.append(
+            "No isoFLOP curves: all sizes see the same images; see the study of size against images."
+        )
+    strip, strip_caption = (None, "") if seen is None else _short(seen)
+    laws = [_law(numbers, each, how) for each in series if is_main(each.task, each.metric)]
+    drawn = [figure for figure in laws if figure is not None]
+    if records and series and not any(each.law for each in series):
+        notes.append("No law yet: too few places on the axis.")
+    elif len(drawn) < len(laws):
+        notes.append("A law whose exponent may be 0 is in the table and not drawn.")
+    more = [_curve(numbers, found, shown, how) for found in others.values()]
     return StudySection(
         id=re.sub(r"[^a-z0-9]+", "-", study.lower()),
         title=shown.title,
         source=shown.source,
         question=question,
         missing=_missing(records, planned),
-        curves=drawn,
-        laws=law_table(series),
-        law_figures=law_figures,
-        isoflop=budgets,
-        strip=seen,
-        strip_caption="Scenes that no network was trained on, predicted with rising compute.",
+        curves=curves,
+        isoflop=isoflop,
+        strip=strip,
+        strip_caption=strip_caption,
         notes=notes,
         how=how,
+        law_figures=drawn,
+        laws=law_table(series),
+        more_curves=[*more, *_isoflop(numbers, others.values(), how)],
         runs=run_table(records) if records else None,
     )
 
 
-def law_table(series: Sequence[Series]) -> Table | None:
-    """Tabulate the laws of some series, one a row; None where there is none."""
-    rows = [_law_row(each) for each in series if each.law or each.bare]
-    return Table(columns=LAWS, rows=rows) if rows else None
+def _curve(numbers: FigureNumbers, records: Sequence[Record], shown: Part, how: str) -> Figure:
+    words = metric_word(records[0].task, records[0].metric)
+    seeds = len({r.seed for r in records})
+    said = f"{capital(words)}: {len(records)} measurements of {seeds} seed{'s' * (seeds > 1)}. "
+    said += "Dots are seeds, marks their mean, bars the mean of their 95 % intervals over images."
+    return numbers.figure(draw_measurements(records, shown), f"{words}, {shown.title}", said, how)
 
 
-def run_table(records: Sequence[Record]) -> Table:
-    """Tabulate measurements, one run a row with its metrics side by side."""
-    runs: dict[tuple[str, str, str], list[Record]] = {}
-    for record in records:
-        runs.setdefault((record.run, place_words(record.point), record.task), []).append(record)
-    metrics = list(dict.fromkeys(record.metric for record in records))
-    rows = []
-    for (run, place, task), members in runs.items():
-        first, by_metric = members[0], {record.metric: record for record in members}
-        images = "" if first.train_images is None else f"{first.train_images}"
-        cells = [_interval(by_metric.get(metric)) for metric in metrics]
-        facts = [f"{first.params}", images, number(first.train_macs), number(first.inference_macs)]
-        seconds = f"{first.seconds:.3g}"
-        rows.append([run[:8], place, f"{first.seed}", task, *facts, *cells, seconds])
-    names = ["run", "where", "seed", "task", "parameters", "images", "training MACs", "answer MACs"]
-    return Table(columns=[*names, *metrics, "seconds"], rows=rows)
+def _isoflop(
+    numbers: FigureNumbers, by_metric: Iterable[Sequence[Record]], how: str
+) -> list[Figure]:
+    found = []
+    for records in by_metric:
+        if (svg := draw_isoflop(records)) is not None:
+            words = metric_word(records[0].task, records[0].metric)
+            said = f"{capital(words)} of networks of different size at equal training compute."
+            found.append(numbers.figure(svg, f"isoFLOP curves, {words}", said, how, wide=True))
+    return found
+
+
+def _law(numbers: FigureNumbers, series: Series, how: str) -> Figure | None:
+    """The figure of a series; None where it has no law, or one that may as well be flat."""
+    law = series.law
+    if law is None or (law.samples and is_flat(law)):
+        return None
+    words = series_words(series)
+    said = f"{capital(words)}, with its law and residuals."
+    if law.held_out is not None:
+        said += " Hollow: held out, and predicted (diamond) from the others."
+    return numbers.figure(draw_series(series), f"law of {words}", said, how)
+
+
+def is_flat(law: Law) -> bool:
+    """Whether the exponent may be 0."""
+    low, high = law.interval("exponent")
+    return low <= 0 <= high
+
+
+def _short(strip: Strip) -> tuple[Strip, str]:
+    """A strip without what all of its titles say, and that as its caption."""
+    said = [title.split(", ") for title in strip.titles[2:]]  # the first are input and truth
+    same = [word for word in said[0] if all(word in words for words in said)]
+    rest = [", ".join(word for word in words if word not in same) for words in said]
+    caption = "Scenes that no network was trained on, predicted with rising compute"
+    caption += f"; {', '.join(same)}." if same else "."
+    return replace(strip, titles=(*strip.titles[:2], *rest)), caption
 
 
 def capital(text: str) -> str:
     """The text with a capital first letter."""
     return text[:1].upper() + text[1:]
-
-
-def number(value: float) -> str:
-    """The number with three digits: 0.311, 1.21e11."""
-    return re.sub(r"e\+?(-?)0*(\d+)", r"e\1\2", f"{value:.3g}")
 
 
 def _missing(records: Sequence[Record], planned: int | None) -> str:
@@ -220,47 +227,3 @@ def _missing(records: Sequence[Record], planned: int | None) -> str:
     if planned is None or have >= planned:
         return ""
     return f"{have} of {planned} measurements are there; what is shown may still change."
-
-
-def _interval(record: Record | None) -> str:
-    if record is None:
-        return ""
-    return f"{number(record.value)} [{number(record.low)}, {number(record.high)}]"
-
-
-def _series_words(series: Series) -> str:
-    place = place_words(series.where)
-    words = metric_word(series.task, series.metric)
-    return f"{words} ({place})" if place else words
-
-
-def _law_row(series: Series) -> list[str]:
-    law, bare, printed = series.law, series.bare, series.printed
-    held = None if law is None else law.held_out
-    return [
-        _series_words(series),
-        f"{len(series.records)}",
-        _parameter(law, "offset"),
-        _parameter(law, "exponent"),
-        "" if law is None else f"{law.r2:.3f}",
-        "" if law is None else f"{100 * law.scatter:.1f} %",
-        "" if held is None else f"{100 * held.error:+.1f} %",
-        "" if held is None else f"{100 * held.baseline_error:+.1f} %",
-        _parameter(bare, "exponent"),
-        "" if printed is None else _printed_words(series, printed),
-    ]
-
-
-def _parameter(law: Law | None, name: str) -> str:
-    if law is None:
-        return ""
-    value = law.offset if name == "offset" else law.exponent
-    if not law.samples:
-        return number(value)
-    low, high = law.interval(name)
-    return f"{number(value)} [{number(low)}, {number(high)}]"
-
-
-def _printed_words(series: Series, printed: Published) -> str:
-    said = f"{number(printed.exponents[0])}, {printed.claim}"
-    return said if series.variable == "train_macs" else f"{said}, over compute and three sizes"

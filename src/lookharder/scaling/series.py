@@ -66,9 +66,12 @@ class Series:
 
     @property
     def printed(self) -> Published | None:
-        """The paper's law of the same thing; its networks, data and unit of compute are others."""
-        if self.study == "model-size" and self.task == "generation":
-            return PAPER["pretrain-loss"]
+        """The paper's law of the same thing; its networks, data and unit of compute are others.
+
+        None of a loss: the paper's is that of the noise on scenes of the training, ours that of the image on others.
+        """
+        if self.metric == "loss":
+            return None
         return PAPER.get(f"{PRINTED.get(self.study)}-{self.metric}")
 
 

@@ -7,6 +7,7 @@
 All text is escaped by the template engine. Links of a gallery are relative to it, so its folder may be moved.
 """
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +84,7 @@ def write_page(path: str | Path, template: str, **values: Any) -> None:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
+    environment.filters["base64"] = lambda text: b64encode(text.encode()).decode()
     environment.filters["link"] = lambda name: quote(name, errors="surrogateescape")
     page = environment.get_template(template).render(**values)
     with atomic(path) as aside:

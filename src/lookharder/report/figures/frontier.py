@@ -9,7 +9,7 @@ from lookharder.report.figures.svg import svg
 from lookharder.report.parts import TRAIN, metric_word
 from lookharder.scaling.laws import Family
 from lookharder.scaling.record import Record
-from lookharder.visualize.axes import CYCLE, INK, MARKERS, legend, plain_ticks, tidy
+from lookharder.visualize.axes import CYCLE, INK, MARKERS, legend_below, plain_ticks, tidy
 
 
 def draw_frontier(family: Family, records: Sequence[Record]) -> str:
@@ -49,6 +49,6 @@ def draw_frontier(family: Family, records: Sequence[Record]) -> str:
         axis.set_ylim(min(values) / 1.08, max(values) * 1.08)
         plain_ticks(axis.yaxis, min(values), max(values))
         tidy(axis)
-        legend(axis, ncols=2)
+        legend_below(figure, axis.get_legend_handles_labels()[0])
 
-    return svg((6.4, 5.2), draw)
+    return svg((7.2, 5.6), draw)

@@ -27,8 +27,8 @@ def draw_gains(found: Sequence[Finding]) -> str | None:
             if row.needed:
                 axis.plot([row.needed] * 2, [y - 0.32, y + 0.32], color=INK, lw=1)
         axis.axvline(0, color=INK, lw=0.9)
-        axis.set_yticks(range(len(rows)), [textwrap.fill(row.says, 44) for row in reversed(rows)])
+        axis.set_yticks(range(len(rows)), [textwrap.fill(row.says, 56) for row in reversed(rows)])
         axis.set(xlabel="gain, % of the error; right is better", ylim=(-0.6, len(rows) - 0.4))
         tidy(axis)
 
-    return svg((6.4, 0.9 + 0.42 * len(rows)), draw)
+    return svg((7.2, 0.9 + 0.36 * len(rows)), draw)

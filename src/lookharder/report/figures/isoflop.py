@@ -7,7 +7,7 @@ import numpy as np
 
 from lookharder.errors import InputError
 from lookharder.scaling.law import Law, Profile
-from lookharder.visualize.axes import BLUE, INK, blank, legend, plain_ticks, power, save, tidy
+from lookharder.visualize.axes import BLUE, INK, blank, legend_below, plain_ticks, power, save, tidy
 
 
 def draw_profiles(
@@ -34,7 +34,7 @@ def draw_profiles(
     """
     if not profiles:
         raise InputError("profiles", "none", "at least one")
-    figure = blank((8.4, 3.7))
+    figure = blank((8.4, 4.1))
     from matplotlib import colormaps
 
     left, right = figure.subplots(1, 2, width_ratios=(1.35, 1))
@@ -62,22 +62,25 @@ def draw_profiles(
     right.set(title="best size of a budget", xscale="log", yscale="log")
     right.set(xlabel="training compute C, FLOPs", ylabel="best parameters N*")
     budgets = [profile.compute for profile in profiles]
-    plain_ticks(right.xaxis, min(budgets) / 2, max(budgets) * 5)
+    ends = min(budgets) / 2, max(budgets) * 5
+    plain_ticks(right.xaxis, *ends)
     best = [profile.best for profile in profiles if profile.inside] or measured
-    plain_ticks(right.yaxis, min(best) / 2, max(best) * 2)
+    few, many = min(best) / 2.5, max(best) * 2.5
+    plain_ticks(right.yaxis, few, many)
     if growth is not None:
-        at = np.geomspace(profiles[0].compute / 2, profiles[-1].compute * 5, 100)
+        at = np.geomspace(*ends, 100)
         word = f"N* ~ C$^{{{-growth.exponent:.3f}}}$"
         if growth.samples:
-            low, high = growth.band(at)
+            # a vague law has a band where no axis reaches
+            low, high = (np.clip(end, few / 2, many * 2) for end in growth.band(at))
             right.fill_between(at, low, high, color=BLUE, alpha=0.15, lw=0)
-            ends = sorted(-e for e in growth.interval("exponent"))
-            word += f"  (95 %: {ends[0]:.3f} to {ends[1]:.3f})"
+            sure = sorted(-e for e in growth.interval("exponent"))
+            word += f" (95 %: {sure[0]:.3f} to {sure[1]:.3f})"
         right.plot(at, np.asarray(growth.predict(at)), color=BLUE, lw=1.6, label=word)
+    right.set(xlim=ends, ylim=(few, many))
     figure.suptitle(title, fontsize=10.5, color=INK)
     for axis in (left, right):
         tidy(axis)
-    legend(left, fontsize=7.5)
-    if growth is not None:
-        legend(right, fontsize=7.5)
+    known = [axis.get_legend_handles_labels()[0] for axis in (left, right)]
+    legend_below(figure, [handle for handles in known for handle in handles], handlelength=1.4)
     save(figure, path, dpi)

@@ -21,14 +21,16 @@ from lookharder.visualize.axes import (
     ORANGE,
     SOFT,
     blank,
-    legend,
+    legend_below,
     plain_ticks,
     save,
     tidy,
 )
 
-HELD = "largest, held out for the test"
+HELD = "largest, held out"
 BEYOND = (1 / 1.5, 4.0)  # how far the curves go on past the points
+LARGE = 12.0  # logarithm of a coefficient that is written as a power of ten
+NOTHING = 1e-5  # an offset that is such a share of the value is one of 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,23 +82,19 @@ def draw_law(
     """
     if len(law.variables) != 1:
         raise InputError("law", f"a law of {list(law.variables)}", "a law of one variable")
-    figure = blank((5.2, 5.2))
+    figure = blank((5.2, 5.6))
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
     x = np.asarray(points.x, np.float64)
-    at = np.geomspace(x.min() * BEYOND[0], x.max() * BEYOND[1], 300)
-    foot = law.has_offset and law.offset > min(points.value) / 3  # near enough to be shown
-    least, most = _heights(
-        points, [float(law.predict(float(at[-1]))), *([law.offset] if foot else [])]
-    )
+    at = np.geomspace(x.min() * BEYOND[0], x.max() * BEYOND[1], 120)
+    least, most = _heights(points, float(law.predict(float(at[-1]))))
     paper = (least / 10, most * 10)  # what a vague law knows not may lie where no axis reaches
 
     if law.samples:
         low, high = (np.clip(end, *paper) for end in law.band(at))
         upper.fill_between(at, low, high, color=BLUE, alpha=0.15, lw=0, label="95 % of the law")
-    if foot:
-        upper.axhline(law.offset, color=SOFT, lw=0.8, ls=(0, (5, 3)))
-        words = f"offset {law.offset:.3g}"
-        upper.text(at[0] * 1.1, law.offset, words, va="bottom", fontsize=7.5, color=SOFT)
+    if law.has_offset and law.offset > least / 1.12:
+        words = f"floor E = {law.offset:.3g}"
+        upper.axhline(law.offset, color=SOFT, lw=0.8, ls=(0, (5, 3)), label=words)
     _draw_curves(upper, at, law, x, bare, others or {})
     held = law.held_out
     out = np.zeros(len(x), bool) if held is None else np.isclose(x, held.at[0], rtol=1e-9)
@@ -111,18 +109,20 @@ def draw_law(
     lower.set(xlabel=xlabel, ylabel="off the law, %", xlim=(at[0], at[-1]))
     for axis in (upper, lower):
         tidy(axis)
-    legend(upper, fontsize=7.5, handlelength=2.2)
+    legend_below(figure, upper.get_legend_handles_labels()[0], fontsize=7.5, handlelength=2.0)
     plain_ticks(upper.yaxis, least, most)
     plain_ticks(lower.xaxis, at[0], at[-1])
     figure.align_ylabels()
     save(figure, path, dpi)
 
 
-def _heights(points: Points, more: Sequence[float]) -> tuple[float, float]:
-    """The least and the most of what has to be seen."""
-    every = (*points.value, *(points.low or ()), *(points.high or ()), *more)
+def _heights(points: Points, end: float) -> tuple[float, float]:
+    """The least and the most of what has to be seen: the points, and of where the law goes no more than their range."""
+    every = (*points.value, *(points.low or ()), *(points.high or ()))
     seen = [value for value in every if value > 0]
-    return min(seen), max(seen)
+    least, most = min(seen), max(seen)
+    reach = most / least
+    return min(least, max(end, least / reach)), max(most, min(end, most * reach))
 
 
 def _draw_curves(
@@ -149,7 +149,7 @@ def _draw_prediction(axis: Any, held: HeldOut, paper: tuple[float, float]) -> No
     """What the law of the other points says of the largest, beside it."""
     ends = (held.predicted if end is None else end for end in (held.low, held.predicted, held.high))
     low, middle, high = np.clip(list(ends), *paper)
-    label = f"predicted from the others: {100 * held.error:+.1f} % (no law: {100 * held.baseline_error:+.1f} %)"
+    label = f"predicted: {100 * held.error:+.1f} % (no law: {100 * held.baseline_error:+.1f} %)"
     axis.errorbar(
         [held.at[0] * 1.12],
         [middle],
@@ -202,11 +202,12 @@ def _draw_points(axis: Any, points: Points, out: np.ndarray, label: str | None) 
 
 
 def _formula(law: Law) -> str:
-    (a,) = law.exponents
-    text = f"{law.coefficient:.3g} x$^{{{-a:.3g}}}$"
-    if law.has_offset:
+    (a,), (log,) = law.exponents, law.log_coefficients
+    small = f"{law.coefficient:.3g}" if abs(log) < LARGE else f"10$^{{{log / np.log(10):.0f}}}$"
+    text = f"{small} x$^{{{-a:.3g}}}$"
+    if law.has_offset and law.offset > NOTHING * float(law.predict(law.largest[0])):
         text = f"{law.offset:.3g} + {text}"
     if law.samples:
         low, high = law.interval("exponent")
-        text += f"   (exponent {low:.2g} to {high:.2g})"
+        text += f"  (a {low:.2g} to {high:.2g})"
     return text

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from lookharder.errors import InputError
 from lookharder.report.figures.isoflop import draw_profiles
 from lookharder.report.figures.laws import Points, draw_law
 from lookharder.report.figures.svg import svg_from
-from lookharder.report.parts import Part, metric_word, place_words
+from lookharder.report.parts import STEPS, TRAIN, metric_word, place_words
 from lookharder.scaling.law import Law, fit_growth, profiles
 from lookharder.scaling.record import Record
 from lookharder.scaling.series import Series
@@ -18,11 +19,15 @@ from lookharder.scaling.series import Series
 SAME_BUDGET = 0.02  # relative: trainings whose compute differs by less count as one budget
 
 
-def draw_series(series: Series, part: Part) -> str | None:
-    """A series with its laws and residuals; None where it has none."""
+def draw_series(series: Series) -> str:
+    """A series with its laws and residuals.
+
+    Raises:
+        InputError: it has no law.
+    """
     if series.law is None:
-        return None
-    names = {"train_macs": part.xlabel, "steps": "denoising steps T", "members": "draws n"}
+        raise InputError("series", "one without a law", "one with enough places")
+    names = {"train_macs": TRAIN, "steps": STEPS, "members": "draws n"}
     law, words = series.law, metric_word(series.task, series.metric)
     place = place_words(series.where)
     points = Points(

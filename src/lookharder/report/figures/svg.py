@@ -3,6 +3,7 @@
 import re
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,17 @@ def svg_from(write: Callable[[Path], None]) -> str:
     with tempfile.TemporaryDirectory() as folder, rc_context(SVG):
         path = Path(folder) / "figure.svg"
         write(path)
-        return re.sub(r'="[^"]*"', _coarse, path.read_text(encoding="utf-8"))
+        return _small(path.read_text(encoding="utf-8"))
 
 
-def _coarse(attribute: re.Match[str]) -> str:
-    """Places to 0.01 points; what is written in the figure is no attribute."""
-    return re.sub(r"(\.\d{2})\d+", r"\1", attribute.group())
+def _small(text: str) -> str:
+    """The file without what no reader sees: places to 0.1 points, no metadata, no comments."""
+    text = re.sub(r"\s*<metadata>.*?</metadata>|\s*<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r'(?<= d)="[^"]*"', lambda path: " ".join(path.group().split()), text)
+    text = re.sub(r'(?<= d|[ ]x|[ ]y)="[^"]*"', partial(_coarse, 1), text)
+    return re.sub(r'="[^"]*"', partial(_coarse, 2), text)
+
+
+def _coarse(places: int, attribute: re.Match[str]) -> str:
+    """Numbers of an attribute to so many places; what is written in the figure is no attribute."""
+    return re.sub(rf"(\.\d{{{places}}})\d+", r"\1", attribute.group())
