@@ -9,23 +9,32 @@ from typing import get_args
 
 import pytest
 
-from lookharder.cli import VERBS, Terminated, build_parser, load_verb, main, parse
+from lookharder.cli import (
+    SPINS,
+    VERBS,
+    Terminated,
+    build_parser,
+    load_verb,
+    main,
+    parse,
+    share_cores,
+)
 from lookharder.diffusion.schedule import ScheduleName, Spacing
 from lookharder.diffusion.steps import STEPS
 from lookharder.errors import InputError
 
 FLAGS = {  # the command line grows on purpose
-    "demo": "--allow-download --count --device --help --model --out",
-    "predict": "--allow-download --antithetic --as-released --batch-size --beside --box --budget --colormap --device "
-    "--fit --format --fov --grey --help --json --levels --mask --members --merge --model --near-far --noise-schedule "
-    "--out --output --overwrite --ply --point --quiet --recursive --resolution --sampler --second --seed "
-    "--skip-existing --spacing --steps --strict --until --verbose",
+    "demo": "--allow-download --compiled --count --device --help --model --out --precision",
+    "predict": "--allow-download --antithetic --as-released --batch-size --beside --box --budget --colormap --compiled "
+    "--device --fit --format --fov --grey --help --json --levels --mask --members --merge --model --near-far "
+    "--noise-schedule --out --output --overwrite --ply --point --precision --quiet --recursive --resolution "
+    "--sampler --second --seed --skip-existing --spacing --steps --strict --until --verbose",
     "train": "--allow-download --dry-run --help --out --quiet --set",
     "sample": "--allow-download --batch-size --classes --count --device --guidance --guided --help --out --sampler "
     "--seed --size --spacing --steps",
-    "evaluate": "--allow-download --calibration --data --device --features --fit --help --levels --members --merge "
-    "--model --noise-schedule --out --predictions --protocol --resolution --sampler --samples --seed "
-    "--set --size --spacing --steps --task",
+    "evaluate": "--allow-download --calibration --compiled --data --device --features --fit --help --levels --members "
+    "--merge --model --noise-schedule --out --precision --predictions --protocol --resolution --sampler "
+    "--samples --seed --set --size --spacing --steps --task",
     "compare": "--help --out",
     "protocols": "--help --set",
     "convert": "--as-released --autoencoder --from --heads --help --out",
@@ -232,6 +241,19 @@ def test_help_of_every_verb_lists_its_flags(capsys):
         with pytest.raises(SystemExit) as leaving:
             main([flag])
         assert leaving.value.code == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [({}, SPINS), ({"GOMP_SPINCOUNT": "9"}, "9"), ({"OMP_WAIT_POLICY": "active"}, None)],
+)
+def test_waiting_threads_sleep_soon_unless_the_user_says_otherwise(given, spins, monkeypatch):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    share_cores()
+    assert os.environ.get("GOMP_SPINCOUNT") == spins
 
 
 def test_choices_are_the_rows_of_the_tables():

@@ -19,6 +19,12 @@ def test_evaluate_writes_scores_beside_trivial_ones(capsys, place):
         assert word in said
 
 
+def test_rounded_weights_are_noted(place):
+    line = "evaluate --model model --task flow --data procedural:1:5 --size 32 --out s.json"
+    assert main([*line.split(), "--precision", "bf16"]) == 0
+    assert json.loads((place / "s.json").read_text())["options"]["precision"] == "bf16"
+
+
 def test_calibration_is_written_beside_the_scores_and_printed(capsys, place):
     line = "evaluate --model model --task flow --data procedural:3:5 --size 32 --members 2 --calibration --out s.json"
     assert main(line.split()) == 0

@@ -1,5 +1,6 @@
 """Faster networks give the same answers: to a stated tolerance in bfloat16, to rounding when compiled."""
 
+import time
 from dataclasses import replace
 
 import jaxtyping
@@ -9,7 +10,8 @@ import torch
 from lookharder.chain import Chain, find
 from lookharder.errors import InputError
 from lookharder.models.surgery import upcycle
-from lookharder.predict.acceleration import accelerate, cached_denoiser
+from lookharder.predict import acceleration
+from lookharder.predict.acceleration import accelerate, cached_denoiser, precision_of
 from lookharder.seeding import torch_generator
 
 BF16 = 0.05  # largest difference of a clean latent in [-1, 1]
@@ -68,6 +70,20 @@ def test_bfloat16_differs_by_its_rounding(kind, request):
     after = chain.network.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
     assert torch.equal(answer(chain), expected)
+
+
+@pytest.mark.parametrize("quick", [torch.float32, torch.bfloat16])
+def test_auto_is_what_this_machine_is_quicker_at(quick, monkeypatch):
+    product = acceleration.F.linear
+
+    def slow(x, weight):
+        if x.dtype != quick:
+            time.sleep(0.05)
+        return product(x, weight)
+
+    monkeypatch.setattr(acceleration.F, "linear", slow)
+    chain = acceleration.load(find("tiny"), precision="auto")
+    assert precision_of(chain) == {torch.float32: "fp32", torch.bfloat16: "bf16"}[quick]
 
 
 def test_without_options_it_is_the_same_network_on_the_same_weights(tiny):

@@ -51,6 +51,9 @@ VERBS = (
     "study",
 )
 
+SPINS = (
+    "3000"  # turns of a loop, some microseconds, that a thread waits for another before it sleeps
+)
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "not enough memory", "bad_alloc")
 SMALLER = "a smaller picture, --size, --resolution or --batch-size may do"
 OVERVIEW = """usage: lookharder VERB ...
@@ -130,12 +133,23 @@ def main(line: Sequence[str] | None = None) -> int:
     if line is None:  # at its end, to collect what torch made takes longer than a prediction
         atexit.register(gc.freeze)
         signal.signal(signal.SIGTERM, _terminate)
+        share_cores()
     try:
         return _attempt(line)
     except Exception as error:  # torch raises its own where a signal comes as it enters a context
         if (stop := _stop_before(error)) is None:
             raise
         return _stopped(stop)
+
+
+def share_cores() -> None:
+    """Let threads that wait for each other sleep soon; call it before torch is imported.
+
+    Those of OpenMP spin, and beside other programs they spin on cores that the others hold up: a forward takes several
+    times as long (`python -m benchmarks waiting`). What the user's environment says of it holds.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
 def _attempt(line: Sequence[str] | None) -> int:

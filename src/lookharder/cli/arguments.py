@@ -50,6 +50,23 @@ def add_model(parser: Parser) -> None:
     add_device(parser)
 
 
+def add_speed(parser: Parser) -> None:
+    """--precision and --compiled."""
+    parser.add_argument(
+        "--precision",
+        type=choice("fp32", "bf16", "auto"),
+        default="fp32",
+        metavar="P",
+        help="of the network: fp32; bf16, which rounds its weights; auto, bf16 where this machine is "
+        "quicker at it [%(default)s]",
+    )
+    parser.add_argument(
+        "--compiled",
+        action="store_true",
+        help="fuse the network's blocks; needs a C++ compiler, and a minute at first",
+    )
+
+
 def add_size(parser: Parser) -> None:
     """--size, of procedural scenes."""
     parser.add_argument(
@@ -152,7 +169,12 @@ def open_model(args: argparse.Namespace, task: str | None = None) -> "Predictor"
 
     task = task or getattr(args, "task", None)
     name = default_model(task) if args.model is None else args.model
-    predictor = Predictor.from_pretrained(name, pick_device(args.device))
+    predictor = Predictor.from_pretrained(
+        name,
+        pick_device(args.device),
+        precision=getattr(args, "precision", "fp32"),
+        compiled=getattr(args, "compiled", False),
+    )
     steps, most = getattr(args, "steps", None), predictor.chain.config.schedule.steps
     if steps is not None and steps > most:
         raise InputError("--steps", steps, f"1 to {most}, the steps of the model's training")

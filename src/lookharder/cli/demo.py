@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from lookharder.cli.arguments import add_model, open_model
+from lookharder.cli.arguments import add_model, add_speed, open_model
 from lookharder.cli.parser import Parser, whole
 
 HELP = "predict and score all three tasks on the embedded scenes"
@@ -20,6 +20,7 @@ def add_arguments(parser: Parser) -> None:
         help="folder of results [%(default)s]",
     )
     add_model(parser)
+    add_speed(parser)
     parser.add_argument(
         "--count", type=whole(1), default=12, metavar="N", help="scenes [%(default)s]"
     )

@@ -13,6 +13,7 @@ from lookharder.cli.arguments import (
     add_resolution,
     add_sampling,
     add_size,
+    add_speed,
     check_resolution,
     named,
     open_model,
@@ -66,6 +67,7 @@ def add_arguments(parser: Parser) -> None:
         help="generation: drawn pictures, .npz of ADM's form or READER:PATH",
     )
     add_model(parser)
+    add_speed(parser)
     add_sampling(parser)
     add_denoising(parser)
     add_resolution(parser)
@@ -83,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
     from lookharder.cli.terminal import progress
     from lookharder.data.source import open_spec
     from lookharder.evaluate.evaluation import evaluate, protocol
+    from lookharder.predict.acceleration import precision_of
 
     if args.task == "generation":
         return score_generation(args)
@@ -136,6 +139,8 @@ def run(args: argparse.Namespace) -> int:
             merge=args.merge,
             card=card,
         )
+    if (precision := precision_of(predictor.chain)) != "fp32":
+        result = replace(result, options={**result.options, "precision": precision})
     report(args.out, result)
     print(
         f"{predictor.name}: {result.steps} steps, {result.members} members, {result.levels} levels, "

@@ -13,6 +13,7 @@ from lookharder.cli.arguments import (
     add_model,
     add_resolution,
     add_sampling,
+    add_speed,
     check_resolution,
     named,
     open_model,
@@ -49,6 +50,7 @@ def add_arguments(parser: Parser) -> None:
             help="amodal: in the place of --mask; its visible part is found by GrabCut",
         )
     add_model(parser)
+    add_speed(parser)
     add_sampling(parser)
     add_denoising(parser)
     add_resolution(parser)

@@ -46,7 +46,7 @@ class Evaluation:
         rows: one dictionary per image: its name, metrics, and `trivial.*`, the metrics of the trivial answers.
         left_out: name and reason of each image that cannot be scored.
         options: of the sampling, where they are not the model's own: processing_resolution, fit, sampler, spacing,
-            noise_schedule, merge.
+            noise_schedule, merge; beside them precision, where the command line rounds the weights.
         card: the benchmark's card, where it was scored under one.
         means: {metric: {"mean", "low", "high", "count"}}, the interval by bootstrap over images.
     """

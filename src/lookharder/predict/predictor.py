@@ -67,12 +67,12 @@ class Predictor:
         Args:
             path_or_name: a folder, or a model shipped with the package.
             device: where it works; "auto" = a GPU if there is one.
-            precision: of the network's weights and tokens, "fp32" or "bf16".
+            precision: of the network's weights and tokens, "fp32", "bf16", or "auto": the quicker one here.
             compiled: fuse the network's blocks by `torch.compile`; needs a C++ compiler, and a minute at first.
             dtype: the precision as a type of torch, float32 or bfloat16; overrides `precision`.
         """
-        folder = find(path_or_name)
-        chain = load(folder, precision=dtype or precision, compiled=compiled)
+        folder, device = find(path_or_name), pick_device(device)
+        chain = load(folder, precision=dtype or precision, compiled=compiled, device=device)
         return cls(chain, device, str(path_or_name), SettingsTable.read(folder))
 
     def to(self, device: str | torch.device) -> "Predictor":
