@@ -19,6 +19,7 @@ class Claim:
         source: where in the paper.
         printed: what the paper measured; empty where it prints no number.
         study: that answers it.
+        also: others whose measurements count too.
         task: of the records.
         metric: of the records.
         rule: "law", "better", "as good" or "trade".
@@ -30,6 +31,7 @@ class Claim:
     source: str
     printed: str = ""
     study: str
+    also: tuple[str, ...] = ()
     task: str = "depth"
     metric: str = "abs_rel"
     rule: Literal["law", "better", "as good", "trade"] = "better"
@@ -61,12 +63,14 @@ def _pair(
     metric: str = "abs_rel",
     rule: Literal["better", "as good", "trade"] = "better",
     task: str = "depth",
+    also: tuple[str, ...] = (),
 ) -> Claim:
     return Claim(
         says=says,
         source=source,
         printed=printed,
         study=study,
+        also=also,
         task=task,
         metric=metric,
         rule=rule,
@@ -100,7 +104,9 @@ CLAIMS: tuple[Claim, ...] = (
     _pair("Upcycling improves AbsRel over training on without experts", "ours", "upcycling", DENSE, SPARSE),
     _pair("Upcycling improves 1 - δ1 over training on without experts", "ours", "upcycling", DENSE, SPARSE, "",
           "delta1_error"),
-    _pair("Denoising steps help", "figure 8", "steps", {"steps": 1}, {"steps": MOST}),
+    _pair("Denoising steps help at five draws, as in the paper (trailing, x0)", "figure 8", "draws",
+          {"members": 5, "steps": 1}, {"members": 5, "steps": 10}, also=("trade",)),
+    _pair("Denoising steps help at one draw (trailing, x0)", "ours", "steps", {"steps": 1}, {"steps": MOST}),
     _pair("Draws help where steps are few", "figure 9", "draws", {"members": 1, "steps": LEAST},
           {"members": MOST, "steps": LEAST}),
     _pair("Draws help where steps are many", "figure 9", "draws", {"members": 1, "steps": MOST},

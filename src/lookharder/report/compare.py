@@ -21,6 +21,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from lookharder.report.parts import axis_words
 from lookharder.scaling.record import Record
@@ -140,9 +141,44 @@ def gain(strata: Strata, seed: int = 0) -> Gain | None:
     return Gain(value=value, low=min(float(low), value), high=max(float(high), value))
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scatter:
+    """A gain, and what it would vary by.
+
+    Attributes:
+        value: the gain, percent.
+        of_images: gains on other images, percent.
+        of_seeds: variance of a network's gain from seed to seed, percent squared; 0 where it is not known.
+        free: degrees of freedom of that.
+        shares: of each network in the mean.
+        seeds: of each network.
+        images: how many.
+    """
+
+    value: float
+    of_images: Float[np.ndarray, "resamples"]
+    of_seeds: float
+    free: int
+    shares: tuple[float, ...]
+    seeds: tuple[int, ...]
+    images: int
+
+
 def gains(strata: Strata, seed: int = 0) -> tuple[float, np.ndarray] | None:
     """The gain, and those of resampled measurements, (RESAMPLES,); None as of `gain`."""
+    from scipy.stats import t as student
+
     rng = numpy_generator(seed, "gain")
+    found = scatter(strata, rng)
+    if found is None or not found.free:
+        return None if found is None else (found.value, found.of_images)
+    quantiles: np.ndarray = student.ppf((rng.permutation(RESAMPLES) + 0.5) / RESAMPLES, found.free)
+    share = sum(w**2 / n for w, n in zip(found.shares, found.seeds, strict=True))
+    return found.value, found.of_images + float(np.sqrt(found.of_seeds * share)) * quantiles
+
+
+def scatter(strata: Strata, rng: np.random.Generator) -> Scatter | None:
+    """What the gain of all strata varies by; None as of `gain`."""
     weights: dict[int, np.ndarray] = {}
     means, draws = [], []
     networks: dict[tuple[Any, ...], list[dict[int, float]]] = {}
@@ -165,27 +201,22 @@ def gains(strata: Strata, seed: int = 0) -> tuple[float, np.ndarray] | None:
         networks.setdefault(tuple(k for k in key if k[0] not in ASKED), []).append(off)
     if not means:
         return None
-    return float(np.mean(means)), np.mean(draws, axis=0) + _of_seeds(list(networks.values()), rng)
-
-
-def _of_seeds(
-    networks: Sequence[Sequence[Mapping[int, float]]], rng: np.random.Generator
-) -> np.ndarray:
-    """What other seeds would change of the mean, (RESAMPLES,), from deviations by network, stratum and seed."""
-    from scipy.stats import t as student
-
-    squares, free, share = 0.0, 0, 0.0
-    strata = sum(map(len, networks))
-    for network in networks:
+    squares, counts = 0.0, []
+    for network in networks.values():
         seeds = {seed for stratum in network for seed in stratum}
         mean = [np.mean([stratum[s] for stratum in network if s in stratum]) for s in seeds]
         squares += float(np.square(mean).sum())
-        free += len(seeds) - 1
-        share += (len(network) / strata) ** 2 / len(seeds)
-    if not free:
-        return np.zeros(RESAMPLES)
-    quantiles: np.ndarray = student.ppf((rng.permutation(RESAMPLES) + 0.5) / RESAMPLES, free)
-    return float(np.sqrt(squares / free * share)) * quantiles
+        counts.append(len(seeds))
+    free = sum(counts) - len(counts)
+    return Scatter(
+        value=float(np.mean(means)),
+        of_images=np.mean(draws, axis=0),
+        of_seeds=squares / free if free else 0.0,
+        free=free,
+        shares=tuple(len(network) / len(means) for network in networks.values()),
+        seeds=tuple(counts),
+        images=max(weights),
+    )
 
 
 def _values(records: Sequence[Record]) -> np.ndarray | None:

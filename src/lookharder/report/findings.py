@@ -10,7 +10,8 @@
                                                                 to within a factor of 10
     not enough data  no pair of two seeds                       fewer than 5 places, or nothing held out
 
-"Better" needs a gain of more than 0. "As good" needs one of more than -5 %: no interval is wholly at 0.
+"Better" needs a gain of more than 0. "As good" needs one of more than -5 %: no interval is wholly at 0. A comparison
+that is undecided says what it would take (`power`).
 """
 
 from collections.abc import Sequence
@@ -24,13 +25,16 @@ from lookharder.report.compare import (
     gain,
     pair_trades,
     pairs,
+    scatter,
     seeds_of,
     settle,
 )
 from lookharder.report.parts import axis_words, place_words
+from lookharder.report.power import power_words
 from lookharder.scaling.law import Law
 from lookharder.scaling.record import Record
 from lookharder.scaling.series import Series
+from lookharder.seeding import numpy_generator
 
 Verdict = Literal["holds", "does not hold", "undecided", "not enough data"]
 MARGIN = 5.0  # percent: what counts as equally good
@@ -117,7 +121,8 @@ def _difference(claim: Claim, records: Sequence[Record]) -> Finding:
     ours = [
         record
         for record in records
-        if (record.study, record.task, record.metric) == (claim.study, claim.task, claim.metric)
+        if record.study in (claim.study, *claim.also)
+        and (record.task, record.metric) == (claim.task, claim.metric)
     ]
     if claim.rule == "trade":
         strata = pair_trades(ours, settle(claim.after, ours))
@@ -134,6 +139,8 @@ def _difference(claim: Claim, records: Sequence[Record]) -> Finding:
         return Finding(**base, needed=needed, why=_lack(ours, strata))
     verdict: Verdict = decide(told.low, told.high, needed)
     why = f"worse, but by less than {-needed:g} %" if needed < told.low <= told.high < 0 else ""
+    if verdict == "undecided" and (varies := scatter(strata, numpy_generator(0, "gain"))):
+        why = power_words(varies, told.low, told.high, needed, fewest)
     if most < LEAST_SEEDS:
         verdict, why = "not enough data", "one seed: the interval is over images alone"
     return Finding(**base, **vars(told), needed=needed, verdict=verdict, why=why)

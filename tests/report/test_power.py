@@ -1,0 +1,65 @@
+"""The seeds that an effect takes, against how often a t-test of so many seeds finds it."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lookharder.report.compare import Scatter
+from lookharder.report.power import Power, power, power_words
+
+RNG = np.random.default_rng(0)
+
+
+def scatter(between: float, images: float = 0.0, networks: int = 1, seeds: int = 3) -> Scatter:
+    """Standard deviations of a gain: from seed to seed, and on other images."""
+    return Scatter(
+        value=0.0,
+        of_images=images * stats.norm.ppf((np.arange(2000) + 0.5) / 2000),
+        of_seeds=between**2,
+        free=networks * (seeds - 1),
+        shares=(1 / networks,) * networks,
+        seeds=(seeds,) * networks,
+        images=256,
+    )
+
+
+@pytest.mark.parametrize("between", [1.5, 4.0])
+def test_so_many_seeds_find_the_effect_four_times_in_five(between):
+    seeds = power(scatter(between)).seeds
+
+    def found(n: int) -> float:
+        gains = 3.0 + between * RNG.standard_normal((20_000, n))
+        low, _ = stats.t.interval(0.95, n - 1, gains.mean(1), gains.std(1, ddof=1) / np.sqrt(n))
+        return float(np.mean(low > 0))
+
+    assert found(seeds) > 0.79 and found(seeds - 1) < 0.81
+
+
+def test_networks_share_their_spread_and_the_mean():
+    one, four = power(scatter(4.0)).seeds, power(scatter(4.0, networks=4)).seeds
+    assert four < one <= 4 * four + 4
+    assert power(scatter(0.0)).seeds == 2
+    assert power(scatter(4.0), effect=6.0).seeds < one < power(scatter(4.0), wanted=0.95).seeds
+
+
+def test_where_images_are_too_few_seeds_do_not_help():
+    wide = scatter(0.5, images=2.0)
+    found = power(wide)
+    assert found.seeds is None and found.images > 256
+    enough = scatter(0.0, images=2.0 * (256 / found.images) ** 0.5)
+    assert power(enough, wanted=0.79).seeds is not None
+    assert power(enough, wanted=0.81, effect=2.97).seeds is None
+    alone = scatter(0.0, seeds=1)
+    assert power(alone).seeds is None
+
+
+def test_words():
+    vague = scatter(4.0)
+    takes = power(vague).seeds
+    assert power_words(vague, -7.0, 9.0, 0.0, 3) == f"to tell 3 % takes {takes} seeds"
+    assert power_words(vague, -1.0, 2.0, 0.0, 3) == "less than 3 % either way"
+    assert power_words(vague, -7.0, -1.0, -5.0, 3) == "worse, by about the 5 % that are allowed"
+    assert power_words(scatter(1.0), -2.0, 4.0, 0.0, 9) == "3 % would have been told"
+    assert "images, and seeds" in power_words(scatter(1.0, images=9.0), -20.0, 20.0, 0.0, 3)
+    assert "one seed" in power_words(scatter(0.0, seeds=1), -7.0, 9.0, 0.0, 1)
+    assert isinstance(power(vague), Power)
