@@ -23,8 +23,10 @@ LITTER = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin"}
 ROLES = (
     "vis|input|second|whole|cutout|beside|uncertainty"  # of a result, see `predict.files.outputs`
 )
+ASIDE = re.compile(r"\.(.+)\.[0-9a-f]{8}(\.[^.]*)?")  # as `atomic` names what it writes
 RESULT = re.compile(rf".+\.(depth|flow|amodal)(\.({ROLES}))*\.[a-z0-9]+")
 MAX_TEXT = 2**28  # bytes of a file of text
+TAKEN = "which another process is writing"
 
 
 @contextmanager
@@ -73,16 +75,21 @@ def make_folder(out: Path, argument: str = "--out") -> list[Path]:
 
 
 @contextmanager
-def locked(folder: Path, taken: str) -> Iterator[int]:
+def locked(folder: Path, taken: str, shared: bool = False) -> Iterator[int]:
     """Lock a folder of results and yield it, open; the lock ends with the process, however that ends.
 
+    Args:
+        folder: which exists.
+        taken: what is said of the folder where another process holds it.
+        shared: with others that say so.
+
     Raises:
-        InputError: another process holds it; `taken` says of the folder what that means.
+        InputError: another process holds it.
     """
     handle = os.open(folder, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError as error:
             got = f"{folder}, {taken}"
             raise InputError("--out", got, "a folder of its own, or patience") from error
@@ -92,15 +99,19 @@ def locked(folder: Path, taken: str) -> Iterator[int]:
 
 
 @contextmanager
-def hold_folder(out: Path) -> Iterator[int]:
+def hold_folder(out: Path, shared: bool = False) -> Iterator[int]:
     """Make the folder of results if there is none, and lock it; yields the open folder. What stays empty goes again.
+
+    Args:
+        out: the folder.
+        shared: as of `locked`.
 
     Raises:
         InputError: it cannot be a folder, cannot be written, or another process writes it.
     """
     made = make_folder(out)
     try:
-        with locked(out, "which another process is writing") as handle:
+        with locked(out, TAKEN, shared) as handle:
             yield handle
     finally:
         with suppress(OSError):  # not empty, or gone
@@ -212,6 +223,13 @@ def atomic(path: str | Path) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def unfinished(folder: Path) -> Iterator[tuple[Path, str]]:
+    """What writers in `atomic` that were killed left in a folder, and the names that it would have had."""
+    for path in folder.glob(".*"):
+        if (match := ASIDE.fullmatch(path.name)) is not None:
+            yield path, match[1] + (match[2] or "")
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -5,6 +5,7 @@ which is how torch multiplies float32 unless told otherwise. Nobody reaches the 
 training of a transformer reaches, an assumption that is stated in every answer that rests on it.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,8 @@ def _text(path: Path) -> str:
 def pick_device(name: "str | torch.device" = "auto") -> "torch.device":
     """The device of a name: "cpu", "cuda", "cuda:1", "mps", or "auto" for a GPU where there is one.
 
+    Of several GPUs that are not told apart by their number, a process of torchrun's takes that of its LOCAL_RANK.
+
     Raises:
         InputError: another name, or a device that this machine lacks.
     """
@@ -106,4 +109,6 @@ def pick_device(name: "str | torch.device" = "auto") -> "torch.device":
         raise InputError("device", f"{name!r}, which this machine lacks", "'cpu' or 'auto'")
     if name == "auto":
         name = next((gpu for gpu, here in present.items() if here), "cpu")
+    if name == "cuda" and (rank := os.environ.get("LOCAL_RANK")):
+        name = f"cuda:{int(rank) % torch.cuda.device_count()}"
     return torch.device(name)

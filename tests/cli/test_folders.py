@@ -232,7 +232,7 @@ def test_folders_of_folders_and_pairs_by_name(place, capsys, caplog):
     Path("m/F2_mask.png").unlink()
     assert main([*line, "--overwrite"]) == 2
     assert "p/f2.png: got no namesake" in capsys.readouterr().err
-    assert [record["name"] for record in records("whole")] == ["f2", "f1", "f10"]
+    assert [record["name"] for record in records("whole")] == ["f1", "f2", "f10"]
 
 
 @pytest.mark.parametrize("name", ["../a", "/etc/a", "a"])

@@ -26,7 +26,8 @@ from lookharder.errors import InputError
 from lookharder.predict.effort import Effort
 from lookharder.predict.files.batch import begin, finish, predict_files
 from lookharder.predict.files.folder import hold
-from lookharder.predict.files.pictures import gather
+from lookharder.predict.files.pictures import check
+from lookharder.predict.files.questions import ask
 from lookharder.predict.files.walk import Found, expand, unique_names
 from lookharder.predict.inputs import TOGETHER
 from lookharder.predict.predictor import Prediction, Predictor
@@ -243,14 +244,16 @@ def test_many_inputs_come_back_in_order(tmp_path: Path, random_model: Path):
     for i, size in enumerate(sizes):
         image = RNG.integers(0, 256, (*size, 3), np.uint8)
         Image.fromarray(image).save(tmp_path / f"{i:02d} #é.png")
-    inputs, refused = gather(Depth(), [str(tmp_path)], {})
+    inputs, refused = check(Depth(), ask(Depth(), [str(tmp_path)], {}))
     assert len(inputs) > TOGETHER and not refused
     out = tmp_path / "out"
     predictor = Predictor.from_pretrained(random_model)
     with hold(out) as folder:
         begin(folder, inputs, unsure=False, writing=USUAL)
-        made = list(predict_files(predictor, inputs, folder, writing=USUAL, num_inference_steps=1))
-        finish(folder, inputs)
+        made = list(
+            predict_files(predictor, inputs, inputs, folder, writing=USUAL, num_inference_steps=1)
+        )
+        assert finish(folder, [("depth", item.name) for item in inputs])
     assert sorted(item.name for item, _ in made) == [item.name for item in inputs]
     lines = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
     assert [line["input"] for line in lines] == [str(item.image) for item in inputs]

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lookharder.predict.files.clips import Clip
     from lookharder.predict.files.folder import ResultFolder
     from lookharder.predict.predictor import Predictor
+    from lookharder.shard import Shard
     from lookharder.tasks.base import Task
     from lookharder.visualize.answer_files import Writing
 
@@ -21,23 +22,25 @@ def run_clips(
     task: "Task",
     clips: "Sequence[Clip]",
     folder: "ResultFolder",
+    shard: "Shard",
     recipe: str,
     writing: "Writing",
     options: dict[str, Any],
 ) -> int:
-    """Predict every clip into the folder that is held; what is there of the same clip and options is left."""
+    """Predict a shard's clips into the folder that is held; what is there of the same clip and options is left."""
     from lookharder.cli.terminal import progress
+    from lookharder.predict.files.batch import finish
     from lookharder.predict.files.clips import clip_files, predict_clip
-    from lookharder.predict.files.folder import PAGE
-    from lookharder.predict.files.page import write_results
+    from lookharder.predict.files.records import PAGE
 
     for flag in ("beside", "ply"):
         if getattr(args, flag):
             raise InputError(f"--{flag}", "given for a clip", "images")
     options = {**options, "output_uncertainty": False}
-    wanted = {(task.name, clip.name): clip.digest for clip in clips}
+    mine = shard.of(clips)
+    wanted = {(task.name, clip.name): clip.digest for clip in mine}
     made = folder.made(wanted, recipe, skip_existing=args.skip_existing, anew=args.overwrite)
-    todo = [clip for clip in clips if (task.name, clip.name) not in made]
+    todo = [clip for clip in mine if (task.name, clip.name) not in made]
     files = [file for clip in todo for file in clip_files(task.name, clip).values()]
     sources = {path.resolve() for clip in todo for path in (clip.source, *clip.frames)}
     folder.check_free(files, sources, args.overwrite)
@@ -50,12 +53,12 @@ def run_clips(
                 predictor, task, clip, folder, recipe=recipe, writing=writing, **options
             ):
                 bar.update(frames)
-    folder.finish([(task.name, clip.name) for clip in clips])
-    write_results(folder.path / PAGE, folder.records)
-    for clip in clips:
-        say_record(args, folder.record(task.name, clip.name))
+    finish(folder, [(task.name, clip.name) for clip in clips])
+    there = folder.by_key()
+    for clip in mine:
+        say_record(args, there[task.name, clip.name])
     if not silent:
         skipped = f" ({len(made)} done before)" if made else ""
-        many = "" if len(clips) == 1 else "s"
-        print(f"{len(clips)} clip{many}, {task.name}{skipped}: {folder.path / PAGE}")
+        many = "" if len(mine) == 1 else "s"
+        print(f"{len(mine)} clip{many}, {task.name}{skipped}: {folder.path / PAGE}")
     return 0

@@ -19,6 +19,7 @@ from lookharder.cli.arguments import (
     open_model,
 )
 from lookharder.cli.parser import Parser, choice, rule, whole
+from lookharder.cli.shards import add_shard, by_rank, shard_of
 from lookharder.cli.writing import add_writing, say_record, writing_of
 from lookharder.errors import InputError
 
@@ -35,7 +36,12 @@ EPILOG = ""
 def add_arguments(parser: Parser) -> None:
     """What `lookharder predict` takes."""
     parser.add_argument("task", metavar="TASK", help=TASK)
-    parser.add_argument("image", nargs="+", metavar="IMAGE", help="files, folders, globs or clips")
+    parser.add_argument(
+        "image",
+        nargs="+",
+        metavar="IMAGE",
+        help="files, folders, globs or clips; or FILE.jsonl, a line for each",
+    )
     pictures: dict[str, Any] = {"nargs": "+", "action": "extend", "metavar": "IMAGE"}
     parser.add_argument("--second", **pictures, help="flow: the next frame of each IMAGE, in order")
     parser.add_argument(
@@ -85,6 +91,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--antithetic", action="store_true", help="members in opposite pairs")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results")
     add_writing(parser)
+    add_shard(parser)
     for flag, words in (
         ("--recursive", "look into folders of folders"),
         ("--skip-existing", "leave results that are there as they are, however they were made"),
@@ -95,20 +102,23 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict every picture into the folder; 2 if some cannot be used."""
+    """Predict every picture of the shard into the folder; 2 if some cannot be used."""
     from lookharder.cli.clips import run_clips
     from lookharder.cli.terminal import progress
     from lookharder.predict.files.batch import (
         begin,
         finish,
-        names_of,
         predict_files,
         recipe_of,
+        run_of,
         split,
     )
     from lookharder.predict.files.clips import find_clips
     from lookharder.predict.files.folder import hold
-    from lookharder.predict.files.pictures import gather
+    from lookharder.predict.files.pictures import check
+    from lookharder.predict.files.questions import ask
+    from lookharder.predict.files.questions import named as renamed
+    from lookharder.shard import WHOLE
 
     for flag, other in (("skip_existing", "overwrite"), ("quiet", "verbose"), ("json", "verbose")):
         if getattr(args, flag) and getattr(args, other):
@@ -129,39 +139,45 @@ def run(args: argparse.Namespace) -> int:
         _check_budget(args, predictor)
     options = _options(args, predictor)
     recipe = recipe_of(predictor, task.name, writing=writing, **options)
+    shard = shard_of(args)
     silent, count, choices = args.quiet or args.json, 0, dict[str, None]()
-    with hold(args.out) as folder:
-        beside = bool(args.second or args.mask or prompts)
-        if clips := find_clips(task, args.image, companions=beside):
-            return run_clips(args, predictor, task, clips, folder, recipe, writing, options)
-        given = {"second": args.second, "mask": args.mask}
-        names = names_of(folder, task.name)
-        inputs, refused = gather(
-            task, args.image, given, recursive=args.recursive, names=names, prompts=prompts
-        )
-        _tell(refused, stop=args.strict or not inputs)
+    beside = bool(args.second or args.mask or prompts)
+    given = {"second": args.second, "mask": args.mask}
+    clips = find_clips(task, args.image, companions=beside)
+    asked = []
+    if not clips:
+        asked = ask(task, args.image, given, recursive=args.recursive, prompts=prompts)
+    paths = [clip.source for clip in clips] or [each.image for each in asked]
+    run = run_of(recipe, shard, paths)
+    with hold(args.out, shard, run) as folder:
+        if clips:
+            return run_clips(args, predictor, task, clips, folder, shard, recipe, writing, options)
+        asked = renamed(asked, [each for each in folder.records if each.get("task") == task.name])
+        inputs, refused = check(task, asked, shard)
+        _tell(refused, stop=args.strict or (shard == WHOLE and not inputs))
         todo, done = split(
             folder, inputs, recipe, skip_existing=args.skip_existing, anew=args.overwrite
         )
+        there = folder.by_key()
         for item in done:
-            say_record(args, folder.record(item.task.name, item.name))
+            say_record(args, there[item.task.name, item.name])
         unsure = options["output_uncertainty"]
         begin(folder, todo, unsure=unsure, writing=writing, overwrite=args.overwrite)
         predicted = predict_files(
-            predictor, todo, folder, recipe=recipe, writing=writing, **options
+            predictor, inputs, todo, folder, recipe=recipe, writing=writing, **options
         )
         with progress(total=len(todo), desc=args.task, silent=silent) as bar:
             for _, made in predicted:
                 bar.update()
                 if isinstance(made, InputError):
                     refused.append(made)
-                    _tell([made], stop=args.strict or len(inputs) == 1)
+                    _tell([made], stop=args.strict or len(asked) == 1)
                     continue
                 say_record(args, made)
                 count += 1
                 if made["choice"] is not None:
                     choices[made["choice"]] = None
-        finish(folder, inputs)
+        finish(folder, [(task.name, each.name) for each in asked])
     if not silent:
         for chosen in choices:
             print(f"budget {chosen}")
@@ -169,8 +185,11 @@ def run(args: argparse.Namespace) -> int:
         skipped = f" ({len(done)} done before)" if done else ""
         lost = f", {len(refused)} left out" if refused else ""
         one = "" if count == 1 else "s"
-        print(f"{count} {args.task} prediction{one}{skipped}{lost}: {args.out / 'index.html'}")
-    return 2 if refused else 0
+        part = "" if shard == WHOLE else f", shard {shard}"
+        print(
+            f"{count} {args.task} prediction{one}{skipped}{lost}{part}: {args.out / 'index.html'}"
+        )
+    return 2 if refused and not by_rank(args) else 0
 
 
 def _prompts(args: argparse.Namespace) -> "list[Prompt]":

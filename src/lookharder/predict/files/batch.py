@@ -1,12 +1,14 @@
 """Many inputs in one go: predicted in groups, each recorded as soon as its files are there.
 
     with hold(out) as folder:
-        for item, record in predict_files(predictor, inputs, folder):       # the files of an input are written
+        for item, record in predict_files(predictor, inputs, todo, folder): # the files of an input are written
             ...
-        finish(folder, inputs)                                              # predictions.jsonl in order, index.html
+        finish(folder, keys)                                                # predictions.jsonl in order, index.html
 
-How pictures are grouped changes nothing, because the noise of each is keyed by its content. So what was predicted
-before, of the same files, by the same weights and in the same way, would come out the same, and is not done again.
+How pictures are grouped changes the last bits of an answer at the most, because the noise of each is keyed by its
+content. So what was predicted before, of the same files, by the same weights and in the same way, would come out the
+same, and is not done again. Even the last bits are equal where the list of pictures is: they depend on it alone, not on
+shards or on what is there already.
 """
 
 import hashlib
@@ -19,17 +21,25 @@ from typing import Any
 from lookharder import __version__
 from lookharder.config import to_json
 from lookharder.errors import InputError
-from lookharder.predict.files.folder import PAGE, AnswerRecord, Key, ResultFolder
+from lookharder.predict.files.folder import ResultFolder
 from lookharder.predict.files.page import write_results
 from lookharder.predict.files.pictures import Input
+from lookharder.predict.files.records import PAGE, AnswerRecord, Key
 from lookharder.predict.info import fingerprint
 from lookharder.predict.inputs import together
 from lookharder.predict.predictor import Prediction, Predictor
+from lookharder.shard import Shard
 from lookharder.visualize.answer_files import Writing, file_names, write_answer
 from lookharder.visualize.looks import Look
 from lookharder.visualize.views import view_of
 
 Outcome = tuple[Input, AnswerRecord | InputError]
+
+
+def run_of(recipe: str, shard: Shard, images: Sequence[Path]) -> str:
+    """What the shards of a run have in common: how many they are, the recipe, and the list of images."""
+    about = [recipe, str(shard.count), *map(str, images)]
+    return hashlib.sha256("\0".join(about).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def recipe_of(predictor: Predictor, task: str, **how: Any) -> str:
@@ -71,6 +81,7 @@ def split(
 def predict_files(
     predictor: Predictor,
     inputs: Sequence[Input],
+    todo: Sequence[Input],
     folder: ResultFolder,
     *,
     recipe: str = "",
@@ -83,6 +94,7 @@ def predict_files(
     Args:
         predictor: the model.
         inputs: of one task.
+        todo: those whose results are wanted; others are predicted only where they are together with these.
         folder: of results.
         recipe: as `recipe_of` gives it.
         writing: what is written of each answer.
@@ -92,27 +104,32 @@ def predict_files(
     Yields:
         The input, and its record when its files are written, or why it cannot be predicted.
     """
+    wanted = {_key(item) for item in todo}
     for group in _groups(inputs):
+        if not any(_key(item) in wanted for item in group):
+            continue
         readable, outcomes = _read(group)
-        yield from outcomes
+        yield from (outcome for outcome in outcomes if _key(outcome[0]) in wanted)
         for some, pixels, result in _predicted(predictor, readable, seed=seed, **options):
             if isinstance(result, InputError):
                 yield some[0], result
                 continue
             unsure = result.uncertainty is not None
-            files = [_files(item, unsure, writing) for item in some]
-            claims = [_claim(item, names) for item, names in zip(some, files, strict=True)]
+            places = [place for place, item in enumerate(some) if _key(item) in wanted]
+            items = [some[place] for place in places]
+            files = [_files(item, unsure, writing) for item in items]
+            claims = [_claim(item, names) for item, names in zip(items, files, strict=True)]
             with folder.adding(claims) as records:
-                for i, (item, claim) in enumerate(zip(some, claims, strict=True)):
-                    view, answer = view_of(item.task.view), result.answer(i, pixels[i])
+                for place, item, claim in zip(places, items, claims, strict=True):
+                    view, answer = view_of(item.task.view), result.answer(place, pixels[place])
                     facts = write_answer(
-                        folder.path, files[i], item.task.name, view, answer, writing
+                        folder.path, claim["files"], item.task.name, view, answer, writing
                     )
-                    about = _describe(item, result, i, unsure, writing.look)
+                    about = _describe(item, result, place, unsure, writing.look)
                     made = {"version": __version__, "model": predictor.name, "seed": seed}
                     key = {"recipe": recipe, "digest": item.digest}
                     records.append({**about, **claim, **facts, **made, **key})
-            yield from zip(some, records, strict=True)
+            yield from zip(items, records, strict=True)
 
 
 def begin(
@@ -141,11 +158,20 @@ def begin(
     folder.begin({_key(item) for item in inputs})
 
 
-def finish(folder: ResultFolder, inputs: Sequence[Input]) -> None:
-    """Sort `predictions.jsonl` and write the page of everything in the folder."""
-    folder.finish([_key(item) for item in inputs])
-    if folder.records:
-        write_results(folder.path / PAGE, folder.records)
+def finish(folder: ResultFolder, order: Sequence[Key]) -> bool:
+    """Leave; who was there last sorts `predictions.jsonl` and writes the page of everything in the folder.
+
+    Args:
+        folder: of results.
+        order: task and name of all results of the run.
+
+    Returns:
+        Whether this process was the last.
+    """
+    with folder.finish(order) as last:
+        if last and folder.records:
+            write_results(folder.path / PAGE, folder.records)
+    return last
 
 
 def _key(item: Input) -> Key:
@@ -161,8 +187,12 @@ def _claim(item: Input, files: Mapping[str, str]) -> AnswerRecord:
 
 
 def _groups(inputs: Sequence[Input]) -> Iterator[list[Input]]:
-    """Inputs of one size, as many as `together` allows."""
-    for size, same in groupby(sorted(inputs, key=lambda item: item.size), lambda item: item.size):
+    """Inputs of one group and one size, as many as `together` allows."""
+
+    def alike(item: Input) -> tuple[int, tuple[int, int]]:
+        return item.group, item.size
+
+    for (_, size), same in groupby(sorted(inputs, key=alike), alike):
         items, most = list(same), together(*size)
         for first in range(0, len(items), most):
             yield items[first : first + most]
@@ -237,9 +267,3 @@ def _describe(
         "seconds": result.seconds / count,
         "macs": result.macs // count,
     }
-
-
-def names_of(folder: ResultFolder, task: str) -> dict[Path, str]:
-    """The names of a folder's results of a task, by their image."""
-    named = [r for r in folder.records if r.get("task") == task and "name" in r]
-    return {Path(record["source"]): record["name"] for record in named if "source" in record}

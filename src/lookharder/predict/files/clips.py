@@ -22,7 +22,8 @@ from lookharder.data.formats import read_image
 from lookharder.data.formats.video import clip_facts, is_clip, read_clip, writing_clip
 from lookharder.errors import InputError
 from lookharder.files import opened
-from lookharder.predict.files.folder import AnswerRecord, ResultFolder, remove
+from lookharder.predict.files.folder import ResultFolder, remove
+from lookharder.predict.files.records import AnswerRecord
 from lookharder.predict.files.walk import expand
 from lookharder.predict.inputs import batch_of, together
 from lookharder.predict.options import Options

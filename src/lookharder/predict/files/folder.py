@@ -1,45 +1,66 @@
-"""A folder of results: one process writes it at a time, and whatever strikes, it says what is true of it.
+"""A folder of results: one run writes it at a time, and whatever strikes, it says what is true of it.
 
     predictions.jsonl     a record for each result, appended when all its files are there
     .predictions.claims   names of files that are being written: what a killed process left behind is known as ours
     index.html            the page; removed while results change, written anew at the end
 
 A file is this tool's own if a record or a claim names it. Nothing else is replaced, unless that is asked for. Before a
-result is made anew its record goes, so that no record speaks of files of another run. The lock is one of the folder
-itself and ends with the process; a folder that vanishes meanwhile is not made again.
+result is made anew its record goes, so that no record speaks of files of another run. A folder that vanishes meanwhile
+is not made again.
+
+Shard I of N writes predictions.I-of-N.jsonl and .predictions.I-of-N.claims. Who finds nobody else there, when he comes
+or when he goes, puts what shards wrote into the files of the whole: claims, then records, then the shards' files go.
 """
 
 import errno
-import json
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 from lookharder.errors import InputError
-from lookharder.files import atomic, hold_folder, read_text
-from lookharder.jsons import as_object, parse_json
+from lookharder.files import atomic, hold_folder, unfinished
+from lookharder.predict.files.presence import Presence
+from lookharder.predict.files.records import (
+    CLAIMS,
+    OWN,
+    PAGE,
+    RECORDS,
+    AnswerRecord,
+    Key,
+    files_of,
+    key_of,
+    line_of,
+    lines_of,
+    owned_files,
+    part_of,
+    parts_of,
+    read_folder,
+)
+from lookharder.shard import WHOLE, Shard
 
-AnswerRecord = dict[str, Any]
-Key = tuple[str, str]  # task and name of a result
-RECORDS, CLAIMS, PAGE = "predictions.jsonl", ".predictions.claims", "index.html"
 LONGEST = 240  # bytes of a file's name: systems take 255, and a temporary name adds ten
 
 
 class ResultFolder:
-    """A folder that this process holds; made by `hold`.
+    """A folder that this process holds, alone or as a shard; made by `hold`.
 
     Args:
         path: of the folder, which exists.
         handle: the open folder.
+        presence: of this process in it.
     """
 
-    def __init__(self, path: Path, handle: int) -> None:
-        self.path, self._handle = path, handle
-        self.records, self._claims = _read(path)
-        self.owned = _owned(self.records, self._claims)
+    def __init__(self, path: Path, handle: int, presence: Presence) -> None:
+        self.path, self._handle, self._presence = path, handle, presence
+        self._own = [part_of(name, presence.shard) for name in (RECORDS, CLAIMS)]
+        with presence.door():
+            presence.enter()
+            if presence.alone() and parts_of(path, RECORDS, CLAIMS):
+                self._merge(())
+            self.records, self._claims = read_folder(path)
+        self.owned = owned_files(self.records, self._claims)
 
     def check_free(self, files: Iterable[str], inputs: Collection[Path], overwrite: bool) -> None:
         """Refuse names that cannot be written, or that would replace what is not this tool's.
@@ -65,9 +86,9 @@ class ResultFolder:
                 got = f"{self.path}, where {file} exists and is no earlier result"
                 raise InputError("--out", got, "another folder, or --overwrite")
 
-    def record(self, task: str, name: str) -> AnswerRecord:
-        """The record of a result that is there."""
-        return next(record for record in self.records if key_of(record) == (task, name))
+    def by_key(self) -> dict[Key, AnswerRecord]:
+        """The records of the results that are there."""
+        return {key_of(record): record for record in self.records}
 
     def made(
         self, wanted: Mapping[Key, str], recipe: str, *, skip_existing: bool, anew: bool
@@ -80,7 +101,7 @@ class ResultFolder:
             skip_existing: any result will do, however it was made.
             anew: no result will do.
         """
-        there = {} if anew else {key_of(record): record for record in self.records}
+        there = {} if anew else self.by_key()
         asked = {key: (recipe, digest) for key, digest in wanted.items() if key in there}
         return {
             key
@@ -90,13 +111,19 @@ class ResultFolder:
 
     def begin(self, changing: Collection[Key]) -> None:
         """Forget the records of results that will be made anew, and the page, before any file changes."""
+        records, claims = self._own
         gone = [record for record in self.records if key_of(record) in changing]
         self.records = [record for record in self.records if key_of(record) not in changing]
         self._claims += gone
         self.owned |= {RECORDS, CLAIMS, PAGE}
-        self._write(CLAIMS, self._claims)
-        (self.path / PAGE).unlink(missing_ok=True)
-        self._write(RECORDS, self.records)
+        with self._presence.door():
+            self._write(claims, self._claims)
+            (self.path / PAGE).unlink(missing_ok=True)
+            for name in {RECORDS, records}:  # in that of the whole, other shards look, too
+                found = list(lines_of(self.path / name))
+                kept = [record for record in found if key_of(record) not in changing]
+                if kept != found or name == records:
+                    self._write(name, kept)
 
     @contextmanager
     def adding(self, claims: Sequence[AnswerRecord]) -> Iterator[list[AnswerRecord]]:
@@ -109,9 +136,9 @@ class ResultFolder:
             FileNotFoundError: the folder has vanished.
         """
         self._check()
-        self._append(CLAIMS, claims)
+        self._append(self._own[1], claims)
         self._claims += claims
-        files = [self.path / file for claim in claims for file in _files(claim)]
+        files = [self.path / file for claim in claims for file in files_of(claim)]
         for folder in {file.parent for file in files}:
             folder.mkdir(parents=True, exist_ok=True)
         records: list[AnswerRecord] = []
@@ -124,20 +151,47 @@ class ResultFolder:
             with suppress(OSError):
                 self.path.rmdir()
             raise
-        self._append(RECORDS, records)
+        self._append(self._own[0], records)
         self.records += records
 
-    def finish(self, order: Sequence[Key]) -> None:
-        """Sort the records, those of this call after earlier ones, as they were asked for; drop what is left."""
+    @contextmanager
+    def finish(self, order: Sequence[Key]) -> Iterator[bool]:
+        """Leave; who was there last sorts the records, those of the run after earlier ones, and drops what is left.
+
+        Args:
+            order: of all results of the run.
+
+        Yields:
+            Whether this process was the last; nobody comes or goes while the block runs.
+        """
         self._check()
+        with self._presence.door():
+            self._presence.leave()
+            if last := self._presence.alone():
+                self._clear(self._merge(order))
+            yield last
+
+    def _clear(self, claimed: set[str]) -> None:
+        """Remove what is left of claims: by a process that was killed, or by a run with other options."""
+        for file in claimed.difference(*map(files_of, self.records)):
+            remove(self.path / file)
+        for folder in {self.path, *((self.path / file).parent for file in claimed)}:
+            for aside, name in unfinished(folder):
+                file = (folder / name).relative_to(self.path).as_posix()
+                if file in claimed or OWN.fullmatch(file):
+                    aside.unlink()
+        (self.path / CLAIMS).unlink(missing_ok=True)
+
+    def _merge(self, order: Sequence[Key]) -> set[str]:
+        """Put what shards wrote into the files of the whole; the files that claims name."""
+        self.records, claims = read_folder(self.path)
         places = {key: place for place, key in enumerate(order)}
         self.records.sort(key=lambda record: places.get(key_of(record), -1))
+        self._write(CLAIMS, claims)
         self._write(RECORDS, self.records)
-        named = {file for record in self.records for file in _files(record)}
-        left = {file for claim in self._claims for file in _files(claim)} - named
-        for file in left:  # by a process that was killed, or by a run with other options
-            remove(self.path / file)
-        (self.path / CLAIMS).unlink(missing_ok=True)
+        for part in parts_of(self.path, RECORDS, CLAIMS):
+            part.unlink()
+        return {file for claim in claims for file in files_of(claim)}
 
     def _check(self) -> None:
         """The folder of the path is still the one that is held."""
@@ -154,37 +208,38 @@ class ResultFolder:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         file = os.open(name, flags, 0o666, dir_fd=self._handle)
         with os.fdopen(file, "wb") as handle:
-            handle.write("".join(map(_line, records)).encode())
+            handle.write("".join(map(line_of, records)).encode())
             handle.flush()
             os.fsync(handle.fileno())
         os.fsync(self._handle)
 
     def _write(self, name: str, records: Sequence[AnswerRecord]) -> None:
         with atomic(self.path / name) as aside:
-            aside.write_text("".join(map(_line, records)), encoding="utf-8")
+            aside.write_text("".join(map(line_of, records)), encoding="utf-8")
 
 
 @contextmanager
-def hold(out: Path) -> Iterator[ResultFolder]:
+def hold(out: Path, shard: Shard = WHOLE, run: str = "") -> Iterator[ResultFolder]:
     """Make the folder of results if there is none, and hold it; what stays empty goes again.
 
+    Args:
+        out: the folder.
+        shard: which part of the results this process makes; it may be there beside the others of its run.
+        run: what all shards of a run say, and no other run does.
+
     Raises:
-        InputError: it cannot be a folder, cannot be written, another process writes it, or its records are not ours.
+        InputError: it cannot be a folder, cannot be written, another run writes it, or its records are not ours.
     """
-    with hold_folder(out) as handle:
-        yield ResultFolder(out, handle)
-
-
-def _read(folder: Path) -> tuple[list[AnswerRecord], list[AnswerRecord]]:
-    """The records of a folder, and as claims: what was being written, and records that lack a file."""
-    records, claims = list(_lines(folder / RECORDS)), list(_lines(folder / CLAIMS))
-    broken = [r for r in records if not all((folder / file).exists() for file in _files(r))]
-    return [record for record in records if record not in broken], claims + broken
-
-
-def _owned(records: Sequence[AnswerRecord], claims: Sequence[AnswerRecord]) -> set[str]:
-    files = {file for record in (*records, *claims) for file in _files(record)}
-    return files | {RECORDS, CLAIMS, PAGE} if records or claims else files
+    with hold_folder(out, shared=True) as handle:
+        presence = Presence(out, shard, run)
+        try:
+            yield ResultFolder(out, handle, presence)
+        finally:
+            try:
+                with presence.door():
+                    presence.leave()
+            except FileNotFoundError:  # the folder has vanished, and its door
+                presence.leave()
 
 
 def remove(path: Path) -> None:
@@ -193,46 +248,3 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def own_files(folder: Path) -> set[Path]:
-    """The results in a folder, if it is one of results; nothing where its records cannot be read."""
-    try:
-        return {folder / file for file in _owned(*_read(folder))}
-    except InputError:
-        return set()
-
-
-def _lines(path: Path) -> Iterator[AnswerRecord]:
-    """The lines of a file of ours; the last may be cut short where its writer was killed.
-
-    Raises:
-        InputError: another line is not one of ours.
-    """
-    if not path.is_file():
-        return
-    *whole, _ = read_text(path).split("\n")
-    for number, line in enumerate(whole, start=1):
-        name = f"{path}, line {number}"
-        record = as_object(parse_json(line, name), name)
-        if not isinstance(record.get("files"), dict | list):
-            raise InputError(name, "no `files`", "a record of `lookharder predict`")
-        if (start := PurePosixPath(str(record.get("name")))).is_absolute() or ".." in start.parts:
-            raise InputError(name, f"name {str(start)!r}", "one that stays in the folder")
-        yield record
-
-
-def _files(record: AnswerRecord) -> list[str]:
-    """The files of a record or a claim; names that no result has are not believed."""
-    named, start = record["files"], "{1}.{0}.".format(*key_of(record))
-    files = named.values() if isinstance(named, dict) else named
-    return [file for file in files if isinstance(file, str) and file.startswith(start)]
-
-
-def key_of(record: AnswerRecord) -> Key:
-    """What tells results of a folder apart."""
-    return str(record.get("task")), str(record.get("name"))
-
-
-def _line(record: AnswerRecord) -> str:
-    return json.dumps(record, allow_nan=False) + "\n"

@@ -8,6 +8,7 @@ is left out with its reason, and the rest goes on.
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,11 @@ import numpy as np
 from lookharder.data.formats import read_image, read_mask
 from lookharder.errors import InputError
 from lookharder.files import opened, say_once
-from lookharder.predict.files.walk import expand, pair, unique_names
+from lookharder.predict.files.questions import Asked
+from lookharder.predict.inputs import TOGETHER
 from lookharder.predict.prompts import Prompt
+from lookharder.shard import WHOLE, Shard
 from lookharder.tasks.base import Task
-from lookharder.visualize.views import VIEWS
 
 READERS: dict[str, Callable[[Path], np.ndarray]] = {"picture": read_image, "mask": read_mask}
 
@@ -34,6 +36,7 @@ class Input:
         companions: the files of the task's inputs, by the arguments that name them.
         size: (H, W) pixels.
         digest: of what the files hold.
+        group: which of those beside it in the whole list may be predicted together with it.
         prompt: what is meant in the picture, in the place of a mask.
     """
 
@@ -43,6 +46,7 @@ class Input:
     companions: Mapping[str, Path]
     size: tuple[int, int]
     digest: str
+    group: int = 0
     prompt: Prompt | None = None
 
     def read(self) -> dict[str, np.ndarray]:
@@ -61,69 +65,34 @@ class Input:
         return {path.resolve() for path in (self.image, *self.companions.values())}
 
 
-def gather(
-    task: Task,
-    images: Sequence[str],
-    companions: Mapping[str, Sequence[str] | None],
-    *,
-    recursive: bool = False,
-    names: Mapping[Path, str] | None = None,
-    prompts: Sequence[Prompt] = (),
+def check(
+    task: Task, questions: Sequence[Asked], shard: Shard = WHOLE
 ) -> tuple[list[Input], list[InputError]]:
-    """The inputs that arguments name, each read once to its end.
+    """A shard's inputs, each read once to its end.
 
     Args:
         task: what is asked.
-        images: files, folders or patterns.
-        companions: likewise, one file for each image, of every argument that any task may need ("second", "mask").
-        recursive: look into folders of folders.
-        names: of earlier results, by their image.
-        prompts: one for each image, in the place of its mask; none = masks are files.
+        questions: of all shards, by names that differ.
+        shard: whose inputs are wanted.
 
     Returns:
         What can be used, and why the rest cannot.
-
-    Raises:
-        InputError: arguments that make no list of inputs.
     """
-    if task.name not in VIEWS:
-        raise InputError("TASK", repr(task.name), f"one of {sorted(VIEWS)}")
-    if "" in images:
-        raise InputError("IMAGE", "''", "files, folders or patterns")
-    found = expand("IMAGE", images, recursive=recursive, photos=True)
-    needed = {given.argument for given in task.inputs}
-    for argument, patterns in companions.items():
-        if patterns and argument not in needed:
-            got, allowed = repr(patterns[0]), f"nothing, with task {task.name!r}"
-            raise InputError(f"--{argument}", got, allowed)
-    if prompts:
-        if "mask" not in needed or companions.get("mask"):
-            allowed = "with task 'amodal', and no --mask"
-            raise InputError("--box, --point", "given", allowed)
-        if len(prompts) != len(found):
-            allowed = f"{len(found)}, one for each IMAGE"
-            raise InputError("--box, --point", f"{len(prompts)} of them", allowed)
-        needed.discard("mask")
-    partners: dict[str, list[Path | None]] = {}
-    for argument in sorted(needed):
-        others = expand(f"--{argument}", companions.get(argument) or [], recursive=recursive)
-        partners[argument] = pair(f"--{argument}", found, others)
+    places = range(len(questions))
+    groups = [places[first : first + TOGETHER] for first in places[::TOGETHER]]
     inputs: list[Input] = []
     refused: list[InputError] = []
-    for i, (name, each) in enumerate(zip(unique_names(found, names or {}), found, strict=True)):
-        given = {argument: paths[i] for argument, paths in partners.items()}
+    for place in chain.from_iterable(shard.of(groups)):
         try:
-            prompt = prompts[i] if prompts else None
-            inputs.append(_check(name, task, each.path, given, prompt))
+            inputs.append(_check(task, questions[place], group=place // TOGETHER))
         except InputError as error:
             refused.append(error)
     return inputs, refused
 
 
-def _check(
-    name: str, task: Task, image: Path, given: Mapping[str, Path | None], prompt: Prompt | None
-) -> Input:
+def _check(task: Task, question: Asked, group: int) -> Input:
     """An input whose files can be read and fit together."""
+    image, given, prompt = question.image, question.companions, question.prompt
     pixels = read_image(image)
     height, width = pixels.shape[1:]
     if prompt is not None:
@@ -146,12 +115,13 @@ def _check(
     meant = "" if prompt is None else str(prompt)
     digest = hashlib.sha256("".join([*digests, meant]).encode()).hexdigest()
     return Input(
-        name=name,
+        name=question.name,
         task=task,
         image=image,
         companions=companions,
         size=(height, width),
         digest=digest,
+        group=group,
         prompt=prompt,
     )
 

@@ -6,14 +6,14 @@ labels, NAME_depth.png beside NAME.jpg, where photographs are meant; what is lef
 
 import glob
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lookharder.data.formats import PICTURE_SUFFIXES
 from lookharder.errors import InputError
 from lookharder.files import is_litter, is_result, listed, say_left_out, say_once
-from lookharder.predict.files.folder import own_files
+from lookharder.predict.files.records import own_files
 
 ROLES = ("depth", "flow", "second", "visible", "amodal", "whole", "mask", "visible_mask")
 LABEL = re.compile(rf"(.+?)(?:_sparse)?_(?:{'|'.join(ROLES)})", re.IGNORECASE)
@@ -86,23 +86,25 @@ def pair(argument: str, photos: Sequence[Found], others: Sequence[Found]) -> lis
     return [each.path for each in others]
 
 
-def unique_names(found: Sequence[Found], given: Mapping[Path, str]) -> list[str]:
+def unique_names(
+    found: Sequence[Found], given: Mapping[int, str], others: Iterable[str] = ()
+) -> list[str]:
     """A name for each file: its own, with -2, -3 ... where it is taken (also where only case differs).
 
     Args:
         found: files.
-        given: names of earlier results, by the file that they are of; these go on.
+        given: names that some have already, by their place among the files.
+        others: names that are taken by other files.
     """
-    taken = {name.casefold() for name in given.values()}
+    taken = {name.casefold() for name in (*given.values(), *others)}
     names = []
-    for each in found:
-        name, count = each.name, 1
-        if (earlier := given.get(each.path.resolve())) is not None:
-            name = earlier
-        while name.casefold() in taken and name != earlier:
-            count += 1
-            name = f"{each.name}-{count}"
-        taken.add(name.casefold())
+    for place, each in enumerate(found):
+        if (name := given.get(place)) is None:
+            name, count = each.name, 1
+            while name.casefold() in taken:
+                count += 1
+                name = f"{each.name}-{count}"
+            taken.add(name.casefold())
         names.append(name)
     return names
 
