@@ -27,7 +27,7 @@ FLAGS = {  # the command line grows on purpose
     "demo": "--allow-download --compiled --count --device --help --model --out --precision",
     "predict": "--allow-download --antithetic --as-released --batch-size --beside --box --budget --colormap --compiled "
     "--device --fit --format --fov --grey --help --json --levels --mask --members --merge --model --near-far "
-    "--noise-schedule --out --output --overwrite --ply --point --precision --quiet --recursive --resolution "
+    "--noise-schedule --out --output --outputs --overwrite --ply --point --precision --quiet --recursive --resolution "
     "--sampler --second --seed --shard --skip-existing --spacing --steps --strict --until --verbose",
     "train": "--allow-download --dry-run --help --out --quiet --set",
     "sample": "--allow-download --batch-size --classes --count --device --guidance --guided --help --out --sampler "
@@ -78,6 +78,7 @@ PREDICT = "predict depth --model model --out out"
         (f"{PREDICT} cut.png", ("cut.png",)),
         (f"{PREDICT} a.png --shard 2/2", ("--shard", "'2/2'", "0/N")),
         (f"{PREDICT} a.png --overwrite --skip-existing", ("--skip-existing", "--overwrite")),
+        (f"{PREDICT} a.png --outputs array,gif", ("--outputs", "'gif'", "vis")),
         (f"{PREDICT} a.png --format npy,gif", ("--format", "'gif'", "exr")),
         (f"{PREDICT} a.png --format flo", ("--format", "'flo'", "png16")),
         (f"{PREDICT} a.png --colormap jet", ("--colormap", "'jet'", "turbo")),

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -142,3 +143,23 @@ def test_predict_finds_the_visible_part_in_a_box(place):
     assert [record["mask"] for record in records] == ["box 15,5,45,35", "box 18,8,42,32"]
     assert [record["visible_pixels"] for record in records] == [400, 400]
     assert 'class="compare"' in (place / "out" / "index.html").read_text()
+
+
+def test_the_files_that_are_asked_for_and_no_others(place):
+    predict = ["predict", "depth", "a.png", "--model", "model", "--members", "2", "--out"]
+    assert main([*predict, "all"]) == 0
+    whole = {path.name: path.read_bytes() for path in Path("all").iterdir()}
+    for outputs, names in (
+        ("array,vis", {"a.depth.npy", "a.depth.png", "a.depth.vis.png"}),
+        ("uncertainty", {"a.depth.uncertainty.npy", "a.depth.uncertainty.vis.png"}),
+        ("input", {"a.depth.input.jpg"}),
+    ):
+        assert main([*predict, outputs, "--outputs", outputs]) == 0
+        found = {path.name: path.read_bytes() for path in Path(outputs).iterdir()}
+        assert found.keys() == names | {"predictions.jsonl", "index.html"}
+        assert all(found[name] == whole[name] for name in names)
+    amodal = ["predict", "amodal", "a.png", "--mask", "mask.png", "--model", "model"]
+    assert main([*amodal, "--out", "amodal", "--outputs", "vis,whole"]) == 0
+    assert {path.name for path in Path("amodal").glob("a.*")} == {
+        f"a.amodal.{kind}.png" for kind in ("vis", "whole", "cutout")
+    }

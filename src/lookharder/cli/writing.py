@@ -23,6 +23,11 @@ def add_writing(parser: Parser) -> None:
         "exr; amodal: png; or none [depth: npy,png16; flow: npy,flo; amodal: npy,png]",
     )
     parser.add_argument(
+        "--outputs",
+        metavar="O",
+        help="which files of each answer, with commas: array, vis, input, whole, uncertainty [all]",
+    )
+    parser.add_argument(
         "--colormap",
         type=choice(*COLORMAPS),
         metavar="C",
@@ -66,6 +71,7 @@ def writing_of(args: argparse.Namespace) -> "Writing":
         lens = Lens(fov=60.0 if args.fov is None else args.fov, near=near, far=far)
     return Writing(
         formats=None if args.format is None else tuple(args.format.split(",")),
+        outputs=None if args.outputs is None else tuple(args.outputs.split(",")),
         look=Look(colormap="grey" if args.grey else args.colormap or "spectral"),
         beside=args.beside,
         lens=lens,

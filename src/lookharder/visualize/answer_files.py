@@ -46,21 +46,31 @@ class Answer:
     given: GivenArrays
 
 
+OUTPUTS = ("array", "vis", "input", "whole", "uncertainty")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Writing:
     """What is written of each answer.
 
     Attributes:
         formats: of the array, rows of `FORMATS`; None = those that are usual for the task.
+        outputs: which kinds of files, of `OUTPUTS`; None = all that the task has.
         look: colours.
         beside: also the input beside the answer, as one picture.
         lens: also a cloud of points, for depth.
     """
 
     formats: Sequence[str] | None = None
+    outputs: Sequence[str] | None = None
     look: Look = field(default_factory=Look)
     beside: bool = False
     lens: Lens | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.outputs or ():
+            if name not in OUTPUTS:
+                raise InputError("--outputs", repr(name), ", ".join(OUTPUTS))
 
 
 def file_names(
@@ -72,10 +82,22 @@ def file_names(
         InputError: a format that the task has not.
     """
     rows = find_formats(task, view.formats if writing.formats is None else writing.formats)
-    roles = {role: row.ending for role, row in rows.items()} | dict(view.files)
+    kinds = {
+        "array": {role: row.ending for role, row in rows.items()},
+        "vis": {view.main: view.files[view.main]},
+        "input": {role: view.files[role] for role in ("input", "second") if role in view.files},
+        "whole": {},
+        "uncertainty": {},
+    }
+    others = {*kinds["vis"], *kinds["input"]}
+    kinds["whole"] = {role: end for role, end in view.files.items() if role not in others}
     if uncertainty:
-        roles["uncertainty"] = ".uncertainty.npy"
-        roles["uncertainty_picture"] = ".uncertainty.vis.png"
+        kinds["uncertainty"] = {
+            "uncertainty": ".uncertainty.npy",
+            "uncertainty_picture": ".uncertainty.vis.png",
+        }
+    wanted = OUTPUTS if writing.outputs is None else writing.outputs
+    roles = {role: end for kind in OUTPUTS if kind in wanted for role, end in kinds[kind].items()}
     if writing.beside:
         roles["beside"] = ".beside.png"
     if writing.lens is not None:
@@ -105,19 +127,24 @@ def write_answer(
     array = view.array(answer.values)
     names = view.formats if writing.formats is None else writing.formats
     for role, row in find_formats(task, names).items():
-        row.write(paths[role], array, task)
-    picture = view.show(array, answer.painting, given, writing.look)
-    write_rgb(paths[view.main], picture)
+        if role in paths:
+            row.write(paths[role], array, task)
+    if view.main in paths or writing.beside:
+        picture = view.show(array, answer.painting, given, writing.look)
+    if view.main in paths:
+        write_rgb(paths[view.main], picture)
     figures = view.write(paths, array, answer.painting, given)
-    write_preview(paths["input"], given["image"])
+    if "input" in paths:
+        write_preview(paths["input"], given["image"])
     if writing.beside:
         write_rgb(paths["beside"], montage([[np.moveaxis(given["image"], 0, -1), picture]], gap=0))
     if writing.lens is not None:
         write_ply(paths["points"], array, given["image"], writing.lens, view.inverse)
     if answer.uncertainty is not None:
         unsure = answer.uncertainty
-        write_npy(paths["uncertainty"], unsure.astype(np.float32))
-        write_rgb(paths["uncertainty_picture"], uncertainty_to_rgb(unsure))
+        if "uncertainty" in paths:
+            write_npy(paths["uncertainty"], unsure.astype(np.float32))
+            write_rgb(paths["uncertainty_picture"], uncertainty_to_rgb(unsure))
         figures["uncertainty_mean"] = float(unsure.mean(dtype=np.float64))
         figures["uncertainty_max"] = float(unsure.max())
     return {"shape": list(array.shape), "dtype": str(array.dtype), **figures}

@@ -88,7 +88,8 @@ def write_nothing(
 
 def write_flow(paths: Paths, flow: np.ndarray, painting: np.ndarray, given: GivenArrays) -> Figures:
     """The second frame; mean and longest motion, pixels."""
-    write_preview(paths["second"], given["second"])
+    if "second" in paths:
+        write_preview(paths["second"], given["second"])
     length = np.hypot(*flow.astype(np.float64))
     return {"motion_mean": float(length.mean()), "motion_max": float(length.max())}
 
@@ -98,10 +99,11 @@ def write_amodal(
 ) -> Figures:
     """The object as painted, on white and cut out; pixels given and found."""
     visible = given["mask"]
-    write_rgb(paths["picture"], painting)
-    alpha = np.where(whole, 255, 0).astype(np.uint8)[..., None]
-    with atomic(paths["cutout"]) as aside:
-        Image.fromarray(np.concatenate([painting, alpha], axis=-1)).save(aside)
+    if "picture" in paths:
+        write_rgb(paths["picture"], painting)
+        alpha = np.where(whole, 255, 0).astype(np.uint8)[..., None]
+        with atomic(paths["cutout"]) as aside:
+            Image.fromarray(np.concatenate([painting, alpha], axis=-1)).save(aside)
     return {
         "visible_pixels": int(visible.sum()),
         "whole_pixels": int(whole.sum()),

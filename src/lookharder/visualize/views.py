@@ -31,7 +31,8 @@ class View:
         files: role of a picture -> what follows the names of input and task; `main` and "input" among them.
         show: (array, painting, given, look) -> the answer as one picture (H, W, 3) uint8.
         main: role of that picture.
-        write: (path of each role, array, painting, given) -> figures about the answer; it writes the other pictures.
+        write: (path of each role, array, painting, given) -> figures about the answer; it writes the other pictures,
+            as far as they have a path.
         inverse: the array is an inverse depth: 1 is near.
         span: (the first predictions of a clip, (B, H, W, C)) -> ends of the colours of all its frames.
         captions: (record of a prediction) -> caption of each role that a page shows.

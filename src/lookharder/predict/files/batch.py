@@ -9,11 +9,14 @@ How pictures are grouped changes the last bits of an answer at the most, because
 content. So what was predicted before, of the same files, by the same weights and in the same way, would come out the
 same, and is not done again. Even the last bits are equal where the list of pictures is: they depend on it alone, not on
 shards or on what is there already.
+
+While a group is predicted the one before is written, by threads of its own.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -33,6 +36,7 @@ from lookharder.visualize.answer_files import Writing, file_names, write_answer
 from lookharder.visualize.looks import Look
 from lookharder.visualize.views import view_of
 
+ENCODERS = 4  # threads that write files, most of whose time is the disk's
 Outcome = tuple[Input, AnswerRecord | InputError]
 
 
@@ -105,31 +109,50 @@ def predict_files(
         The input, and its record when its files are written, or why it cannot be predicted.
     """
     wanted = {_key(item) for item in todo}
-    for group in _groups(inputs):
-        if not any(_key(item) in wanted for item in group):
-            continue
-        readable, outcomes = _read(group)
-        yield from (outcome for outcome in outcomes if _key(outcome[0]) in wanted)
-        for some, pixels, result in _predicted(predictor, readable, seed=seed, **options):
-            if isinstance(result, InputError):
-                yield some[0], result
+    made = {"version": __version__, "model": predictor.name, "seed": seed, "recipe": recipe}
+    with ThreadPoolExecutor(1) as clerk, ThreadPoolExecutor(ENCODERS) as encoders:
+        waiting: Future[list[Outcome]] | None = None  # what was predicted last, being written
+        for group in _groups(inputs):
+            if not any(_key(item) in wanted for item in group):
                 continue
-            unsure = result.uncertainty is not None
-            places = [place for place, item in enumerate(some) if _key(item) in wanted]
-            items = [some[place] for place in places]
-            files = [_files(item, unsure, writing) for item in items]
-            claims = [_claim(item, names) for item, names in zip(items, files, strict=True)]
-            with folder.adding(claims) as records:
-                for place, item, claim in zip(places, items, claims, strict=True):
-                    view, answer = view_of(item.task.view), result.answer(place, pixels[place])
-                    facts = write_answer(
-                        folder.path, claim["files"], item.task.name, view, answer, writing
-                    )
-                    about = _describe(item, result, place, unsure, writing.look)
-                    made = {"version": __version__, "model": predictor.name, "seed": seed}
-                    key = {"recipe": recipe, "digest": item.digest}
-                    records.append({**about, **claim, **facts, **made, **key})
-            yield from zip(items, records, strict=True)
+            readable, outcomes = _read(group)
+            yield from (outcome for outcome in outcomes if _key(outcome[0]) in wanted)
+            for some, pixels, result in _predicted(predictor, readable, seed=seed, **options):
+                if isinstance(result, InputError):
+                    yield some[0], result
+                    continue
+                places = [place for place, item in enumerate(some) if _key(item) in wanted]
+                asked = [(some[place], place, pixels[place]) for place in places]
+                done, waiting = (
+                    waiting,
+                    clerk.submit(_write, encoders, folder, asked, result, writing, made),
+                )
+                yield from done.result() if done is not None else ()
+        yield from waiting.result() if waiting is not None else ()
+
+
+def _write(
+    encoders: ThreadPoolExecutor,
+    folder: ResultFolder,
+    asked: Sequence[tuple[Input, int, Mapping[str, Any]]],
+    result: Prediction,
+    writing: Writing,
+    made: AnswerRecord,
+) -> list[Outcome]:
+    """Write the files of the answers to some inputs, by their places in a result, and add their records."""
+    unsure = result.uncertainty is not None
+    claims = [_claim(item, _files(item, unsure, writing)) for item, _, _ in asked]
+
+    def write(asked: tuple[Input, int, Mapping[str, Any]], claim: AnswerRecord) -> AnswerRecord:
+        item, place, pixels = asked
+        view, answer = view_of(item.task.view), result.answer(place, pixels)
+        facts = write_answer(folder.path, claim["files"], item.task.name, view, answer, writing)
+        about = _describe(item, result, place, unsure, writing.look)
+        return {**about, **claim, **facts, **made, "digest": item.digest}
+
+    with folder.adding(claims) as records:
+        records += encoders.map(write, asked, claims)
+    return list(zip([item for item, _, _ in asked], records, strict=True))
 
 
 def begin(

@@ -80,7 +80,7 @@ def _card(record: Mapping[str, Any]) -> GalleryCard:
         return _clip_card(record)
     files, (height, width) = record["files"], record["shape"][-2:]
     view = view_of(record["view"])
-    captions = dict(view.captions(record))
+    captions, both = dict(view.captions(record)), (view.main, "input")
     if "uncertainty_picture" in files:
         captions["uncertainty_picture"] = f"{UNSURE}, dark is {record['uncertainty_max']:.3g}"
     facts = {
@@ -95,8 +95,12 @@ def _card(record: Mapping[str, Any]) -> GalleryCard:
         facts["mean uncertainty"] = f"{record['uncertainty_mean']:.3g}"
     return GalleryCard(
         title=Path(record["input"]).name,
-        pictures=[PageImage(file=files[role], caption=text) for role, text in captions.items()],
+        pictures=[
+            PageImage(file=files[role], caption=text)
+            for role, text in captions.items()
+            if role in files
+        ],
         facts=facts,
         downloads=[file for role, file in files.items() if role not in captions],
-        compare=[files[view.main], files["input"]],
+        compare=[files[role] for role in both] if all(role in files for role in both) else [],
     )
