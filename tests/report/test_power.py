@@ -1,11 +1,13 @@
-"""The seeds that an effect takes, against how often a t-test of so many seeds finds it."""
+"""The seeds that an effect takes, against how often a t-test of so many seeds finds it; and gains that grow."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from lookharder.report.compare import Scatter
+from lookharder.report.compare import Scatter, Strata, gain
 from lookharder.report.power import Power, power, power_words
+from lookharder.report.trend import trend
+from lookharder.scaling.record import Record
 
 RNG = np.random.default_rng(0)
 
@@ -63,3 +65,62 @@ def test_words():
     assert "images, and seeds" in power_words(scatter(1.0, images=9.0), -20.0, 20.0, 0.0, 3)
     assert "one seed" in power_words(scatter(0.0, seeds=1), -7.0, 9.0, 0.0, 1)
     assert isinstance(power(vague), Power)
+
+
+def measured(size: int, seed: int, asked: int, error: float, images: int) -> Record:
+    values = np.full(images, error) * np.exp(0.01 * RNG.standard_normal(images))
+    told = {"claim": "", "task": "depth", "metric": "abs_rel", "protocol": "p", "machine": "here"}
+    return Record(
+        **told,
+        study="trade",
+        run=f"{size}-{seed}-{asked}",
+        point={"size": f"n{size}", "steps": 1, "members": asked},
+        seed=seed,
+        params=10**size,
+        active_params=10**size,
+        train_macs=1.0,
+        train_macs_paper=1.0,
+        inference_macs=asked * 10.0**size,
+        value=float(values.mean()),
+        low=float(values.mean()),
+        high=float(values.mean()),
+        images=images,
+        per_image=tuple(map(float, values)),
+        seconds=1.0,
+        versions={},
+        time=1.0,
+    )
+
+
+def strata(slope: float, networks: int = 4, seeds: int = 3, images: int = 30) -> Strata:
+    """Gains of 5 % and `slope` more for each network ten times as large, give or take 0.5 % a seed."""
+    found: Strata = {}
+    for size in range(1, networks + 1):
+        pairs = []
+        for seed in range(seeds):
+            gained = 5 + slope * size + 0.5 * RNG.standard_normal()
+            pair = (
+                measured(size, seed, n, e, images) for n, e in ((1, 1.0), (4, 1 - gained / 100))
+            )
+            pairs.append(tuple(pair))
+        found[("size", f"n{size}"),] = pairs
+    return found
+
+
+def test_a_gain_that_grows_has_its_slope():
+    one = strata(2.0)
+    found = trend(one)
+    assert found.low < 2.0 < found.high and found.low > 1.0
+    x, y = range(4), [gain({key: pairs}).value for key, pairs in one.items()]
+    assert found.value == pytest.approx(np.polyfit(x, y, 1)[0])
+
+
+def test_the_interval_of_a_slope_holds_it_as_often_as_it_says():
+    found = [trend(strata(0.0)) for _ in range(60)]
+    inside = np.mean([each.low < 0 < each.high for each in found])
+    assert 0.87 < inside <= 1.0  # 95 %, of 60
+
+
+def test_two_networks_or_single_seeds_have_no_slope():
+    assert trend(strata(2.0, networks=2)) is None
+    assert trend(strata(2.0, seeds=1)) is None

@@ -31,6 +31,7 @@ from lookharder.report.compare import (
 )
 from lookharder.report.parts import axis_words, place_words
 from lookharder.report.power import power_words
+from lookharder.report.trend import trend
 from lookharder.scaling.law import Law
 from lookharder.scaling.record import Record
 from lookharder.scaling.series import Series
@@ -132,14 +133,17 @@ def _difference(claim: Claim, records: Sequence[Record]) -> Finding:
         strata = pairs(ours, before, after) if before and after else {}
         compared = ", ".join(describe_change(before, after)) if strata else ""
         compared += _strata_words(strata)
-    told, (fewest, most) = gain(strata), seeds_of(strata)
+    grows = claim.rule == "grows"
+    told, (fewest, most) = (trend if grows else gain)(strata), seeds_of(strata)
+    compared = f"for ten times the MACs of a forward: {compared}" if grows else compared
     base = _base(claim, "gain, %", compared, (fewest, most))
-    needed = 0.0 if claim.rule == "better" else -MARGIN
+    needed = -MARGIN if claim.rule in ("as good", "trade") else 0.0
     if told is None:
         return Finding(**base, needed=needed, why=_lack(ours, strata))
     verdict: Verdict = decide(told.low, told.high, needed)
     why = f"worse, but by less than {-needed:g} %" if needed < told.low <= told.high < 0 else ""
-    if verdict == "undecided" and (varies := scatter(strata, numpy_generator(0, "gain"))):
+    if verdict == "undecided":
+        varies = None if grows else scatter(strata, numpy_generator(0, "gain"))
         why = power_words(varies, told.low, told.high, needed, fewest)
     if most < LEAST_SEEDS:
         verdict, why = "not enough data", "one seed: the interval is over images alone"
