@@ -28,7 +28,7 @@ docs: $(VENV)/docs
 test: $(VENV)/dev
 	OMP_NUM_THREADS=1 $(TESTS) -n 2 --dist worksteal
 
-test-slow: $(VENV)/dev $(VENV)/app
+test-slow: $(VENV)/dev $(VENV)/app $(VENV)/onnx
 	$(TESTS) -m slow
 
 check: $(VENV)/dev
@@ -59,6 +59,10 @@ $(VENV)/dev: $(VENV)/package
 
 $(VENV)/app: $(VENV)/package
 	$(PIP) --editable '.[app]' '$(TORCH)'
+	touch $@
+
+$(VENV)/onnx: $(VENV)/package
+	$(PIP) --editable '.[onnx]' '$(TORCH)'
 	touch $@
 
 $(VENV)/docs: $(VENV)/package

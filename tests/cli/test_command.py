@@ -39,6 +39,7 @@ FLAGS = {  # the command line grows on purpose
     "protocols": "--help --set",
     "convert": "--as-released --autoencoder --from --heads --help --out",
     "upcycle": "--active --allow-download --experts --help --no-renormalise --out --seed",
+    "export": "--allow-download --help --out --to",
     "plot": "--help --out",
     "cache": "--allow-download --autoencoder --batch-size --data --device --half --help --model --out --shard "
     "--size --task --workers",

@@ -44,6 +44,7 @@ VERBS = (
     "inspect",
     "convert",
     "upcycle",
+    "export",
     "plot",
     "cache",
     "check",

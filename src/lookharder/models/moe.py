@@ -184,7 +184,7 @@ class Experts(nn.Module):
         first, in_bias, second, out_bias = self._layers()
         # Every expert sees every token and a gate of 0 drops the result: more work, but shapes that depend on no
         # data, as export and the meta device need.
-        dense = torch.zeros(len(x), self.config.experts, dtype=x.dtype, device=x.device)
+        dense = x.new_zeros(x.shape[0], self.config.experts)
         dense = dense.scatter(1, experts, gates)  # (N, E)
         hidden = torch.matmul(x, first.mT)  # (E, N, H)
         hidden = self._activate(hidden if in_bias is None else hidden + in_bias[:, None])
