@@ -34,7 +34,7 @@ FLAGS = {  # the command line grows on purpose
     "--seed --size --spacing --steps",
     "evaluate": "--allow-download --calibration --compiled --data --device --features --fit --help --levels --members "
     "--merge --model --noise-schedule --out --precision --predictions --protocol --resolution --sampler "
-    "--samples --seed --set --size --spacing --steps --task",
+    "--samples --seed --set --shard --size --spacing --steps --task",
     "compare": "--help --out",
     "protocols": "--help --set",
     "convert": "--as-released --autoencoder --from --heads --help --out",

@@ -11,6 +11,7 @@ import pytest
 from lookharder.cli import main
 from lookharder.data.formats import write_image
 from lookharder.errors import InputError
+from lookharder.evaluate import evaluation
 from lookharder.hardware import pick_device
 from lookharder.predict.files import batch, pictures
 from lookharder.predict.files.folder import hold
@@ -145,6 +146,11 @@ def test_what_a_killed_shard_left_is_taken_up_by_any_call(whole, monkeypatch):
     names = [json.loads(line)["files"]["array"] for line in recorded]
     times = {name: Path("out", name).stat().st_mtime_ns for name in names}
     assert 4 <= len(times) < 7 and not Path("out/predictions.jsonl").exists()
+    with hold(Path("out"), Shard(1, 2), "run"):
+        pass
+    claims = Path("out/.predictions.claims").read_text().splitlines()
+    claimed = {json.loads(line)["files"]["array"] for line in claims}
+    assert claimed and not claimed & set(names)  # what is recorded is claimed no more
     predict("set --out out --shard 1/2")
     predict("set --out out")
     assert contents("out") == whole
@@ -216,6 +222,41 @@ def test_a_manifest_says_what_belongs_together(place, capsys):
         assert not Path("bad").exists()
     assert main(["predict", "depth", "bad.jsonl", "a.png", "--model", "model", "--out", "bad"]) == 2
     assert "nothing beside it" in capsys.readouterr().err
+
+
+def test_shards_of_an_evaluation_give_the_scores_of_one_process(place, capsys, monkeypatch):
+    monkeypatch.setattr(evaluation, "together", lambda height, width: 2)  # five groups
+    line = "evaluate --model model --task depth --data procedural:10:5 --size 16 --steps 1 --out"
+
+    def evaluate(out: str, code: int = 0) -> str:
+        assert main([*line.split(), *out.split()]) == code
+        return "".join(capsys.readouterr())
+
+    evaluate("whole.json")
+    assert "3 groups of pictures are not scored yet" in evaluate("s.json --shard 1/2")
+    score, scored = evaluation._score, []
+
+    def dying(*args):
+        scored.append(args)
+        if len(scored) == 2:
+            raise KeyboardInterrupt
+        return score(*args)
+
+    monkeypatch.setattr(evaluation, "_score", dying)
+    evaluate("s.json --shard 0/2", code=130)
+    with (place / "s.0-of-2.jsonl").open("a") as handle:
+        handle.write('{"group": 2, "sco')  # a line cut short
+    assert not (place / "s.json").exists()
+    evaluate("s.json --shard 0/2")  # goes on after the first of its three groups
+    assert len(scored) == 4
+    assert (place / "s.json").read_bytes() == (place / "whole.json").read_bytes()
+    assert sorted(path.name for path in place.glob("*s.*")) == ["s.json"]
+    assert not list(place.glob(".s*"))
+    assert "4 groups" in evaluate("s.json --shard 0/5 --seed 1")
+    assert "4 groups" in evaluate("s.json --shard 0/5")  # of another run
+    assert "nothing beside shards" in evaluate(
+        "s.json --shard 0/5 --calibration --members 2", code=2
+    )
 
 
 def test_a_folder_of_shards_that_stays_empty_goes_again(tmp_path):

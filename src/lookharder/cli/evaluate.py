@@ -20,7 +20,9 @@ from lookharder.cli.arguments import (
 )
 from lookharder.cli.parser import Parser
 from lookharder.cli.scoring import card_of, check_out, report, score_files, score_generation
+from lookharder.cli.shards import add_shard, shard_of
 from lookharder.errors import InputError
+from lookharder.shard import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,6 +74,7 @@ def add_arguments(parser: Parser) -> None:
     add_denoising(parser)
     add_resolution(parser)
     add_size(parser)
+    add_shard(parser)
     parser.add_argument(
         "--calibration",
         action="store_true",
@@ -81,10 +84,11 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Score every image; write and print the scores."""
+    """Score every image, or those of a shard; the last shard writes and prints the scores."""
     from lookharder.cli.terminal import progress
     from lookharder.data.source import open_spec
     from lookharder.evaluate.evaluation import evaluate, protocol
+    from lookharder.evaluate.parts import Parts, Unfinished
     from lookharder.predict.acceleration import precision_of
 
     if args.task == "generation":
@@ -93,6 +97,10 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--features", "with another task", "--task generation")
     if args.predictions is not None:
         return score_files(args)
+    shard = shard_of(args)
+    parts = None if shard == WHOLE else Parts(args.out, shard)
+    if args.calibration and parts is not None:
+        raise InputError("--calibration", f"shard {shard}", "nothing beside shards")
     card = card_of(args)
     predictor = open_model(args)
     with named("--task"):
@@ -118,30 +126,38 @@ def run(args: argparse.Namespace) -> int:
                 maps.add(seen, prediction)
             bar.update(len(seen))
 
-        result = evaluate(
-            predictor,
-            args.task,
-            dataset,
-            data=args.data,
-            rules=rules,
-            steps=args.steps,
-            members=args.members,
-            levels=args.levels,
-            resolution=args.resolution,
-            fit=args.fit,
-            seed=args.seed,
-            output_uncertainty=args.calibration,
-            watch=watch,
-            tick=reading.update,
-            sampler=args.sampler,
-            spacing=args.spacing,
-            noise_schedule=args.noise_schedule,
-            merge=args.merge,
-            card=card,
-        )
+        try:
+            result = evaluate(
+                predictor,
+                args.task,
+                dataset,
+                data=args.data,
+                rules=rules,
+                steps=args.steps,
+                members=args.members,
+                levels=args.levels,
+                resolution=args.resolution,
+                fit=args.fit,
+                seed=args.seed,
+                output_uncertainty=args.calibration,
+                watch=watch,
+                tick=reading.update,
+                sampler=args.sampler,
+                spacing=args.spacing,
+                noise_schedule=args.noise_schedule,
+                merge=args.merge,
+                card=card,
+                parts=parts,
+            )
+        except Unfinished as others:
+            groups = f"{others.missing} groups of pictures are not scored yet"
+            print(f"shard {shard} is done; {groups}: the last shard writes {args.out}")
+            return 0
     if (precision := precision_of(predictor.chain)) != "fp32":
         result = replace(result, options={**result.options, "precision": precision})
     report(args.out, result)
+    if parts is not None:
+        parts.clear()
     print(
         f"{predictor.name}: {result.steps} steps, {result.members} members, {result.levels} levels, "
         f"{result.macs_per_image / 1e9:.3f} GMACs an image: {args.out}"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 OF_MODELS = (
     *("model", "steps", "members", "levels", "merge", "resolution", "fit"),
-    *("sampler", "spacing", "noise_schedule", "calibration"),
+    *("sampler", "spacing", "noise_schedule", "calibration", "shard"),
 )
 SCENE = 64  # side of procedural scenes where there is no model
 
@@ -56,7 +56,7 @@ def score_generation(args: argparse.Namespace) -> int:
     from lookharder.evaluate import generation
     from lookharder.files import write_json
 
-    for name in ("protocol", "predictions", "calibration", "members", "levels", "merge"):
+    for name in ("protocol", "predictions", "calibration", "members", "levels", "merge", "shard"):
         if getattr(args, name):
             raise InputError(f"--{name}", getattr(args, name), "nothing with --task generation")
     if (args.features is None) != (args.samples is None):

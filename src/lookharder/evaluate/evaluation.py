@@ -5,9 +5,11 @@ predictions are aligned, clipped and masked, and its hash stands in every result
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,9 @@ from lookharder.diffusion.steps import SamplerName
 from lookharder.evaluate.card import Card
 from lookharder.evaluate.cards import rules_of
 from lookharder.evaluate.judge import Judge
+from lookharder.evaluate.parts import Parts, ScoredGroup, Unfinished
 from lookharder.metrics.protocol import Protocol
+from lookharder.predict.info import fingerprint
 from lookharder.predict.inputs import together
 from lookharder.predict.predictor import Prediction, Predictor
 
@@ -100,6 +104,7 @@ def evaluate(
     noise_schedule: ScheduleName | None = None,
     merge: str | None = None,
     card: Card | None = None,
+    parts: Parts | None = None,
 ) -> Evaluation:
     """Score a model on a data set; every image is predicted as a user's would be, and scored at its own size.
 
@@ -126,9 +131,11 @@ def evaluate(
         noise_schedule: likewise.
         merge: likewise.
         card: what the scores are reported under; `rules` and the options above are what it says.
+        parts: of which shard the pictures are predicted here, and what other shards have scored.
 
     Raises:
         InputError: for a task that cannot be scored, or data without ground truth for it.
+        Unfinished: other shards have not scored theirs yet.
     """
     options: dict[str, Any] = {
         "processing_resolution": resolution,
@@ -149,44 +156,82 @@ def evaluate(
         output_uncertainty=output_uncertainty,
         **options,
     )
-    macs = 0
-    for group in _same_size(judge.survey.examples(), batch_size):
-        for examples, result in judge.survey.attempt(predict, group):
-            macs += result.macs
-            for place, (example, prediction) in enumerate(
-                zip(examples, result.prediction, strict=True)
-            ):
-                several = [] if result.masks is None else list(result.masks[:, place].numpy())
-                best = judge.best(example, several)
-                judge.add(example, np.moveaxis(prediction, -1, 0), **best)
-            watch(examples, result)
+    unusable = dict(judge.survey.left_out)
+    groups = _same_size(judge.survey.sizes, batch_size)
+    if parts is None:
+        scored = [_score(judge, predict, group, watch) for group in groups]
+    else:
+        about = (fingerprint(predictor.chain), task, to_json(rules), to_json(card), data, seed)
+        asked = (steps, members, levels, options, batch_size, judge.survey.names, unusable)
+        run = hashlib.sha256(json.dumps([about, asked]).encode()).hexdigest()
+        with parts.opened(run) as known:
+            for number in parts.shard.of(range(len(groups))):
+                if number not in known:
+                    known[number] = _score(judge, predict, groups[number], watch)
+                    parts.add(number, known[number])
+        if len(known) < len(groups):
+            raise Unfinished(len(groups) - len(known))
+        scored = [known[number] for number in range(len(groups))]
+    judge.rows = [row for group in scored for row in group.rows]
     means = judge.means(seed)
+    last = [group for group in scored if group.rows][-1]
     return Evaluation(
         model=predictor.name,
         task=task,
         data=data,
         protocol=rules,
-        steps=result.steps,
-        members=result.members,
-        levels=result.effort.levels,
+        steps=last.steps,
+        members=last.members,
+        levels=last.levels,
         seed=seed,
-        macs_per_image=macs / len(judge.rows),
+        macs_per_image=sum(group.macs for group in scored) / len(judge.rows),
         rows=judge.rows,
         options={name: value for name, value in options.items() if value is not None},
-        left_out=judge.survey.left_out,
+        left_out=reduce(or_, (group.left_out for group in scored), unusable),
         card=card,
         means=means,
     )
 
 
-def _same_size(examples: Iterable[Example], most: int) -> Iterator[list[Example]]:
-    """Runs of neighbours of one size, `most` at the most, fewer of large ones."""
-    group: list[Example] = []
-    for example in examples:
-        full = len(group) >= min(most, together(*example.image.shape[1:]))
-        if group and (full or group[0].image.shape != example.image.shape):
-            yield group
-            group = []
-        group.append(example)
-    if group:
-        yield group
+def _score(
+    judge: Judge,
+    predict: Callable[[Sequence[Example]], Prediction],
+    places: Sequence[int],
+    watch: Callable[[Sequence[Example], Prediction], object],
+) -> ScoredGroup:
+    """Predict pictures together and score them."""
+    first, before = len(judge.rows), set(judge.survey.left_out)
+    macs, effort = 0, (0, 0, 0)
+    for examples, result in judge.survey.attempt(predict, list(judge.survey.examples(places))):
+        macs, effort = macs + result.macs, (result.steps, result.members, result.effort.levels)
+        for place, (example, prediction) in enumerate(
+            zip(examples, result.prediction, strict=True)
+        ):
+            several = [] if result.masks is None else list(result.masks[:, place].numpy())
+            best = judge.best(example, several)
+            judge.add(example, np.moveaxis(prediction, -1, 0), **best)
+        watch(examples, result)
+    left_out = {name: why for name, why in judge.survey.left_out.items() if name not in before}
+    steps, members, levels = effort
+    return ScoredGroup(
+        rows=judge.rows[first:],
+        left_out=left_out,
+        macs=macs,
+        steps=steps,
+        members=members,
+        levels=levels,
+    )
+
+
+def _same_size(sizes: Sequence[tuple[int, int]], most: int) -> list[list[int]]:
+    """Places of neighbours of one size, `most` at the most, fewer of large ones."""
+    groups: list[list[int]] = []
+    for place, size in enumerate(sizes):
+        if (
+            not groups
+            or sizes[groups[-1][0]] != size
+            or len(groups[-1]) >= min(most, together(*size))
+        ):
+            groups.append([])
+        groups[-1].append(place)
+    return groups

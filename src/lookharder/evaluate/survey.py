@@ -26,6 +26,7 @@ class Survey:
     Attributes:
         scored: indices of the pictures that can be scored, known when `truths` has come to its end.
         names: of these.
+        sizes: (height, width) of these.
         left_out: name and reason of the others.
     """
 
@@ -35,6 +36,7 @@ class Survey:
         self.dataset, self.score, self.rules, self.tick = dataset, score, rules, tick
         self.scored: list[int] = []
         self.names: list[str] = []
+        self.sizes: list[tuple[int, int]] = []
         self.left_out: dict[str, str] = {}
 
     def truths(self) -> Iterator[Truth]:
@@ -49,13 +51,15 @@ class Survey:
             if reason is None:
                 self.scored.append(index)
                 self.names.append(name)
+                self.sizes.append((example.image.shape[1], example.image.shape[2]))
                 yield truth_of(example, self.score)
             else:
                 self._leave_out(name, reason)
 
-    def examples(self) -> Iterator[Example]:
-        """The pictures that can be scored, read again."""
-        return (self.dataset[index] for index in self.scored)
+    def examples(self, places: Sequence[int] | None = None) -> Iterator[Example]:
+        """The pictures that can be scored, or those at some places among them, read again."""
+        indices = self.scored if places is None else [self.scored[place] for place in places]
+        return (self.dataset[index] for index in indices)
 
     def attempt(
         self, predict: Callable[[Sequence[Example]], Prediction], group: Sequence[Example]

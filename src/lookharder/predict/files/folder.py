@@ -173,12 +173,13 @@ class ResultFolder:
 
     def _clear(self, claimed: set[str]) -> None:
         """Remove what is left of claims: by a process that was killed, or by a run with other options."""
-        for file in claimed.difference(*map(files_of, self.records)):
+        named = {file for record in self.records for file in files_of(record)}
+        for file in claimed - named:
             remove(self.path / file)
-        for folder in {self.path, *((self.path / file).parent for file in claimed)}:
+        for folder in {self.path, *((self.path / file).parent for file in claimed | named)}:
             for aside, name in unfinished(folder):
                 file = (folder / name).relative_to(self.path).as_posix()
-                if file in claimed or OWN.fullmatch(file):
+                if file in claimed | named or OWN.fullmatch(file):
                     aside.unlink()
         (self.path / CLAIMS).unlink(missing_ok=True)
 

@@ -1,13 +1,14 @@
-"""Who writes a folder of results: one process alone, or the shards of one run together.
+"""Who writes a folder of results, or a file of scores: one process alone, or the shards of one run together.
 
     .predictions.door           locked while somebody comes or goes, who then sees who else is there
     .predictions.I-of-N.lock    locked as long as shard I of N writes; says of which run
 
-The locks end with the process, however that ends. They are locks of files and not of the folder, for those are what
-network file systems carry from machine to machine.
+Those of another file have its name in the place of `predictions`. The locks end with the process, however that ends.
+They are locks of files and not of the folder, for those are what network file systems carry from machine to machine.
 """
 
 import fcntl
+import glob
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,28 +19,28 @@ from lookharder.errors import InputError
 from lookharder.files import TAKEN
 from lookharder.shard import Shard
 
-DOOR, LOCKS = ".predictions.door", ".predictions.*-of-*.lock"
 ALLOWED = "a folder of its own, or patience"
 
 
 class Presence:
-    """A shard of a run in a folder of results; `enter`, `leave` and `alone` are called inside `door`.
+    """A shard of a run in a folder; `enter`, `leave` and `alone` are called inside `door`.
 
     Args:
         folder: which exists.
         shard: of the run.
         run: what all its shards say, and no other run does.
+        name: of what they write there.
     """
 
-    def __init__(self, folder: Path, shard: Shard, run: str) -> None:
-        self.folder, self.shard, self.run = folder, shard, run
-        self._path = folder / LOCKS.replace("*", "{}").format(shard.index, shard.count)
+    def __init__(self, folder: Path, shard: Shard, run: str, name: str = "predictions") -> None:
+        self.folder, self.shard, self.run, self.name = folder, shard, run, name
+        self._path = folder / f".{name}.{shard.index}-of-{shard.count}.lock"
         self._lock: BufferedRandom | None = None
 
     @contextmanager
     def door(self) -> Iterator[None]:
         """Nobody comes or goes meanwhile."""
-        path = self.folder / DOOR
+        path = self.folder / f".{self.name}.door"
         while True:
             with path.open("ab") as handle:
                 fcntl.flock(handle, fcntl.LOCK_EX)
@@ -82,7 +83,7 @@ class Presence:
 
     def _others(self) -> Iterator[str]:
         """The runs of the others that are there; locks of processes that have ended are removed."""
-        for path in self.folder.glob(LOCKS):
+        for path in self.folder.glob(f".{glob.escape(self.name)}.*-of-*.lock"):
             if path == self._path:
                 continue
             if (lock := _locked(path)) is None:

@@ -36,7 +36,7 @@ def parts_of(folder: Path, *names: str) -> list[Path]:
 
 
 def read_folder(folder: Path) -> tuple[list[AnswerRecord], list[AnswerRecord]]:
-    """The records of a folder, and as claims: what was being written, and records that lack a file."""
+    """The records of a folder, and as claims: what was being written, and records that lack a file; each file once."""
     parts, claims = (
         [line for path in parts_of(folder, name) for line in lines_of(path)]
         for name in (RECORDS, CLAIMS)
@@ -45,8 +45,15 @@ def read_folder(folder: Path) -> tuple[list[AnswerRecord], list[AnswerRecord]]:
     records = [r for r in lines_of(folder / RECORDS) if key_of(r) not in keys] + parts
     claims += lines_of(folder / CLAIMS)
     whole = [all((folder / file).exists() for file in files_of(record)) for record in records]
-    broken = [record for record, good in zip(records, whole, strict=True) if not good]
-    return [record for record, good in zip(records, whole, strict=True) if good], claims + broken
+    claims += [record for record, good in zip(records, whole, strict=True) if not good]
+    records = [record for record, good in zip(records, whole, strict=True) if good]
+    named = {file for record in records for file in files_of(record)}
+    left = []
+    for claim in claims:
+        if not named.issuperset(files_of(claim)):
+            named.update(files_of(claim))
+            left.append(claim)
+    return records, left
 
 
 def owned_files(records: Sequence[AnswerRecord], claims: Sequence[AnswerRecord]) -> set[str]:
