@@ -3,6 +3,11 @@
 import importlib.util
 from pathlib import Path
 
+import numpy as np
+import pytest
+
+from lookharder.cli import main
+from lookharder.data.formats import write_image
 from lookharder.tasks.registry import TASKS
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -46,6 +51,23 @@ def test_law():
     law = load("law").main(resamples=50)
     low, high = law.interval("exponent")
     assert low < 0.22 < high
+
+
+@pytest.mark.filterwarnings("default")  # Ray warns of its own settings
+def test_many_machines(tmp_path, request):
+    ray = pytest.importorskip("ray", reason="the example is for those who have Ray")
+    request.addfinalizer(ray.shutdown)
+    for i in range(20):  # two groups, so that both shards have something to do
+        image = np.random.default_rng(i).integers(0, 256, (3, 16, 16), np.uint8)
+        write_image(tmp_path / "photos" / f"{i}.png", image)
+    photos = str(tmp_path / "photos")
+    codes = load("many_machines").main(photos, str(tmp_path / "out"), shards=2, model="tiny")
+    assert codes == [0, 0]
+    line = ["predict", "depth", photos, "--model", "tiny", "--out", str(tmp_path / "whole")]
+    assert main(line) == 0
+    for path in (tmp_path / "whole").glob("*.npy"):
+        assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes()
+    assert len((tmp_path / "out" / "predictions.jsonl").read_text().splitlines()) == 20
 
 
 def test_examples_are_short():

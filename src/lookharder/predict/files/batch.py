@@ -15,6 +15,7 @@ While a group is predicted the one before is written, by threads of its own.
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
@@ -210,15 +211,18 @@ def _claim(item: Input, files: Mapping[str, str]) -> AnswerRecord:
 
 
 def _groups(inputs: Sequence[Input]) -> Iterator[list[Input]]:
-    """Inputs of one group and one size, as many as `together` allows."""
+    """Inputs of one group and one size, in equal parts of as many as `together` allows."""
 
     def alike(item: Input) -> tuple[int, tuple[int, int]]:
         return item.group, item.size
 
     for (_, size), same in groupby(sorted(inputs, key=alike), alike):
-        items, most = list(same), together(*size)
-        for first in range(0, len(items), most):
-            yield items[first : first + most]
+        items = list(same)
+        parts = math.ceil(len(items) / together(*size))
+        yield from (
+            items[part * len(items) // parts : (part + 1) * len(items) // parts]
+            for part in range(parts)
+        )
 
 
 Pixels = list[dict[str, Any]]
