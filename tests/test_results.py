@@ -35,8 +35,15 @@ def test_the_claims_are_published_as_they_were_judged(laws):
     assert table == markdown(found)
 
 
+def test_the_report_is_small_enough_to_be_read_where_it_is():
+    figures = list((LAPTOP_RESULTS / "figures").glob("*.svg"))
+    text = (LAPTOP_RESULTS / "report.md").read_text(encoding="utf-8")
+    assert {f"figures/{path.name}" for path in figures} == set(re.findall(r"figures/[^)]+", text))
+    assert sum(path.stat().st_size for path in figures) < 2e6
+
+
 def pages() -> list[Path]:
-    return [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    return [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), LAPTOP_RESULTS / "report.md"]
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from lookharder.metrics.scores import SCORES
+from lookharder.report.buys import lines, sentences
 from lookharder.report.claims import CLAIMS
 from lookharder.report.compare import MOST, gain, pair_trades, pairs, settle
 from lookharder.report.findings import Finding, findings
-from lookharder.report.wording import claim_text, markdown
+from lookharder.report.rows import TOGETHER, Row, rows
+from lookharder.report.wording import claim_text, lead, markdown
 from lookharder.scaling.law import fit_power_law
 from lookharder.scaling.record import Record
 from lookharder.scaling.series import Series
@@ -145,7 +147,7 @@ def series() -> Series:
 
 
 @pytest.mark.parametrize(
-    ("gained", "verdict"), [(8.0, "holds"), (0.0, "undecided"), (-8.0, "does not hold")]
+    ("gained", "verdict"), [(8.0, "holds"), (0.0, "no effect"), (-8.0, "does not hold")]
 )
 def test_a_difference_is_judged_by_the_side_of_its_interval(gained, verdict):
     (found,) = findings(steps(gained), [], ["steps"])
@@ -352,6 +354,85 @@ def test_iso_flop_curves_are_drawn_where_a_budget_was_spent_on_three_sizes():
     assert "<svg" in (draw_isoflop(found) or "")
 
 
+def test_a_row_is_decided_where_all_of_it_is():
+    def told(**verdicts) -> list[Row]:
+        base = {"source": "figure 10", "printed": "", "study": "schedule", "task": "depth"}
+        return rows(
+            [
+                Finding(**base, metric="abs_rel", quantity="gain, %", says=says, verdict=verdict)
+                for says, verdict in zip(
+                    ("Cosine beats linear", "Cosine beats scaled-linear"),
+                    verdicts.values(),
+                    strict=True,
+                )
+            ]
+        )
+
+    (row,) = told(a="holds", b="holds")
+    assert row.decided == "holds" and row.why == "" and len(row.members) == 2
+    (row,) = told(a="holds", b="undecided")
+    assert row.decided == "undecided" and "over linear: holds" in row.why
+    (row,) = told(a="holds", b="no effect")
+    assert row.decided == "in part" and "over scaled-linear: no effect" in row.why
+    assert lead([row]) == "Of 1 claims, 0 of them ours: 1 holds in part."
+
+
+def test_a_law_is_a_row_for_each_effort():
+    base = {"source": "", "printed": "", "study": "s", "task": "depth", "metric": "abs_rel"}
+    says = "AbsRel is a power law of compute"
+    told = [
+        Finding(**base, says=says, quantity="exponent", where=where)
+        for where in ("T = 1", "T = 10")
+    ]
+    assert [row.says.rpartition(" (")[2] for row in rows(told)] == ["T = 1)", "T = 10)"]
+
+
+def test_rows_are_made_of_claims_that_exist():
+    members = [says for row in TOGETHER.values() for says in row]
+    assert len(members) == len(set(members))
+    assert set(members) <= {claim.says for claim in CLAIMS}
+
+
+def test_the_first_page_says_what_compute_buys():
+    found = [
+        *steps(-8.0),
+        *(
+            record(
+                "draws",
+                {"size": "n4", "steps": 1, "members": n},
+                0.2,
+                seed=s,
+                inference_macs=n * 1e6,
+            )
+            for n in (1, 20)
+            for s in range(3)
+        ),
+    ]
+    known = lines(found)
+    assert set(known) == {"steps", "draws"} and known["draws"].buys[-1].cost == pytest.approx(20)
+    more, same = sentences(known, findings(found, [], ["steps", "draws"]))
+    assert more.startswith("10 denoising steps in place of one") and "more error" in more
+    assert "20 merged draws in place of one, at 20 times" in same
+    assert lines([]) == {} and sentences({}, []) == []
+
+
+def test_the_report_is_written_as_markdown_too(tmp_path: Path, series):
+    measured = [*series.records, *steps(8.0)]
+    stale = tmp_path / "figures" / "of-other-records.svg"
+    stale.parent.mkdir()
+    stale.write_text("<svg/>")
+    page = report(measured, [series], tmp_path / "report.html", preset="laptop").read_text()
+    text = (tmp_path / "report.md").read_text()
+    named = re.findall(r"!\[[^\]]+\]\((figures/[^)]+\.svg)\)", text)
+    assert len(named) == len(set(named)) > 3
+    assert {p.name for p in (tmp_path / "figures").iterdir()} == {n[8:] for n in named}
+    for name in named:
+        svg = (tmp_path / name).read_bytes()
+        assert svg.startswith(b"<?xml") and b64encode(svg).decode() in page, "the page has it too"
+    assert text.count("<details>") == text.count("</details>") > 1
+    assert "lookharder study steps --preset laptop --out DIR" in text
+
+
 def test_claims_name_studies_and_metrics_that_exist():
     from lookharder.study.studies import STUDIES
 
@@ -374,6 +455,6 @@ def test_names_from_files_are_no_markup_in_the_table_of_claims():
         seeds=(0, 0),
         verdict="not enough data",
     )
-    row = markdown([found]).splitlines()[-1]
+    (row,) = (line for line in markdown([found]).splitlines() if "script" in line)
     assert "<" not in row and "\x1b" not in row
-    assert row.count("|") == 6 and "&lt;script&gt;" in row
+    assert row.count("|") == 5 and "&lt;script&gt;" in row

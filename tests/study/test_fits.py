@@ -76,7 +76,8 @@ def test_a_planted_law_comes_back(tmp_path: Path):
     told = json.loads(path.read_text())
     assert told["studies"] == ["model-size", "trade"] and len(told["series"]) == 2
     assert Laws.read(path).records == hash_of(records.path) and Laws.read(path).families == ()
-    assert table.read_text().count("\n") == 2 + len(told["claims"])
+    assert all(f"| {claim['says']} |" in table.read_text() for claim in told["claims"])
+    assert "](figures/" in page.with_suffix(".md").read_text()
     assert "<html" in page.read_text()
     for law, (steps, offset) in zip(told["series"], ((1, 0.2), (10, 0.05)), strict=True):
         assert law["where"] == {"steps": steps, "members": 1} and law["points"] == 8

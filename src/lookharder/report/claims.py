@@ -90,8 +90,8 @@ COSINE: Selection = {TRAIN: "cosine", TEST: "cosine"}
 
 # fmt: off
 CLAIMS: tuple[Claim, ...] = (
-    _law("Pre-training loss is a power law of compute", "figure 2", "loss", "0.23 C^-0.0098", "generation"),
-    _law("Fine-tuning loss is a power law of compute", "figure 3", "loss", "37.14 C^-0.1382"),
+    _law("Pre-training loss is a power law of compute", "figure 2", "loss", "0.23 C^-0.0098 (eps)", "generation"),
+    _law("Fine-tuning loss is a power law of compute", "figure 3", "loss", "37.14 C^-0.1382 (eps)"),
     _law("AbsRel is a power law of compute", "figure 3", "abs_rel", "85.81 C^-0.1511"),
     _law("1 - δ1 is a power law of compute", "figure 3", "delta1_error", "118.53 C^-0.1572"),
     _pair("More pre-training helps fine-tuning", "figure 4", "pretraining", {PRETRAIN: LEAST}, {PRETRAIN: MOST}),

@@ -12,7 +12,8 @@ the same networks were asked count as one independent network, w of the n strata
     gain*   = mean over strata of the gain on other images + spread sqrt(Σ (w / n)² / seeds) * t
 
 and t by Student's distribution, because a few seeds do not tell their own spread: its quantiles, shuffled, since its
-tails are too long to be drawn. Where no stratum has two seeds, the interval is over images alone.
+tails are too long to be drawn. Where no stratum has two seeds, the interval is over images alone. Where a study has
+more networks than the two that are compared, these tell of the spread too (`blocks`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,12 +24,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from lookharder.report.parts import axis_words
+from lookharder.report.blocks import Spread
+from lookharder.report.parts import ASKED, axis_words
 from lookharder.scaling.record import Record
 from lookharder.seeding import numpy_generator
 
-# axes of an answer, not of a network
-ASKED = ("steps", "members", "spacing", "merge", "test_schedule")
 MOST, LEAST = "most", "least"  # the largest measured value of an axis, and the smallest above 0
 RESAMPLES = 2000
 
@@ -131,9 +131,15 @@ def seeds_of(strata: Strata) -> tuple[int, int]:
     return min(counts), max(counts)
 
 
-def gain(strata: Strata, seed: int = 0) -> Gain | None:
-    """The gain of all strata; None where there are none, or values of single images are not kept."""
-    found = gains(strata, seed)
+def gain(strata: Strata, known: Spread | None = None, seed: int = 0) -> Gain | None:
+    """The gain of all strata; None where there are none, or values of single images are not kept.
+
+    Args:
+        strata: what is compared.
+        known: what else is known of the spread between seeds.
+        seed: of resampling.
+    """
+    found = gains(strata, known, seed)
     if found is None:
         return None
     value, again = found
@@ -164,12 +170,14 @@ class Scatter:
     images: int
 
 
-def gains(strata: Strata, seed: int = 0) -> tuple[float, np.ndarray] | None:
+def gains(
+    strata: Strata, known: Spread | None = None, seed: int = 0
+) -> tuple[float, np.ndarray] | None:
     """The gain, and those of resampled measurements, (RESAMPLES,); None as of `gain`."""
     from scipy.stats import t as student
 
     rng = numpy_generator(seed, "gain")
-    found = scatter(strata, rng)
+    found = scatter(strata, rng, known)
     if found is None or not found.free:
         return None if found is None else (found.value, found.of_images)
     quantiles: np.ndarray = student.ppf((rng.permutation(RESAMPLES) + 0.5) / RESAMPLES, found.free)
@@ -177,7 +185,9 @@ def gains(strata: Strata, seed: int = 0) -> tuple[float, np.ndarray] | None:
     return found.value, found.of_images + float(np.sqrt(found.of_seeds * share)) * quantiles
 
 
-def scatter(strata: Strata, rng: np.random.Generator) -> Scatter | None:
+def scatter(
+    strata: Strata, rng: np.random.Generator, known: Spread | None = None
+) -> Scatter | None:
     """What the gain of all strata varies by; None as of `gain`."""
     weights: dict[int, np.ndarray] = {}
     means, draws = [], []
@@ -207,11 +217,14 @@ def scatter(strata: Strata, rng: np.random.Generator) -> Scatter | None:
         mean = [np.mean([stratum[s] for stratum in network if s in stratum]) for s in seeds]
         squares += float(np.square(mean).sum())
         counts.append(len(seeds))
-    free = sum(counts) - len(counts)
+    value, free = float(np.mean(means)), sum(counts) - len(counts)
+    variance = squares / free if free else 0.0
+    if known is not None and known.free > free:  # of logarithms: in percent of what the gain leaves
+        free, variance = known.free, max(variance, known.variance * (1 - value / 100) ** 2)
     return Scatter(
-        value=float(np.mean(means)),
+        value=value,
         of_images=np.mean(draws, axis=0),
-        of_seeds=squares / free if free else 0.0,
+        of_seeds=variance,
         free=free,
         shares=tuple(len(network) / len(means) for network in networks.values()),
         seeds=tuple(counts),

@@ -4,20 +4,23 @@
     holds            interval above what is needed              a > 0, and it predicts the largest point better
                                                                 than the point before it does
     does not hold    interval below                             a < 0, or it predicts worse and misses its interval
+    no effect        of "better": 0 inside, and all within 3 %  -
     undecided        what is needed lies inside                 0 lies inside, or it predicts worse but not surely,
                                                                 or better by less than the points scatter, or the two
                                                                 largest have one seed, or a is not known
                                                                 to within a factor of 10
     not enough data  no pair of two seeds                       fewer than 5 places, or nothing held out
 
-"Better" needs a gain of more than 0. "As good" needs one of more than -5 %: no interval is wholly at 0. A comparison
-that is undecided says what it would take (`power`).
+"Better" needs a gain of more than 0. "As good" needs one of more than -5 %: no interval is wholly at 0. An effect of
+3 % either way is the least that would matter here: where the whole interval lies within, there is none.
+A comparison that is undecided says what it would take (`power`).
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from lookharder.report.blocks import spread
 from lookharder.report.claims import CLAIMS, Claim
 from lookharder.report.compare import (
     Strata,
@@ -30,14 +33,14 @@ from lookharder.report.compare import (
     settle,
 )
 from lookharder.report.parts import axis_words, place_words
-from lookharder.report.power import power_words
+from lookharder.report.power import EFFECT, power_words
 from lookharder.report.trend import trend
 from lookharder.scaling.law import Law
 from lookharder.scaling.record import Record
 from lookharder.scaling.series import Series
 from lookharder.seeding import numpy_generator
 
-Verdict = Literal["holds", "does not hold", "undecided", "not enough data"]
+Verdict = Literal["holds", "does not hold", "no effect", "undecided", "not enough data"]
 MARGIN = 5.0  # percent: what counts as equally good
 LEAST_SEEDS = 2
 LEAST_PLACES = 5  # of a law with three unknowns
@@ -55,7 +58,8 @@ class Finding:
         study: that answers it.
         task: of the records.
         metric: of the records.
-        compared: what was held against what, or the series of a law.
+        where: of a law, the effort at which its networks were asked.
+        compared: what was held against what, or of a law how it does without a floor.
         quantity: "gain, %" or "exponent".
         value: of the quantity; None where there is not enough data.
         low: lower end of its 95 % interval.
@@ -72,6 +76,7 @@ class Finding:
     study: str
     task: str
     metric: str
+    where: str = ""
     compared: str = ""
     quantity: str
     value: float | None = None
@@ -126,15 +131,16 @@ def _difference(claim: Claim, records: Sequence[Record]) -> Finding:
         and (record.task, record.metric) == (claim.task, claim.metric)
     ]
     if claim.rule == "trade":
-        strata = pair_trades(ours, settle(claim.after, ours))
+        before, after = {}, settle(claim.after, ours)
+        strata = pair_trades(ours, after)
         compared = _traded_words(strata)
     else:
         before, after = settle(claim.before, ours), settle(claim.after, ours)
         strata = pairs(ours, before, after) if before and after else {}
         compared = ", ".join(describe_change(before, after)) if strata else ""
         compared += _strata_words(strata)
-    grows = claim.rule == "grows"
-    told, (fewest, most) = (trend if grows else gain)(strata), seeds_of(strata)
+    grows, known = claim.rule == "grows", spread(ours, before, after)
+    told, (fewest, most) = trend(strata) if grows else gain(strata, known), seeds_of(strata)
     compared = f"for ten times the MACs of a forward: {compared}" if grows else compared
     base = _base(claim, "gain, %", compared, (fewest, most))
     needed = -MARGIN if claim.rule in ("as good", "trade") else 0.0
@@ -142,9 +148,11 @@ def _difference(claim: Claim, records: Sequence[Record]) -> Finding:
         return Finding(**base, needed=needed, why=_lack(ours, strata))
     verdict: Verdict = decide(told.low, told.high, needed)
     why = f"worse, but by less than {-needed:g} %" if needed < told.low <= told.high < 0 else ""
+    if verdict == "undecided" and needed == 0 and -EFFECT < told.low <= told.high < EFFECT:
+        verdict, why = "no effect", f"none of {EFFECT:g} % or more, either way"
     if verdict == "undecided":
-        varies = None if grows else scatter(strata, numpy_generator(0, "gain"))
-        why = power_words(varies, told.low, told.high, needed, fewest)
+        varies = None if grows else scatter(strata, numpy_generator(0, "gain"), known)
+        why = power_words(varies, told.high, needed, fewest)
     if most < LEAST_SEEDS:
         verdict, why = "not enough data", "one seed: the interval is over images alone"
     return Finding(**base, **vars(told), needed=needed, verdict=verdict, why=why)
@@ -162,13 +170,13 @@ def _laws(claim: Claim, series: Sequence[Series]) -> list[Finding]:
 def _followed(claim: Claim, series: Series) -> Finding:
     """Judge whether a series follows its law: the value must fall, and the law must predict the largest point."""
     counts = [series.x.count(x) for x in set(series.x)]
-    base = _base(claim, "exponent", place_words(series.where), (min(counts), max(counts)))
+    base = _base(claim, "exponent", _bare_words(series.bare), (min(counts), max(counts)))
+    base["where"] = place_words(series.where)
     law = series.law
     if len(counts) < LEAST_PLACES or law is None or not law.samples or law.held_out is None:
         return Finding(**base, why=f"{len(counts)} places are too few for a law that is tested")
     low, high = law.interval("exponent")
     held = law.held_out
-    base["compared"] = "; ".join(filter(None, (base["compared"], _bare_words(series.bare))))
     verdict, why = decide(low, high), ""
     ahead = abs(held.baseline_error) - abs(held.error)
     if verdict == "holds" and 0 < ahead <= law.scatter:

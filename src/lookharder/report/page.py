@@ -1,6 +1,6 @@
 """Records and laws as one HTML file that could be an appendix of a paper: claims, figures, laws, pictures, every run.
 
-    records ─► series (laws) ─► findings (claims) ─► a section for each study ─► page
+    records ─► series (laws) ─► findings (claims) ─► a section for each study ─► page, and the same as Markdown
 
 Every number on the page is in the records or follows from them by the rules of `findings`; the page says what is
 missing, and beside every figure stands the command that draws it again. It holds all it shows: no scripts, no network.
@@ -20,19 +20,30 @@ from lookharder.report.budgets import (
     family_table,
     held_out_words,
 )
+from lookharder.report.buys import lines, sentences
+from lookharder.report.document import Planner, Report, write_document
+from lookharder.report.figures.buys import draw_buys
 from lookharder.report.figures.frontier import draw_frontier
 from lookharder.report.figures.gains import draw_gains
-from lookharder.report.findings import MARGIN, Finding, findings
+from lookharder.report.findings import MARGIN, findings
+from lookharder.report.power import EFFECT
+from lookharder.report.rows import rows
 from lookharder.report.sections import FigureNumbers, study_section
-from lookharder.report.wording import claim_text
+from lookharder.report.wording import NOTATION, claim_text, lead, row_text
 from lookharder.scaling.record import Record
 from lookharder.scaling.series import Series
 from lookharder.visualize.axes import require_matplotlib
 from lookharder.visualize.html import write_page
 
+BUYS = (  # what the first figure is, in its place and under it
+    "what the compute of an answer buys",
+    "Compute pays where the line falls. The error of each way to spend compute on an answer, against one step and one "
+    "draw of the smallest network (or of the same, where that does not change), with 95 % intervals over seeds and "
+    "scenes.",
+)
 GAINS = (  # what the figure of the claims is, in its place and under it
     "gains of the claims",
-    "Claims of a difference: gain and 95 % interval; green holds, orange does not, grey is open. "
+    "Claims of a difference: gain and 95 % interval; green holds, orange does not, blue has no effect, grey is open. "
     "A black tick marks the gain that is needed where it is not 0.",
 )
 
@@ -49,7 +60,10 @@ def report(
     preset: str | None = None,
     budgets: Budgets | None = None,
 ) -> Path:
-    """Write the page of some studies; its path. Beside it go its figures of the whole, gains.svg and frontier.svg.
+    """Write the page of some studies; its path.
+
+    Beside it go the same as Markdown, report.md with the folder figures, and its figures of the whole: buys.svg,
+    gains.svg and frontier.svg.
 
     Args:
         records: of any studies, whole or not.
@@ -70,10 +84,13 @@ def report(
         raise InputError("records", "none", "at least one, or the names of studies")
     require_matplotlib("report")
     numbers, found = FigureNumbers(), findings(records, laws, names)
-    gains, frontier = draw_gains(found), None
-    if budgets is not None:
-        frontier = draw_frontier(budgets.families[0], budgets.measured)
     every = _command("all" if len(names) > 1 else names[0], preset)
+    bought, gains = (
+        lines([record for record in records if record.study in names]),
+        draw_gains(found),
+    )
+    buys = draw_buys(bought.values()) if bought else None
+    first = None if buys is None else numbers.figure(buys, *BUYS, every)
     forest = None if gains is None else numbers.figure(gains, *GAINS, every, wide=True)
     sections = [
         study_section(
@@ -88,41 +105,46 @@ def report(
         )
         for name in names
     ]
-    write_page(
-        out,
-        "report.html.j2",
+    frontier = None if budgets is None else draw_frontier(budgets.families[0], budgets.measured)
+    said = Report(
         title="Scaling studies" if len(sections) > 1 else f"Scaling study: {sections[0].title}",
         facts=_facts([record for record in records if record.study in names]),
-        claims=[claim_text(each) for each in found],
-        claims_lead=_lead(found),
+        sentences=sentences(bought, found),
+        first=first,
+        rows=rows(found),
         forest=forest,
         sections=sections,
         planner=_planner(budgets, frontier, numbers, every),
-        margin=MARGIN,
         commands="\n".join(dict.fromkeys((every, *(each.how for each in sections)))),
     )
-    _write(out.with_name("gains.svg"), gains)
-    _write(out.with_name("frontier.svg"), frontier)
+    words: dict[str, Any] = {
+        "lead": lead(said.rows),
+        "notation": NOTATION,
+        "claims": [(row_text(row), [*map(claim_text, row.members)]) for row in said.rows],
+    }
+    write_page(out, "report.html.j2", **vars(said), **words, margin=MARGIN, effect=EFFECT)
+    write_document(out.with_suffix(".md"), said)
+    for name, svg in {"buys": buys, "gains": gains, "frontier": frontier}.items():
+        _write(out.with_name(f"{name}.svg"), svg)
     return out
 
 
 def _planner(
     budgets: Budgets | None, frontier: str | None, numbers: FigureNumbers, how: str
-) -> dict[str, Any] | None:
+) -> Planner | None:
     """What the page shows of budgets."""
     if budgets is None or frontier is None:
         return None
     known = budgets.families[0]
     said = f"Each size over its training, measured and by the law {known.training}; dotted: the least error of a "
     said += f"budget. Below, the residuals. {held_out_words(known)}"
-    return {
-        "figure": numbers.figure(
-            frontier, "error over training compute by size", said, how, wide=True
-        ),
-        "families": family_table(budgets.families),
-        "effects": effect_table(known),
-        "checked": check_table(budgets.checked),
-    }
+    alt = "error over training compute by size"
+    return Planner(
+        figure=numbers.figure(frontier, alt, said, how, wide=True),
+        families=family_table(budgets.families),
+        effects=effect_table(known),
+        checked=check_table(budgets.checked),
+    )
 
 
 def _write(path: Path, text: str | None) -> None:
@@ -136,16 +158,6 @@ def _write(path: Path, text: str | None) -> None:
 
 def _command(study: str, preset: str | None) -> str:
     return f"lookharder study {study} --preset {preset or 'PRESET'} --out DIR"
-
-
-def _lead(found: Sequence[Finding]) -> str:
-    if not found:
-        return "The studies shown here test no claim of the table."
-    counts = [sum(f.verdict == v for f in found) for v in ("holds", "does not hold", "undecided")]
-    yes, no, unsure = counts
-    rest = len(found) - sum(counts)
-    said = f"Of {len(found)} claims, {yes} hold here, {no} do not, {unsure} are undecided"
-    return f"{said}, and for {rest} there is not enough data." if rest else f"{said}."
 
 
 def _facts(records: Sequence[Record]) -> dict[str, str]:

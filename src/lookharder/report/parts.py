@@ -33,6 +33,8 @@ class Part:
 
 TRAIN = "training compute, multiply-adds (3 forwards an image)"
 INFERENCE = "compute of one answer, multiply-adds"
+# axes of an answer, not of a network
+ASKED = ("steps", "members", "spacing", "merge", "test_schedule")
 STEPS = "denoising steps T"
 
 # fmt: off

@@ -53,20 +53,17 @@ def power(found: Scatter, effect: float = EFFECT, wanted: float = POWER) -> Powe
     return Power(seeds=None, images=int(np.ceil(found.images * images / enough)))
 
 
-def power_words(found: Scatter | None, low: float, high: float, needed: float, seeds: int) -> str:
+def power_words(found: Scatter | None, high: float, needed: float, seeds: int) -> str:
     """What an undecided comparison lacks, or what it has decided all the same.
 
     Args:
         found: the gain, and what it varies by; None where that is not known.
-        low: lower end of its interval, percent.
-        high: upper end.
+        high: upper end of its interval, percent.
         needed: the gain above which the claim holds.
         seeds: fewest of what was compared.
     """
     if high < 0 > needed:
         return f"worse, by about the {-needed:g} % that are allowed"
-    if needed - EFFECT < low and high < needed + EFFECT:
-        return f"less than {EFFECT:g} % either way"
     if found is None:
         return ""
     if not found.free:

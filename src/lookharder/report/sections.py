@@ -141,7 +141,7 @@ def study_section(
             "No isoFLOP curves: all sizes see the same images; see the study of size against images."
         )
     strip, strip_caption = (None, "") if seen is None else _short(seen)
-    laws = [_law(numbers, each, how) for each in series if is_main(each.task, each.metric)]
+    laws = [_law(numbers, each, shown, how) for each in series if is_main(each.task, each.metric)]
     drawn = [figure for figure in laws if figure is not None]
     if records and series and not any(each.law for each in series):
         notes.append("No law yet: too few places on the axis.")
@@ -187,7 +187,7 @@ def _isoflop(
     return found
 
 
-def _law(numbers: FigureNumbers, series: Series, how: str) -> Figure | None:
+def _law(numbers: FigureNumbers, series: Series, shown: Part, how: str) -> Figure | None:
     """The figure of a series; None where it has no law, or one that may as well be flat."""
     law = series.law
     if law is None or (law.samples and is_flat(law)):
@@ -196,7 +196,7 @@ def _law(numbers: FigureNumbers, series: Series, how: str) -> Figure | None:
     said = f"{capital(words)}, with its law and residuals."
     if law.held_out is not None:
         said += " Hollow: held out, and predicted (diamond) from the others."
-    return numbers.figure(draw_series(series), f"law of {words}", said, how)
+    return numbers.figure(draw_series(series), f"law of {words}, {shown.title}", said, how)
 
 
 def is_flat(law: Law) -> bool:

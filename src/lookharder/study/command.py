@@ -4,7 +4,7 @@ OUT/runs/HASH/       every job, shared by all studies of the folder
 OUT/records.jsonl    every measurement, appended as it is made
 OUT/laws.json        the laws of all that is measured in the folder, which `lookharder plan` reads
 OUT/claims.md        what became of the paper's claims
-OUT/report.html      all of it, to be read, and gains.svg and frontier.svg of it
+OUT/report.html      all of it, to be read; report.md with figures/, the same as Markdown; buys, gains and frontier.svg
 OUT/pictures.json    sample predictions of the report, which outlive the networks
 """
 

@@ -1,6 +1,6 @@
 """Laws, claims and report of a folder of results, whole or not: what is measured so far, and what is missing.
 
-python -m lookharder.study.publish DIR --preset laptop     from DIR/records.jsonl: laws.json, claims.md, report.html
+python -m lookharder.study.publish DIR --preset laptop     from DIR/records.jsonl: laws.json, claims.md, report
 """
 
 import argparse

@@ -107,7 +107,7 @@ def carry(points: Sequence[Point], known: Sequence[Record], records: Records) ->
 def conclude(
     studies: Sequence[Study], out: Path, preset: str, *, report_to: Path | None = None
 ) -> list[Path]:
-    """Fit what is measured, judge the claims, and write OUT/laws.json, claims.md and report.html; their paths.
+    """Fit what is measured, judge the claims, and write OUT/laws.json, claims.md and the report; their paths.
 
     Args:
         studies: that may be shown; those without records are left out.
@@ -146,7 +146,8 @@ def conclude(
         require_matplotlib("report")
     except InputError as error:  # no matplotlib: the laws are there all the same
         log.warning("no report: %s", error)
-        page.unlink(missing_ok=True)  # of other laws
+        for stale in (page, page.with_suffix(".md")):  # of other laws
+            stale.unlink(missing_ok=True)
         return [laws, table]
     budgets = None
     if known:

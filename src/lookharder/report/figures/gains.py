@@ -6,9 +6,9 @@ from typing import Any
 
 from lookharder.report.figures.svg import svg
 from lookharder.report.findings import Finding
-from lookharder.visualize.axes import INK, SOFT, tidy
+from lookharder.visualize.axes import BLUE, GREEN, INK, ORANGE, SOFT, tidy
 
-VERDICTS = {"holds": "#009e73", "does not hold": "#d55e00", "undecided": "#8a93a1"}
+VERDICTS = {"holds": GREEN, "does not hold": ORANGE, "no effect": BLUE}  # others are open
 
 
 def draw_gains(found: Sequence[Finding]) -> str | None:
