@@ -1,6 +1,7 @@
 """Published files in, model folders out, through the commands that people type."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -162,13 +163,17 @@ def test_what_no_published_layout_can_say_is_not_exported(change):
 def test_convert_makes_a_folder_that_predicts(layout, tmp_path, picture, capsys):
     source, out = tmp_path / "weights.safetensors", tmp_path / "model"
     network = published(CONFIGS[layout], source)
-    assert main(["convert", str(source), "--from", layout, "--out", str(out)]) == 0
+    line = ["convert", str(source), "--from", layout, "--out", str(out), "--verbose"]
+    assert main(line) == 0
     said = capsys.readouterr().out
     keys = len(load_file(source))
     assert f"keys of the file accounted for: {keys} of {keys}" in said
     assert f"bit for bit, {keys} tensors" in said
     assert all(f"{name} [" in said for name in network.state_dict())
     assert json.loads((out / "conversion.json").read_text())["layout"] == LAYOUTS[layout]
+    shutil.rmtree(out)
+    assert main(line[:-1]) == 0
+    assert len(capsys.readouterr().out.splitlines()) < 12, "a summary"
 
     chain = Chain.load(out)
     if layout == "paper":

@@ -37,7 +37,7 @@ FLAGS = {  # the command line grows on purpose
     "--samples --seed --set --shard --size --spacing --steps --task",
     "compare": "--help --out",
     "protocols": "--help --set",
-    "convert": "--as-released --autoencoder --from --heads --help --out",
+    "convert": "--as-released --autoencoder --from --heads --help --out --verbose",
     "upcycle": "--active --allow-download --experts --help --no-renormalise --out --seed",
     "export": "--allow-download --help --out --to",
     "plot": "--help --out",

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from lookharder.chain import Chain
 from lookharder.cli import main
 from lookharder.data.formats import read_flo, read_npy
 from lookharder.predict.effort import Effort
 from lookharder.predict.settings import Setting, SettingsTable
+from lookharder.seeding import torch_generator
 
 PREDICT = "predict depth --model model --out out"
 
@@ -118,6 +120,17 @@ def test_predict_says_as_much_as_is_asked(capsys, place):
     assert main(f"{PREDICT} a.png b.png c.jpg --json".split()) == 0  # two of which are there
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert sorted(record["name"] for record in records) == ["a", "b", "c"]
+
+
+def test_an_untrained_model_is_called_one(capsys, place):
+    config = Chain.load(Path("model")).config
+    Chain.build(config, torch_generator("fresh")).save(Path("fresh"), "# fresh\n")
+    assert main(["predict", "depth", "a.png", "--model", "fresh", "--out", "out"]) == 0
+    said = capsys.readouterr()
+    assert "fresh is untrained" in said.err and ", seen at 32 x 24 pixels: " in said.out
+    assert "Model fresh (untrained)" in Path("out/index.html").read_text()
+    assert main(["predict", "depth", "a.png", "--model", "model", "--out", "trained"]) == 0
+    assert "untrained" not in capsys.readouterr().err
 
 
 def test_predict_writes_what_is_asked(place):

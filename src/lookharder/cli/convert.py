@@ -34,11 +34,12 @@ def add_arguments(parser: Parser) -> None:
         action="store_true",
         help="of the paper's release: sample as its program does [as the text says]",
     )
+    parser.add_argument("--verbose", action="store_true", help="also where each parameter is from")
     parser.add_argument("--out", type=Path, required=True, metavar="DST", help="the model folder")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the model folder; print where every key went."""
+    """Write the model folder; print what was recognised, what it costs and what was checked."""
     from lookharder.cli.terminal import show_conversion
     from lookharder.conversion import convert
 
@@ -50,7 +51,10 @@ def run(args: argparse.Namespace) -> int:
         num_heads=args.heads,
         as_released=args.as_released,
     )
-    for name, shape, parts in report.keys:
-        print(f"{name} {shape} <- {parts}")
+    if args.verbose:
+        for name, shape, parts in report.keys:
+            print(f"{name} {shape} <- {parts}")
     show_conversion(report)
+    where = args.out / "conversion.json"
+    print(f"{len(report.keys)} parameters, each with its origin: {where}, or --verbose")
     return 0

@@ -20,7 +20,7 @@ from lookharder.cli.arguments import (
 )
 from lookharder.cli.parser import Parser, choice, rule, whole
 from lookharder.cli.shards import add_shard, by_rank, shard_of
-from lookharder.cli.writing import add_writing, say_record, writing_of
+from lookharder.cli.writing import add_writing, say_record, seen_at, warn_of_untrained, writing_of
 from lookharder.errors import InputError
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(f"--{flag.replace('_', '-')}", got, "one of the two")
     writing, prompts = writing_of(args), _prompts(args)
     predictor = open_model(args)
+    warn_of_untrained(predictor)
     if args.as_released:
         predictor = _as_released(predictor)
     with named("TASK"):
@@ -141,6 +142,7 @@ def run(args: argparse.Namespace) -> int:
     recipe = recipe_of(predictor, task.name, writing=writing, **options)
     shard = shard_of(args)
     silent, count, choices = args.quiet or args.json, 0, dict[str, None]()
+    seen = set[tuple[int, int]]()
     beside = bool(args.second or args.mask or prompts)
     given = {"second": args.second, "mask": args.mask}
     clips = find_clips(task, args.image, companions=beside)
@@ -175,6 +177,7 @@ def run(args: argparse.Namespace) -> int:
                     continue
                 say_record(args, made)
                 count += 1
+                seen.add((made["resolution"][0], made["resolution"][1]))
                 if made["choice"] is not None:
                     choices[made["choice"]] = None
         finish(folder, [(task.name, each.name) for each in asked])
@@ -187,7 +190,8 @@ def run(args: argparse.Namespace) -> int:
         one = "" if count == 1 else "s"
         part = "" if shard == WHOLE else f", shard {shard}"
         print(
-            f"{count} {args.task} prediction{one}{skipped}{lost}{part}: {args.out / 'index.html'}"
+            f"{count} {args.task} prediction{one}{skipped}{lost}{part}{seen_at(seen)}: "
+            f"{args.out / 'index.html'}"
         )
     return 2 if refused and not by_rank(args) else 0
 

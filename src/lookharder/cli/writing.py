@@ -2,13 +2,15 @@
 
 import argparse
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lookharder.cli.parser import Parser, choice, number
 from lookharder.errors import InputError, printable
 
 if TYPE_CHECKING:
+    from lookharder.predict.predictor import Predictor
     from lookharder.visualize.answer_files import Writing
 
 COLORMAPS = ("spectral", "grey", "turbo", "viridis", "magma", "inferno")
@@ -85,7 +87,26 @@ def say_record(args: argparse.Namespace, record: Mapping[str, Any]) -> None:
     elif args.verbose:
         unsure = record.get("uncertainty_mean")
         more = "" if unsure is None else f", mean uncertainty {unsure:.3g}"
-        print(printable(f"{record['input']}: {record['seconds']:.2f} s{more}"))
+        where = seen_at({tuple(record["resolution"])})
+        print(printable(f"{record['input']}: {record['seconds']:.2f} s{where}{more}"))
+
+
+def seen_at(sizes: Collection[tuple[int, int]]) -> str:
+    """At which size the network looked first, (height, width) of each image, as the end of a sentence."""
+    if not sizes:
+        return ""
+    height, width = max(sizes, key=lambda size: size[0] * size[1])
+    return f", seen at {'up to ' * (len(sizes) > 1)}{width} x {height} pixels"
+
+
+def warn_of_untrained(predictor: "Predictor") -> None:
+    """Say on standard error that a model has learnt nothing yet; records and pages then name it so, too."""
+    from lookharder.predict.info import untrained
+
+    if untrained(predictor.chain):
+        told = f"{predictor.name} is untrained: its last layer is zero, and so is every answer"
+        print(printable(f"lookharder: {told}"), file=sys.stderr)
+        predictor.name += " (untrained)"
 
 
 def _pair(flag: str, text: str) -> tuple[float, float]:

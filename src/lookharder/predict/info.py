@@ -20,6 +20,13 @@ def fingerprint(chain: Chain) -> str:
     return digest.hexdigest()
 
 
+def untrained(chain: Chain) -> bool:
+    """Whether the last layer is zero, as it is drawn: whatever such a network is shown, it gives nothing."""
+    network = chain.network
+    last = network.final_layer.linear if network.head is None else network.head.out
+    return not bool(last.weight.any())
+
+
 def describe(chain: Chain, name: str, device: torch.device) -> dict[str, Any]:
     """What a model is, as plain values: sizes in numbers, multiply-adds of one forward at the model's resolution."""
     config, multiple = chain.config, chain.multiple
@@ -28,6 +35,7 @@ def describe(chain: Chain, name: str, device: torch.device) -> dict[str, Any]:
     weights = next(chain.network.parameters())
     return {
         "name": name,
+        "untrained": untrained(chain),
         "tasks": [task.name for task in config.tasks],
         "inputs": {
             task.name: ["image", *(given.argument for given in task.inputs)]
