@@ -36,6 +36,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, random_model: Path) -> Path
     stencil(folder / "mask.png")
     stencil(folder / "empty_mask.png", empty=True)
     stencil(folder / "other_mask.png", 20, 20)
+    (folder / "points.json").write_text("[[3, 30, 1.0], [50, 4, 4.0]]")
+    (folder / "text.json").write_text('"text"')
     (folder / "nothing").mkdir()
     (folder / "file").write_text("in the way\n")
     (folder / "model").symlink_to(random_model)

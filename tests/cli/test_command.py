@@ -26,7 +26,7 @@ from lookharder.errors import InputError
 FLAGS = {  # the command line grows on purpose
     "demo": "--allow-download --compiled --count --device --help --model --out --precision",
     "predict": "--allow-download --antithetic --as-released --batch-size --beside --box --budget --colormap --compiled "
-    "--device --fit --format --fov --grey --help --json --levels --mask --members --merge --model --near-far "
+    "--device --fit --format --fov --grey --help --json --levels --mask --members --merge --metric --model --near-far "
     "--noise-schedule --out --output --outputs --overwrite --ply --point --precision --quiet --recursive --resolution "
     "--sampler --second --seed --shard --skip-existing --spacing --steps --strict --until --verbose",
     "train": "--allow-download --dry-run --help --out --quiet --set",
@@ -88,6 +88,9 @@ PREDICT = "predict depth --model model --out out"
         (f"{PREDICT} a.png --ply --fov 180", ("--fov", "180", "170")),
         (f"{PREDICT} a.png --ply --near-far 5", ("--near-far", "'5'", "comma")),
         (f"{PREDICT} a.png --ply --near-far 5,1", ("--near-far", "5,1", "NEAR < FAR")),
+        (f"{PREDICT} a.png --metric missing.json", ("missing.json", "no such file")),
+        (f"{PREDICT} a.png b.png --metric points.json", ("--metric", "2 images", "one")),
+        (f"{PREDICT} a.png --metric text.json", ("--metric", "no list")),
         (f"{PREDICT} a.png --box 1,2,3,4", ("--box", "amodal")),
         ("predict amodal a.png --box 1,2 --model model --out out", ("--box", "'1,2'", "x0,y0")),
         ("predict amodal a.png --point x,2 --model model --out out", ("--point", "'x,2'", "x,y")),

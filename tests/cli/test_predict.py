@@ -5,14 +5,19 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from lookharder.chain import Chain
 from lookharder.cli import main
 from lookharder.data.formats import read_flo, read_npy
+from lookharder.errors import InputError
 from lookharder.predict.effort import Effort
 from lookharder.predict.settings import Setting, SettingsTable
 from lookharder.seeding import torch_generator
+from lookharder.visualize.answer_files import Writing, file_names
+from lookharder.visualize.known import KnownDepths
+from lookharder.visualize.views import view_of
 
 PREDICT = "predict depth --model model --out out"
 
@@ -143,6 +148,28 @@ def test_predict_writes_what_is_asked(place):
     assert (red == green).all() and (green == blue).all()
     with Image.open(place / "out" / files["beside"]) as image:
         assert image.size == (112, 40)
+
+
+def test_depth_in_metres_by_known_distances(capsys, place):
+    known = [[3, 30, 1.0], [50, 4, 4.0], [20, 20, 2.5], [40, 10, 2.0]]
+    Path("known.json").write_text(json.dumps(known))
+    line = ["predict", "depth", "a.png", "--model", "model", "--metric", "known.json"]
+    assert main([*line, "--out", "out"]) == 0
+    depth, metres = read_npy(Path("out/a.depth.npy")), read_npy(Path("out/a.depth.metres.npy"))
+    x, y, distances = np.array(known).T
+    x, y = x.astype(int), y.astype(int)
+    design = np.stack([depth[y, x].astype(float), np.ones(4)], 1)
+    (scale, shift), *_ = np.linalg.lstsq(design, distances, rcond=None)
+    np.testing.assert_allclose(metres, scale * depth + shift, atol=1e-4)
+    left = np.sqrt(np.mean((design @ [scale, shift] - distances) ** 2))
+    assert f"{left:.3g} m are left at 4 points" in capsys.readouterr().out
+    writing = Writing(known=KnownDepths(points=((3, 30, 1.0), (5, 4, 4.0))))
+    for view in ("log", "disparity"):
+        with pytest.raises(InputError, match="--metric"):
+            file_names("depth", view_of(view), "a", False, writing)
+    Path("known.json").write_text("[[3, 30, 1], [56, 4, 4]]")
+    assert main([*line, "--out", "outside"]) == 2
+    assert "--metric: got 56,4, allowed: inside of 56 x 40" in capsys.readouterr().err
 
 
 def test_predict_finds_the_visible_part_in_a_box(place):

@@ -20,7 +20,14 @@ from lookharder.cli.arguments import (
 )
 from lookharder.cli.parser import Parser, choice, rule, whole
 from lookharder.cli.shards import add_shard, by_rank, shard_of
-from lookharder.cli.writing import add_writing, say_record, seen_at, warn_of_untrained, writing_of
+from lookharder.cli.writing import (
+    add_writing,
+    say_metres,
+    say_record,
+    seen_at,
+    warn_of_untrained,
+    writing_of,
+)
 from lookharder.errors import InputError
 
 if TYPE_CHECKING:
@@ -149,6 +156,10 @@ def run(args: argparse.Namespace) -> int:
     asked = []
     if not clips:
         asked = ask(task, args.image, given, recursive=args.recursive, prompts=prompts)
+    if writing.known is not None and (clips or len(asked) > 1):
+        raise InputError(
+            "--metric", f"{len(asked) or 'a clip'} images", "one: its points are pixels"
+        )
     paths = [clip.source for clip in clips] or [each.image for each in asked]
     run = run_of(recipe, shard, paths)
     with hold(args.out, shard, run) as folder:
@@ -176,6 +187,8 @@ def run(args: argparse.Namespace) -> int:
                     _tell([made], stop=args.strict or len(asked) == 1)
                     continue
                 say_record(args, made)
+                if writing.known is not None and not silent:
+                    say_metres(made, len(writing.known.points))
                 count += 1
                 seen.add((made["resolution"][0], made["resolution"][1]))
                 if made["choice"] is not None:

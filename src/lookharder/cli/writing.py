@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookharder.cli.parser import Parser, choice, number
@@ -41,6 +42,12 @@ def add_writing(parser: Parser) -> None:
     parser.add_argument(
         "--near-far", metavar="N,F", help="of --ply: nearest and farthest distance [1,5, assumed]"
     )
+    parser.add_argument(
+        "--metric",
+        type=Path,
+        metavar="K.json",
+        help="depth: also in metres, by a fit to known distances, [[x, y, metres], ...] in pixels of the image",
+    )
     for flag, words in (
         ("--grey", "depth in grey, near is white: --colormap grey"),
         ("--beside", "also the image beside the answer, as one picture"),
@@ -59,6 +66,7 @@ def writing_of(args: argparse.Namespace) -> "Writing":
         InputError: arguments that contradict each other, or a lens that there cannot be.
     """
     from lookharder.visualize.answer_files import Writing
+    from lookharder.visualize.known import KnownDepths
     from lookharder.visualize.looks import Look
     from lookharder.visualize.points import Lens
 
@@ -77,6 +85,7 @@ def writing_of(args: argparse.Namespace) -> "Writing":
         look=Look(colormap="grey" if args.grey else args.colormap or "spectral"),
         beside=args.beside,
         lens=lens,
+        known=None if args.metric is None else KnownDepths.read(args.metric),
     )
 
 
@@ -97,6 +106,16 @@ def seen_at(sizes: Collection[tuple[int, int]]) -> str:
         return ""
     height, width = max(sizes, key=lambda size: size[0] * size[1])
     return f", seen at {'up to ' * (len(sizes) > 1)}{width} x {height} pixels"
+
+
+def say_metres(record: Mapping[str, Any], points: int) -> None:
+    """What the fit of --metric found."""
+    scale, shift, left = (record[f"metric_{name}"] for name in ("scale", "shift", "residual"))
+    trust = f"{left:.3g} m are left at {points} points (root mean square)"
+    print(
+        f"metres = {scale:.4g} x depth + {shift:.4g}: "
+        + (trust if points > 2 else "two points always fit")
+    )
 
 
 def warn_of_untrained(predictor: "Predictor") -> None:

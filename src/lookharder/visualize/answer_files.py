@@ -7,7 +7,7 @@
                                        NAME.amodal.cutout.png      and cut out of the ground, RGBA
     NAME.TASK.input.jpg .second.jpg    small copies of what was asked about
     NAME.TASK.uncertainty.npy .uncertainty.vis.png             with several members
-    NAME.TASK.beside.png NAME.depth.ply                        if asked for
+    NAME.TASK.beside.png NAME.depth.ply NAME.depth.metres.npy  if asked for
 
 No data set names its files so, and `files.is_result` knows them again. What a task writes is its row of `VIEWS`, so
 that it is known, and checked, before anything is predicted.
@@ -24,9 +24,10 @@ from lookharder.data.formats import write_npy
 from lookharder.errors import InputError
 from lookharder.visualize.colours import montage, uncertainty_to_rgb
 from lookharder.visualize.formats import find_formats
+from lookharder.visualize.known import KnownDepths
 from lookharder.visualize.looks import GivenArrays, Look, write_preview, write_rgb
 from lookharder.visualize.points import Lens, write_ply
-from lookharder.visualize.views import View
+from lookharder.visualize.views import VIEWS, View
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,6 +60,7 @@ class Writing:
         look: colours.
         beside: also the input beside the answer, as one picture.
         lens: also a cloud of points, for depth.
+        known: also depth in metres, fitted to these distances.
     """
 
     formats: Sequence[str] | None = None
@@ -66,6 +68,7 @@ class Writing:
     look: Look = field(default_factory=Look)
     beside: bool = False
     lens: Lens | None = None
+    known: KnownDepths | None = None
 
     def __post_init__(self) -> None:
         for name in self.outputs or ():
@@ -104,6 +107,11 @@ def file_names(
         if task != "depth":
             raise InputError("--ply", f"task {task!r}", "depth")
         roles["points"] = ".ply"
+    if writing.known is not None:
+        if task != "depth" or view is not VIEWS["depth"]:
+            got = f"task {task!r}, {view.meaning['meaning']}"
+            raise InputError("--metric", got, "depth, and no other map of it")
+        roles["metres"] = ".metres.npy"
     return {role: f"{name}.{task}{ending}" for role, ending in roles.items()}
 
 
@@ -140,6 +148,10 @@ def write_answer(
         write_rgb(paths["beside"], montage([[np.moveaxis(given["image"], 0, -1), picture]], gap=0))
     if writing.lens is not None:
         write_ply(paths["points"], array, given["image"], writing.lens, view.inverse)
+    if writing.known is not None:
+        metres, fitted = writing.known.fit(array)
+        write_npy(paths["metres"], metres)
+        figures |= fitted
     if answer.uncertainty is not None:
         unsure = answer.uncertainty
         if "uncertainty" in paths:
