@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from lookharder.data.formats import write_image
+from lookharder.data.formats.png import PNG_EFFORT
 from lookharder.errors import InputError
 from lookharder.files import atomic
 from lookharder.visualize.colours import COLORMAPS, amodal_overlay, depth_to_rgb, flow_to_rgb
@@ -103,7 +104,7 @@ def write_amodal(
         write_rgb(paths["picture"], painting)
         alpha = np.where(whole, 255, 0).astype(np.uint8)[..., None]
         with atomic(paths["cutout"]) as aside:
-            Image.fromarray(np.concatenate([painting, alpha], axis=-1)).save(aside)
+            Image.fromarray(np.concatenate([painting, alpha], axis=-1)).save(aside, **PNG_EFFORT)
     return {
         "visible_pixels": int(visible.sum()),
         "whole_pixels": int(whole.sum()),

@@ -19,7 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from lookharder.data.formats.guard import check_extent, decoding
 from lookharder.data.formats.levels import inside
 from lookharder.data.formats.metadata import MAX_SCANS, scans, without_metadata
-from lookharder.data.formats.png import PNG_LEVEL, SIGNATURE, chunks_of, whole_png
+from lookharder.data.formats.png import PNG_EFFORT, SIGNATURE, chunks_of, whole_png
 from lookharder.errors import InputError
 from lookharder.files import atomic, opened, say_once
 
@@ -289,4 +289,4 @@ def _save(path: str | Path, picture: Image.Image) -> None:
     if Path(path).suffix.lower() not in PICTURE_SUFFIXES:
         raise InputError(str(path), f"suffix {Path(path).suffix!r}", ", ".join(PICTURE_SUFFIXES))
     with atomic(path) as aside:
-        picture.save(aside, quality=95, compress_level=PNG_LEVEL)
+        picture.save(aside, quality=95, **PNG_EFFORT)

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float32
 from PIL import Image
 
 from lookharder.data.formats.guard import check_extent, decoding
-from lookharder.data.formats.png import PNG_LEVEL, critical, read_header, whole_png
+from lookharder.data.formats.png import PNG_EFFORT, critical, read_header, whole_png
 from lookharder.errors import InputError
 from lookharder.files import atomic, opened
 
@@ -94,9 +94,7 @@ def write_depth_png(path: str | Path, depth: np.ndarray, scale: float = 1000.0) 
         got = f"{depth[np.isfinite(depth)].min():g} to {depth[np.isfinite(depth)].max():g} m"
         raise InputError("depth", got, f"0 to {65535 / scale:g} m at scale {scale:g}")
     with atomic(path) as aside:
-        Image.fromarray(stored.astype(np.uint16)).save(
-            aside, format="PNG", compress_level=PNG_LEVEL
-        )
+        Image.fromarray(stored.astype(np.uint16)).save(aside, format="PNG", **PNG_EFFORT)
 
 
 def _stored_flow(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
