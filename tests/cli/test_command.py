@@ -26,9 +26,10 @@ from lookharder.errors import InputError
 FLAGS = {  # the command line grows on purpose
     "demo": "--allow-download --compiled --count --device --help --model --out --precision",
     "predict": "--allow-download --antithetic --as-released --batch-size --beside --box --budget --colormap --compiled "
-    "--device --fit --format --fov --grey --help --json --levels --mask --members --merge --metric --model --near-far "
-    "--noise-schedule --out --output --outputs --overwrite --ply --point --precision --quiet --recursive --resolution "
-    "--sampler --second --seed --shard --skip-existing --spacing --steps --strict --until --verbose",
+    "--device --fit --format --fov --glb --grey --help --json --levels --mask --members --merge --metric "
+    "--model --near-far --noise-schedule --out --output --outputs --overwrite --ply --point --precision "
+    "--quiet --recursive --resolution --sampler --second --seed --shard --skip-existing --spacing --steps "
+    "--strict --until --verbose",
     "train": "--allow-download --dry-run --help --out --quiet --set",
     "sample": "--allow-download --batch-size --classes --count --device --guidance --guided --help --out --sampler "
     "--seed --size --spacing --steps",
@@ -84,7 +85,7 @@ PREDICT = "predict depth --model model --out out"
         (f"{PREDICT} a.png --format flo", ("--format", "'flo'", "png16")),
         (f"{PREDICT} a.png --colormap jet", ("--colormap", "'jet'", "turbo")),
         (f"{PREDICT} a.png --grey --colormap turbo", ("--grey", "one of the two")),
-        (f"{PREDICT} a.png --fov 60", ("--fov", "--ply")),
+        (f"{PREDICT} a.png --fov 60", ("--fov", "--ply or --glb")),
         (f"{PREDICT} a.png --ply --fov 180", ("--fov", "180", "170")),
         (f"{PREDICT} a.png --ply --near-far 5", ("--near-far", "'5'", "comma")),
         (f"{PREDICT} a.png --ply --near-far 5,1", ("--near-far", "5,1", "NEAR < FAR")),

@@ -139,10 +139,10 @@ def test_an_untrained_model_is_called_one(capsys, place):
 
 
 def test_predict_writes_what_is_asked(place):
-    line = f"{PREDICT} a.png --format pfm,exr --grey --beside --ply --near-far 2,3"
+    line = f"{PREDICT} a.png --format pfm,exr --grey --beside --ply --glb --near-far 2,3"
     assert main(line.split()) == 0
     files = json.loads((place / "out" / "predictions.jsonl").read_text())["files"]
-    assert {"pfm", "exr", "beside", "points"} < set(files) and "array" not in files
+    assert {"pfm", "exr", "beside", "points", "points_glb"} < set(files) and "array" not in files
     with Image.open(place / "out" / files["picture"]) as image:
         red, green, blue = np.moveaxis(np.asarray(image), -1, 0)
     assert (red == green).all() and (green == blue).all()

@@ -40,7 +40,7 @@ from lookharder.visualize.colours import (
     uncertainty_to_rgb,
 )
 from lookharder.visualize.formats import FORMATS
-from lookharder.visualize.points import Lens, write_ply
+from lookharder.visualize.points import Lens, write_glb, write_ply
 from lookharder.visualize.views import VIEWS
 
 RNG = np.random.default_rng(0)
@@ -87,7 +87,7 @@ def write(
 @pytest.mark.parametrize("task", sorted(VIEWS))
 @pytest.mark.parametrize("members", [1, 3])
 def test_writes_exactly_the_files_it_names(tmp_path: Path, task, members):
-    writing = Writing(beside=True, lens=Lens() if task == "depth" else None)
+    writing = Writing(beside=True, clouds=("ply", "glb") if task == "depth" else ())
     files = files_of(task, members > 1, writing)
     write(tmp_path, answer(task, members), 1, pixels(), writing)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files.values())
@@ -197,6 +197,12 @@ def test_points_lie_where_the_lens_puts_them(tmp_path: Path, inverse):
     assert (z.min(), z.max()) == (2, 4) and (z[0] == 4) == inverse
     np.testing.assert_allclose(points["xyz"][0], z[0] * np.array([-0.75, -0.5, 1]), rtol=1e-6)
     assert (points["rgb"] == picture.reshape(3, -1).T).all()
+
+    write_glb(tmp_path / "x.glb", depth, picture, lens, inverse)
+    trimesh = pytest.importorskip("trimesh")
+    (cloud,) = trimesh.load(tmp_path / "x.glb").geometry.values()
+    np.testing.assert_allclose(cloud.vertices, points["xyz"] * [1, -1, -1], rtol=1e-6)
+    assert (cloud.colors[:, :3] == points["rgb"]).all()
 
 
 def test_overlay_tints_given_and_found_apart():

@@ -33,7 +33,7 @@ def run_clips(
     from lookharder.predict.files.clips import clip_files, predict_clip
     from lookharder.predict.files.records import PAGE
 
-    for flag in ("beside", "ply", "outputs"):
+    for flag in ("beside", "ply", "glb", "outputs"):
         if getattr(args, flag):
             raise InputError(f"--{flag}", "given for a clip", "images")
     options = {**options, "output_uncertainty": False}

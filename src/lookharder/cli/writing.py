@@ -37,10 +37,15 @@ def add_writing(parser: Parser) -> None:
         help=f"of depth: {', '.join(COLORMAPS)} [spectral]",
     )
     parser.add_argument(
-        "--fov", type=number, metavar="D", help="of --ply: field of view, degrees [60, assumed]"
+        "--fov",
+        type=number,
+        metavar="D",
+        help="of --ply and --glb: field of view, degrees [60, assumed]",
     )
     parser.add_argument(
-        "--near-far", metavar="N,F", help="of --ply: nearest and farthest distance [1,5, assumed]"
+        "--near-far",
+        metavar="N,F",
+        help="of --ply and --glb: nearest and farthest distance [1,5, assumed]",
     )
     parser.add_argument(
         "--metric",
@@ -52,6 +57,7 @@ def add_writing(parser: Parser) -> None:
         ("--grey", "depth in grey, near is white: --colormap grey"),
         ("--beside", "also the image beside the answer, as one picture"),
         ("--ply", "depth: also a cloud of coloured points"),
+        ("--glb", "the same as glTF, for browsers and Blender"),
         ("--json", "the records on standard output, a line each, and nothing else"),
         ("--quiet", "say nothing but what is wrong"),
         ("--verbose", "say what was made of each image"),
@@ -72,19 +78,19 @@ def writing_of(args: argparse.Namespace) -> "Writing":
 
     if args.grey and args.colormap not in (None, "grey"):
         raise InputError("--grey", f"--colormap {args.colormap} beside it", "one of the two")
+    clouds = tuple(cloud for cloud in ("ply", "glb") if getattr(args, cloud))
     for flag in ("fov", "near_far"):
-        if getattr(args, flag) is not None and not args.ply:
-            raise InputError(f"--{flag.replace('_', '-')}", "no --ply", "nothing without --ply")
-    lens = None
-    if args.ply:
-        near, far = _pair("--near-far", args.near_far or "1,5")
-        lens = Lens(fov=60.0 if args.fov is None else args.fov, near=near, far=far)
+        if getattr(args, flag) is not None and not clouds:
+            allowed = "--ply or --glb beside it"
+            raise InputError(f"--{flag.replace('_', '-')}", "no cloud of points", allowed)
+    near, far = _pair("--near-far", args.near_far or "1,5")
     return Writing(
         formats=None if args.format is None else tuple(args.format.split(",")),
         outputs=None if args.outputs is None else tuple(args.outputs.split(",")),
         look=Look(colormap="grey" if args.grey else args.colormap or "spectral"),
         beside=args.beside,
-        lens=lens,
+        clouds=clouds,
+        lens=Lens(fov=60.0 if args.fov is None else args.fov, near=near, far=far),
         known=None if args.metric is None else KnownDepths.read(args.metric),
     )
 

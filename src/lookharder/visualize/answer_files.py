@@ -7,7 +7,7 @@
                                        NAME.amodal.cutout.png      and cut out of the ground, RGBA
     NAME.TASK.input.jpg .second.jpg    small copies of what was asked about
     NAME.TASK.uncertainty.npy .uncertainty.vis.png             with several members
-    NAME.TASK.beside.png NAME.depth.ply NAME.depth.metres.npy  if asked for
+    NAME.TASK.beside.png NAME.depth.ply .glb .metres.npy       if asked for
 
 No data set names its files so, and `files.is_result` knows them again. What a task writes is its row of `VIEWS`, so
 that it is known, and checked, before anything is predicted.
@@ -26,7 +26,7 @@ from lookharder.visualize.colours import montage, uncertainty_to_rgb
 from lookharder.visualize.formats import find_formats
 from lookharder.visualize.known import KnownDepths
 from lookharder.visualize.looks import GivenArrays, Look, write_preview, write_rgb
-from lookharder.visualize.points import Lens, write_ply
+from lookharder.visualize.points import CLOUDS, Lens
 from lookharder.visualize.views import VIEWS, View
 
 
@@ -59,7 +59,8 @@ class Writing:
         outputs: which kinds of files, of `OUTPUTS`; None = all that the task has.
         look: colours.
         beside: also the input beside the answer, as one picture.
-        lens: also a cloud of points, for depth.
+        clouds: also clouds of points, for depth: "ply", "glb".
+        lens: of the clouds.
         known: also depth in metres, fitted to these distances.
     """
 
@@ -67,7 +68,8 @@ class Writing:
     outputs: Sequence[str] | None = None
     look: Look = field(default_factory=Look)
     beside: bool = False
-    lens: Lens | None = None
+    clouds: tuple[str, ...] = ()
+    lens: Lens = field(default_factory=Lens)
     known: KnownDepths | None = None
 
     def __post_init__(self) -> None:
@@ -103,10 +105,10 @@ def file_names(
     roles = {role: end for kind in OUTPUTS if kind in wanted for role, end in kinds[kind].items()}
     if writing.beside:
         roles["beside"] = ".beside.png"
-    if writing.lens is not None:
+    for cloud in writing.clouds:
         if task != "depth":
-            raise InputError("--ply", f"task {task!r}", "depth")
-        roles["points"] = ".ply"
+            raise InputError(f"--{cloud}", f"task {task!r}", "depth")
+        roles[CLOUDS[cloud][0]] = f".{cloud}"
     if writing.known is not None:
         if task != "depth" or view is not VIEWS["depth"]:
             got = f"task {task!r}, {view.meaning['meaning']}"
@@ -146,8 +148,9 @@ def write_answer(
         write_preview(paths["input"], given["image"])
     if writing.beside:
         write_rgb(paths["beside"], montage([[np.moveaxis(given["image"], 0, -1), picture]], gap=0))
-    if writing.lens is not None:
-        write_ply(paths["points"], array, given["image"], writing.lens, view.inverse)
+    for cloud in writing.clouds:
+        role, write = CLOUDS[cloud]
+        write(paths[role], array, given["image"], writing.lens, view.inverse)
     if writing.known is not None:
         metres, fitted = writing.known.fit(array)
         write_npy(paths["metres"], metres)
