@@ -114,7 +114,11 @@ def names() -> list[str]:
     return sorted([stem for stem, text in texts.items() if "\ndef run(" in text] + several)
 
 
-SEVERAL = {"frontier": ("measure", "report"), "levels": ("measure", "picture")}
+SEVERAL = {
+    "forecasts": ("measure", "report"),
+    "frontier": ("measure", "report"),
+    "levels": ("measure", "picture"),
+}
 
 
 def call(arguments: Sequence[str]) -> None:

@@ -434,11 +434,13 @@ def test_the_report_is_written_as_markdown_too(tmp_path: Path, series):
 
 
 def test_claims_name_studies_and_metrics_that_exist():
-    from lookharder.study.studies import STUDIES
+    from lookharder.evaluate.forecast_scores import FORECAST_SCORES
+    from lookharder.study.studies import MORE_STUDIES, STUDIES
 
     scores = SCORES.values()
     reported = {score.error_name(metric) for score in scores for metric in score.studied} | {"loss"}
-    assert {claim.study for claim in CLAIMS} <= set(STUDIES)
+    assert {claim.study for claim in CLAIMS} <= {*STUDIES, *MORE_STUDIES}
+    reported |= {name for names in FORECAST_SCORES.values() for name in names}
     assert {claim.metric for claim in CLAIMS} <= reported
 
 

@@ -11,6 +11,7 @@ from lookharder.config import to_json
 from lookharder.errors import InputError
 from lookharder.evaluate.forecast import Rival
 from lookharder.evaluate.forecast_scores import FORECAST_SCORES
+from lookharder.report import findings
 from lookharder.scaling.record import Records
 from lookharder.study.command import (
     cost_table,
@@ -273,6 +274,12 @@ def test_a_study_that_all_leaves_out_is_asked_by_name(tmp_path: Path, monkeypatc
         "network",
         *get_args(Rival),
     }
+    judged = {each.says: each for each in findings(found, [], ("training-noise",))}
+    assert judged["Draws of ten steps beat one step with Laplace noise, v, time_shift 20"].why
+    assert judged["Steps help at 1 draws, x0, time_shift 1"].seeds == (
+        0,
+        0,
+    )  # ten steps are not asked
     trained = [job.title for job in plan.jobs if job.kind == "train"]
     assert len(trained) == 3  # two fine-tunings of one generator
     with pytest.raises(InputError, match="training-noise"):

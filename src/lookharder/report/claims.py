@@ -132,6 +132,23 @@ CLAIMS: tuple[Claim, ...] = (
                   {"prediction": kind, "spacing": "trailing", "steps": MOST}),
         )
     ),
+    *(
+        claim
+        for kind in ("x0", "v")
+        for shift in (1.0, 20.0)
+        for claim in (
+            *(
+                _pair(f"Steps help at {n} draws, {kind}, time_shift {shift:g}", "figure 8", "training-noise",
+                      {"prediction": kind, "time_shift": shift, "members": n, "steps": 1},
+                      {"prediction": kind, "time_shift": shift, "members": n, "steps": 10})
+                for n in (1, 5)
+            ),
+            _pair(f"Draws of ten steps beat one step with Laplace noise, {kind}, time_shift {shift:g}", "ours",
+                  "training-noise",
+                  {"prediction": kind, "time_shift": shift, "draws_of": "laplace", "steps": 1},
+                  {"prediction": kind, "time_shift": shift, "draws_of": "network", "steps": 10}, metric="crps"),
+        )
+    ),
     _pair("A small network asked more often is as good as the next larger one, at its cost", "section 1", "trade",
           {}, {}, rule="trade"),
     _pair("A small network with the most draws is as good as the next larger one, at any cost", "ours", "trade",
