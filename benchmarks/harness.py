@@ -130,7 +130,10 @@ def call(arguments: Sequence[str]) -> None:
         raise SystemExit(2)
     name, *rest = arguments
     function, parser = build(name)
-    function(**vars(parser.parse_args(rest)))
+    options = vars(parser.parse_args(rest))
+    if isinstance(out := options.get("out"), Path):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    function(**options)
 
 
 def build(name: str) -> tuple[Callable[..., None], argparse.ArgumentParser]:

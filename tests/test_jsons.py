@@ -1,5 +1,6 @@
 """One door for JSON: bounded, unambiguous, and only what can be written again."""
 
+import json
 import os
 import threading
 
@@ -34,6 +35,15 @@ def test_what_is_refused(text, says):
     with pytest.raises(InputError, match=says) as caught:
         parse_json(text, "a.json")
     assert str(caught.value).startswith("a.json: got ") and "\n" not in str(caught.value)
+
+
+def test_bytes_of_file_names_are_text_only_where_names_are_asked_for():
+    name = os.fsdecode(b"caf\xe9.png")
+    text = json.dumps({name: [name]})
+    assert parse_json(text, "x", file_names=True) == {name: [name]}
+    for refused, asked in ((text, False), (r'["\ud800"]', True), (r'{"\udc00": 1}', True)):
+        with pytest.raises(InputError, match="surrogates"):
+            parse_json(refused, "x", file_names=asked)
 
 
 def test_what_is_read(tmp_path):

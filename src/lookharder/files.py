@@ -1,5 +1,6 @@
 """Files are written whole or not at all: write aside, fsync, rename, fsync the folder. Only regular files are read."""
 
+import errno
 import fcntl
 import json
 import logging
@@ -119,6 +120,20 @@ def hold_folder(out: Path, shared: bool = False) -> Iterator[int]:
                 folder.rmdir()
 
 
+def check_held(folder: Path, handle: int) -> None:
+    """Make sure that the folder of this path is still the one that is open.
+
+    Raises:
+        FileNotFoundError: it has vanished, or another is in its place.
+    """
+    held = os.fstat(handle)
+    with suppress(FileNotFoundError):
+        found = folder.stat()
+        if (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino):
+            return
+    raise FileNotFoundError(errno.ENOENT, "the folder of results has vanished", str(folder))
+
+
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
     """Yield a hidden folder inside `out`; on success all that it holds moves up into `out`, on failure none does.
@@ -136,6 +151,7 @@ def new_folder(out: Path) -> Iterator[Path]:
             for path in sorted(aside.iterdir()):
                 path.rename(out / path.name)
             os.fsync(handle)
+            check_held(out, handle)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
@@ -208,10 +224,15 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it replaces `path`, on failure it is removed.
 
     The temporary name keeps the suffix, because image writers choose the format by it.
+
+    Raises:
+        FileNotFoundError: no such folder. One that is moved away under its writer is not made again, for it would hold
+            the rest alone.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no such folder, or no more", str(path.parent))
     try:
         aside.touch()
         mode = aside.stat().st_mode  # as the umask grants; some writers keep it to the owner

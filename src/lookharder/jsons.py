@@ -1,7 +1,8 @@
 """The one door for JSON: what comes in is bounded, says one thing, and could be written again.
 
 Refused are text that is deeper than `DEPTH`, an object with a key twice, numbers that are not finite or longer than
-`DIGITS`, and halves of surrogate pairs, which no file can hold. What the values mean is for `config.from_json`.
+`DIGITS`, and halves of surrogate pairs, which no file can hold; but for those that stand for bytes of file names, where
+file names are asked for. What the values mean is for `config.from_json`.
 """
 
 import json
@@ -44,8 +45,13 @@ def as_object(value: Any, name: str) -> dict[str, Any]:
     return value
 
 
-def parse_json(text: str | bytes, name: str) -> Any:
-    """The value that a text says; `name` is what an error calls it.
+def parse_json(text: str | bytes, name: str, *, file_names: bool = False) -> Any:
+    """The value that a text says.
+
+    Args:
+        text: of one value.
+        name: what an error calls it.
+        file_names: the text may hold names of files, whose bytes need not be UTF-8 (`os.fsdecode`).
 
     Raises:
         InputError: text that is not JSON as this module says.
@@ -58,7 +64,7 @@ def parse_json(text: str | bytes, name: str) -> Any:
             parse_int=_int,
             object_pairs_hook=_object,
         )
-        _bound(value, DEPTH)
+        _bound(value, DEPTH, "surrogateescape" if file_names else "strict")
     except RecursionError as error:
         raise InputError(name, "JSON without an end to its depth", _allowed()) from error
     except ValueError as error:
@@ -95,15 +101,15 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def _bound(value: Any, depth: int) -> None:
+def _bound(value: Any, depth: int, errors: str) -> None:
     """Refuse what is too deep, and text that UTF-8 cannot hold."""
     if isinstance(value, str):
-        value.encode()  # UnicodeEncodeError is a ValueError
+        value.encode(errors=errors)  # UnicodeEncodeError is a ValueError
     elif isinstance(value, dict | list):
         if depth == 0:
             raise ValueError("deeper than allowed")
         for item in value.values() if isinstance(value, dict) else value:
             if not isinstance(item, float | int):
-                _bound(item, depth - 1)
+                _bound(item, depth - 1, errors)
         if isinstance(value, dict):
-            "".join(value).encode()
+            "".join(value).encode(errors=errors)

@@ -71,6 +71,7 @@ def test_flow_of_a_clip_and_of_a_folder_of_frames(place):
     read = clip(Path("x.mp4"), 4)
     assert main(PREDICT.format("flow", "x.mp4 --format flo").split()) == 0
     for i, frame in zip((1, 2, 10, 11), read, strict=True):  # numbers sort as numbers
+        Path("set").mkdir(exist_ok=True)
         write_image(f"set/frame_{i}.png", frame)
     assert main(PREDICT.format("flow", "set --format flo").split()) == 0
     assert [record["frames"] for record in records()] == [3, 3]

@@ -184,7 +184,7 @@ def test_a_folder_that_vanishes_is_not_made_again(place, capsys, monkeypatch):
 
     monkeypatch.setattr(batch, "write_answer", vanishing)
     predict("out set", code=1)
-    assert "has vanished" in capsys.readouterr().err
+    assert "out: no such folder, or no more" in capsys.readouterr().err
     assert not Path("out").exists()
 
 
@@ -221,6 +221,8 @@ def test_folders_of_folders_and_pairs_by_name(place, capsys, caplog):
 
     sizes = {"f2": 20, "f10": 30, "f1": 40}
     for name, width in sizes.items():  # names sort otherwise than those of their masks
+        Path("p").mkdir(exist_ok=True)
+        Path("m").mkdir(exist_ok=True)
         write_image(f"p/{name}.png", RNG.integers(0, 256, (3, 16, width), np.uint8))
         mask = np.full((3, 16, width), 255, np.uint8)
         mask[:, :4] = 0
@@ -257,3 +259,27 @@ def test_a_model_that_looks_oftener_by_default_makes_other_results(random_model)
     )
     made = {recipe_of(Predictor(chain, settings=table), "depth", levels=None) for table in tables}
     assert len(made) == 3
+
+
+def test_a_run_that_was_stopped_before_its_first_result_goes_on(place, monkeypatch):
+    """Its list of records is there and empty, which is no reason to take it for somebody else's."""
+
+    def stopped(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Predictor, "__call__", stopped)
+    predict("out a.png", code=130)
+    assert Path("out/predictions.jsonl").read_text() == ""
+    monkeypatch.undo()
+    os.chdir(place)
+    predict("out a.png")
+
+
+def test_names_whose_bytes_are_no_text(place):
+    """A name in Latin-1, or any under LC_ALL=C: what was recorded under it is read again."""
+    name = os.fsdecode(b"caf\xe9.png")
+    shutil.copy("a.png", name)
+    for said in ("", "", "--seed 1"):
+        predict(f"out {name} b.png {said}")
+    assert [record["name"] for record in records()] == [name[:-4], "b"]
+    assert Path("out", f"{name[:-4]}.depth.npy").exists()

@@ -131,6 +131,15 @@ def test_the_index_is_made_once_and_again_when_a_shard_changes(
         damaged[place] ^= 16
         index.write_bytes(damaged)
         assert [open_imagenet(root, 16)[i].name for i in range(7)] == names
+    whole = formats.read_npz(index)
+    for name, value in (  # forged: beyond the shards, beyond a shard, without end, of another length
+        ("shard", 2), ("shard", -1), ("offset", 10**9), ("size", -1), ("size", 2**40), ("label", -7), ("size", None),
+    ):  # fmt: skip
+        forged = dict(whole)
+        column = whole[name].astype(np.int64)
+        forged[name] = column[1:] if value is None else np.full_like(column, value)
+        np.savez(index, **forged)
+        assert [open_imagenet(root, 16)[i].name for i in range(7)] == names
     stale = open_imagenet(root, 16)
     victim.write_bytes(victim.read_bytes()[:700])
     with pytest.raises(InputError, match=r"train-000001\.tar: got \d+ bytes of n04_1"):

@@ -165,6 +165,7 @@ def main() -> int:
     args = parser.parse_args()
     logging.getLogger("lookharder").setLevel(logging.ERROR)  # what it says of damage is asked for
     share_data()
+    args.out.mkdir(parents=True, exist_ok=True)
     path, trials = args.out / "faults.json", SHORT if args.short else WHOLE
     figures: dict[str, Figures] = json.loads(path.read_text()) if path.exists() else {}
     for name in args.names or trials:

@@ -41,7 +41,7 @@ VERBS = {
 }
 CODES = {0, 1, 2, 75, 130, 143}  # those that `lookharder.cli` documents
 SAME = {".npy", ".png", ".safetensors"}  # files without a time in them: equal to the last bit
-HANG = 300.0  # seconds after which a verb is said to hang
+HANG = 3600.0  # seconds after which a verb is said to hang; a loaded machine is slow
 
 
 @dataclass
@@ -125,6 +125,7 @@ def start(
     code = 70
     try:
         os.chdir(stage.place)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored behind a shell's `&`
         log = os.open(said, os.O_WRONLY | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
@@ -171,8 +172,8 @@ def check_whole(path: Path) -> None:
         assert path.read_text().rstrip().endswith("</html>")
 
 
-def judge(stage: Stage, out: Path, code: int, said: str) -> list[str]:
-    """What is wrong with an end: the code, the words, the files."""
+def judge(stage: Stage, out: Path, code: int, said: str, gone: Path | None = None) -> list[str]:
+    """What is wrong with an end: the code, the words, the files; these may all be in `gone`, if it was done."""
     errors = [line for line in said.splitlines() if line.startswith("lookharder: error: ")]
     wrong = [] if code in CODES else [f"exit code {code}"]
     words = ("Traceback", "Exception ignored", "Error:")
@@ -180,11 +181,13 @@ def judge(stage: Stage, out: Path, code: int, said: str) -> list[str]:
     if code in (1, 2, 130, 143) and len(errors) != 1:
         wrong.append(f"code {code} and {len(errors)} lines: {said[-300:]}")
     try:
-        found = contents(out)
+        found, moved = contents(out), contents(gone) if gone is not None else {}
     except (OSError, ValueError, AssertionError, SyntaxError) as error:
         return [*wrong, f"half-written: {error}"]
-    if code == 0 and found.keys() != stage.files.keys():
-        wrong.append(f"done, but {sorted(found.keys() ^ stage.files.keys())}")
+    if code == 0 and (moved or found).keys() != stage.files.keys():
+        wrong.append(f"done, but {sorted((moved or found).keys() ^ stage.files.keys())}")
+    if moved and found:
+        wrong.append(f"made again, where the rest is moved away: {sorted(found)}")
     return wrong
 
 
@@ -204,11 +207,20 @@ def again(stage: Stage, out: Path) -> list[str]:
     return wrong
 
 
-def enter(cell: Cell, name: str, stage: Stage, out: Path, ends: list[tuple[int, str]]) -> None:
+def enter(
+    cell: Cell,
+    name: str,
+    stage: Stage,
+    out: Path,
+    ends: list[tuple[int, str]],
+    gone: Path | None = None,
+) -> None:
     """Judge how the processes of a trial have ended, then do the same command once more."""
     for code, said in ends:
         cell.codes[code] += 1
-        cell.wrong += [f"{name}: {what}" for what in judge(stage, out, code, said)]
+        cell.wrong += [f"{name}: {what}" for what in judge(stage, out, code, said, gone)]
+    if gone is not None:
+        shutil.rmtree(gone, ignore_errors=True)
     cell.wrong += [f"{name}: {what}" for what in again(stage, out)]
     shutil.rmtree(out, ignore_errors=True)
 

@@ -36,11 +36,10 @@ def vanishing(stage: Stage, times: int, cell: Cell) -> None:
         out = stage.place / "out"
         deed = start(stage, out)
         time.sleep(moment)
+        gone = stage.place / "gone"
         with contextlib.suppress(OSError):  # it is not there yet, or no more
-            out.rename(stage.place / "gone")
-        end = deed.end()
-        shutil.rmtree(stage.place / "gone", ignore_errors=True)
-        enter(cell, name, stage, out, [end])
+            out.rename(gone)
+        enter(cell, name, stage, out, [deed.end()], gone)
 
 
 @contextlib.contextmanager

@@ -67,6 +67,32 @@ def test_the_average_is_found_however_it_is_wrapped(tmp_path: Path, name: str, o
     assert all(torch.equal(found[key], AVERAGE[key]) for key in AVERAGE)
 
 
+def test_a_stray_average_beside_bare_weights_is_what_is_named(tmp_path: Path):
+    save_file(AVERAGE | {"ema.decay": torch.ones(1)}, tmp_path / "m.safetensors")
+    with pytest.raises(InputError, match=r"got ema\.decay beside other weights, allowed: keys ema"):
+        load_network(tmp_path / "m.safetensors")
+
+
+def test_a_file_that_takes_too_long_to_open_is_one_line(tmp_path: Path, monkeypatch):
+    """What is counted is the processor time of the process that opens it, not the time on the wall."""
+    spinning = tmp_path / "python"
+    spinning.write_text("#!/bin/sh\nulimit -S -t $5\nwhile :; do :; done\n")
+    spinning.chmod(0o755)
+    torch.save(AVERAGE, tmp_path / "m.pt")
+    monkeypatch.setattr(weightfile, "UNPICKLE_SECONDS", 0)
+    monkeypatch.setattr("sys.executable", str(spinning))
+    with pytest.raises(InputError, match="not open after 1 s of processor time"):
+        load_network(tmp_path / "m.pt")
+
+
+def test_processor_time_is_capped(tmp_path: Path, fork):
+    code = "from lookharder.models.foreign import unpickle as u; from pathlib import Path\n"
+    code += "import os, resource\nu.cap_resources(Path('/proc/self/exe'), 77)\n"
+    code += "print(resource.getrlimit(resource.RLIMIT_CPU))"
+    done = fork(code)
+    assert done.wait() == 0 and "(77, 78)" in done.said()
+
+
 def test_a_suffix_of_two_parts_and_plain_data_beside_the_weights_are_read_by_its_own_process(
     tmp_path: Path,
 ):

@@ -44,7 +44,7 @@ def record(**changes) -> Record:
 
 
 def test_what_is_appended_is_read_back_in_order(tmp_path: Path):
-    path = tmp_path / "new" / "records.jsonl"
+    path = tmp_path / "records.jsonl"
     given = [record(seed=0), record(seed=1, per_image=None, train_images=None), record(seed=2)]
     assert [Records(path).append(one) for one in given] == [True] * 3
     assert Records.read(path) == given

@@ -55,7 +55,14 @@ VERBS = (
 SPINS = (
     "3000"  # turns of a loop, some microseconds, that a thread waits for another before it sleeps
 )
-OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "not enough memory", "bad_alloc")
+SIGNALLED: dict[int, tuple[str, int]] = {
+    signal.SIGINT: ("interrupted", 130),
+    signal.SIGTERM: ("terminated", 143),
+}
+OUT_OF_MEMORY = (
+    *("can't allocate memory", "cannot allocate memory"),
+    *("out of memory", "not enough memory", "bad_alloc"),
+)
 SMALLER = "a smaller picture, --size, --resolution or --batch-size may do"
 OVERVIEW = """usage: lookharder VERB ...
 
@@ -133,14 +140,18 @@ def main(line: Sequence[str] | None = None) -> int:
     """Run one command line (None: the process's own) and return its exit code."""
     if line is None:  # at its end, to collect what torch made takes longer than a prediction
         atexit.register(gc.freeze)
-        signal.signal(signal.SIGTERM, _terminate)
         share_cores()
+        signal.signal(signal.SIGTERM, _stop)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it is not ignored
+            signal.signal(signal.SIGINT, _stop)
     try:
         return _attempt(line)
-    except Exception as error:  # torch raises its own where a signal comes as it enters a context
-        if (stop := _stop_before(error)) is None:
+    except Exception:
+        if not CAME:
             raise
-        return _stopped(stop)
+        return _fail("", 1)
+    finally:
+        CAME.clear()
 
 
 def share_cores() -> None:
@@ -177,31 +188,26 @@ def _attempt(line: Sequence[str] | None) -> int:
     except MemoryError as error:
         return _fail(f"out of memory: {str(error) or SMALLER}", 1)
     except RuntimeError as error:  # torch has no MemoryError
-        if not any(words in str(error) for words in OUT_OF_MEMORY):
+        if not any(words in str(error).lower() for words in OUT_OF_MEMORY):
             raise
         return _fail(f"out of memory: {str(error).splitlines()[0]}", 1)
-    except (KeyboardInterrupt, Terminated) as stop:
-        return _stopped(stop)
+    except KeyboardInterrupt:
+        return _fail(*SIGNALLED[signal.SIGINT])
+    except Terminated:
+        return _fail(*SIGNALLED[signal.SIGTERM])
 
 
 class Terminated(BaseException):
     """SIGTERM: what is half-written goes, as after Ctrl-C."""
 
 
-def _stop_before(error: BaseException) -> BaseException | None:
-    """The signal's exception during which another was raised, if there was one."""
-    before = error.__context__
-    while before is not None and not isinstance(before, KeyboardInterrupt | Terminated):
-        before = before.__context__
-    return before
+CAME: list[int] = []  # signals; code in C may drop what they raise, and raise something of its own
 
 
-def _stopped(stop: BaseException) -> int:
-    terminated = isinstance(stop, Terminated)
-    return _fail("terminated", 143) if terminated else _fail("interrupted", 130)
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    CAME.append(number)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
     signal.signal(number, signal.SIG_IGN)  # once is enough
     raise Terminated
 
@@ -214,6 +220,9 @@ def _mute() -> None:
 
 
 def _fail(message: str, code: int) -> int:
+    """Say in one line why it ends here; after a signal, whatever was raised, that is why."""
+    if CAME:
+        message, code = SIGNALLED[CAME[0]]
     if sys.stderr is None:  # closed by whoever started us
         return code
     with contextlib.suppress(OSError, ValueError):

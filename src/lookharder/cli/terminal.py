@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lookharder.errors import printable
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.text import Text
     from tqdm import tqdm
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 def show(title: str, table: "Table", note: str = "") -> None:
     """Print a table under its title, a note below it."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table as RichTable
 
     shown = RichTable(box=box.SIMPLE, pad_edge=False)
@@ -26,11 +26,22 @@ def show(title: str, table: "Table", note: str = "") -> None:
         shown.add_column(_plain(name), justify=side, no_wrap=i != 1, overflow="fold")
     for row in table.rows:
         shown.add_row(*map(_plain, row))
-    console = Console(highlight=False)
+    console = _console()
     console.print(printable(title), style="bold", markup=False)
     console.print(shown)
     if note:
         console.print(note + "\n", markup=False)
+
+
+def _console() -> "Console":
+    """Standard output; where nobody reads it, that is an error like another, and no end without a word."""
+    from rich.console import Console
+
+    class Plain(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return Plain(highlight=False)
 
 
 def _plain(text: str) -> "Text":

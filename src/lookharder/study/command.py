@@ -210,6 +210,7 @@ def open_plan(
     points = [point for study in studies for point in study.points]
     known = [*known, *(Records.read(records.path) if records.path.exists() else [])]
     if not dry:
+        out.mkdir(parents=True, exist_ok=True)
         collect(points, ledger, records)
         carry(points, known, records)
     return plan_studies(studies, ledger, answers(points, known), only), ledger, records

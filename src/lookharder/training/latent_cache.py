@@ -199,6 +199,7 @@ def _resume(out: Path, facts: LatentFacts) -> list[str]:
                 "--out", f"{out}, which holds something else", "a new folder or a cache"
             )
         digests: list[str] = []
+        out.mkdir(parents=True, exist_ok=True)
         write_manifest(out, facts, digests)
     else:
         found, digests = read_manifest(out)

@@ -95,7 +95,8 @@ def compare(config: RunConfig, out: Path) -> RunConfig | None:
 def claim(config: RunConfig, out: Path) -> None:
     """Make `out` the folder of this run; raises as `compare` does."""
     former = compare(config, out)
-    if former is None and out.exists():
+    out.mkdir(parents=True, exist_ok=True)
+    if former is None:
         for half in filter(_is_half, out.iterdir()):
             half.unlink()
     if former is None or to_json(former) != to_json(config):  # from here on it runs in another way

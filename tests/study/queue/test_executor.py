@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lookharder.errors import InputError
+from lookharder.study.queue import worker
 from lookharder.study.queue.executor import local, slurm
 from lookharder.study.queue.jobs import Job
 from lookharder.study.queue.ledger import Ledger
@@ -78,16 +79,23 @@ def test_what_is_wanted_first_and_ready_is_done_first(tmp_path: Path):
     assert order == [first, other.hash, second, third]
 
 
-def test_a_stopped_stage_gives_its_job_back(tmp_path: Path):
+def test_a_stopped_stage_gives_its_job_back(tmp_path: Path, monkeypatch):
     ledger = Ledger(tmp_path)
 
     def stage(folder, config, needs):
         raise Stopped("SIGTERM")
 
+    def struck(folder, config, needs):  # in code in C, which drops what a signal raises
+        worker.CAME.append("SIGTERM")
+        raise ValueError("could not determine the shape")
+
     (name,) = chain(ledger, "a")
-    with pytest.raises(Stopped):
-        drain(ledger, [name], {"a": stage})
-    assert ledger.state(name) == "planned" and not (ledger.folder(name) / "failed.json").exists()
+    monkeypatch.setattr(worker, "CAME", [])
+    for each in (stage, struck):
+        with pytest.raises(Stopped, match="SIGTERM"):
+            drain(ledger, [name], {"a": each})
+        assert ledger.state(name) == "planned"
+        assert not (ledger.folder(name) / "failed.json").exists()
 
 
 SCHEDULER = """

@@ -102,8 +102,9 @@ def open_index(root: Path) -> Index:
         if stored["key"].tobytes() == key:
             keys = stored["keys"].tobytes().decode().split("\n")
             numbers = {name: stored[name].astype(kind) for name, kind in NUMBERS.items()}
-            if {len(column) for column in numbers.values()} == {len(keys)}:
-                return Index(shards=shards, keys=keys, **numbers)
+            index = Index(shards=shards, keys=keys, **numbers)
+            if _is_possible(index):
+                return index
     except (InputError, KeyError, UnicodeDecodeError):
         pass  # none, damaged or of another version: written anew
     found = [(number, sample) for number, path in enumerate(shards) for sample in walk(path)]
@@ -117,6 +118,19 @@ def open_index(root: Path) -> Index:
     )
     _keep(index, key, root)
     return index
+
+
+def _is_possible(index: Index) -> bool:
+    """Whether every example lies inside a shard, as far as numbers say: the file may be anyone's."""
+    numbers = [getattr(index, name) for name in NUMBERS]
+    if {column.shape for column in numbers} != {(len(index),)}:
+        return False
+    if not all((column >= 0).all() for column in numbers):
+        return False
+    ends = np.array([path.stat().st_size for path in index.shards])
+    if not ((index.shard < len(ends)).all() and (index.size <= MAX_PICTURE).all()):
+        return False
+    return bool((index.offset <= ends[index.shard] - index.size).all())
 
 
 def _keep(index: Index, key: bytes, root: Path) -> None:

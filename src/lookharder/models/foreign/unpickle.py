@@ -1,10 +1,10 @@
 """The only place where a pickle is opened: a process of its own, run as a script, that dies after.
 
-    python -I unpickle.py SOURCE.pt TARGET.safetensors
+    python -I unpickle.py SOURCE.pt TARGET.safetensors SECONDS
 
 A pickle is a program. torch's restricted unpickler (`weights_only`) runs none of it but the
 construction of tensors and containers; should that ever fail, what runs here runs without the
-caller's environment, under a cap on memory and file size, and hands back tensors alone. Imports
+caller's environment, under a cap on memory, file size and processor time, and hands back tensors alone. Imports
 nothing of the package, so that `-I` finds all it needs. Failure is one line and exit status 1.
 """
 
@@ -37,12 +37,13 @@ PLAIN: list[Any] = [  # plain data, whose construction runs nothing
 SLACK = 1 << 30  # bytes beyond what the file's own size explains
 
 
-def cap_resources(source: Path) -> None:
-    """Allow what a file of this size can need: itself, a copy of its weights, their bytes."""
-    if sys.platform != "linux":
-        return  # elsewhere the address space in use is not known, so it cannot be capped
+def cap_resources(source: Path, seconds: int) -> None:
+    """Allow what a file of this size can need: itself, a copy of its weights, their bytes; processor time."""
     import resource
 
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))  # a signal, then the end
+    if sys.platform != "linux":
+        return  # elsewhere the address space in use is not known, so it cannot be capped
     pages_in_use = int(Path("/proc/self/statm").read_text().split()[0])
     room = 3 * source.stat().st_size + SLACK
     for limit, bound in (
@@ -78,10 +79,10 @@ def unwrapped(content: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def main(source: Path, target: Path) -> None:
+def main(source: Path, target: Path, seconds: int) -> None:
     """Convert, or say in one line why not."""
     try:
-        cap_resources(source)
+        cap_resources(source, seconds)
         convert(source, target)
     except Exception as error:  # whatever a hostile file provokes
         lines = str(error).splitlines() or ["no details"]
@@ -90,4 +91,4 @@ def main(source: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

@@ -6,7 +6,9 @@
 The weights of a file may lie under a prefix; it is removed. Then every key left is a weight.
 """
 
+import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,8 +28,9 @@ Weights = dict[str, Tensor]
 PREFIXES = {"state.": ("input.", "output"), "ema.": ("model.",), "model.": ()}
 WRAPPED = ("module.", "_orig_mod.")
 PICKLES = (".pt", ".pth", ".pth.tar", ".pt.tar", ".ckpt", ".bin")
-UNPICKLE_SECONDS = 120
+UNPICKLE_SECONDS = 120  # of processor time: on a loaded machine a file opens later, not never
 UNPICKLE_BYTES_PER_SECOND = 20e6  # a slow network disk
+PATIENCE = 30  # times that, on the wall
 
 
 def read(path: Path) -> tuple[Weights, dict[str, Any]]:
@@ -55,7 +58,10 @@ def read(path: Path) -> tuple[Weights, dict[str, Any]]:
         if any(key.startswith(prefix) for key in tensors):
             stray = [key for key in tensors if not key.startswith((prefix, *beside))]
             if stray:
-                raise InputError(str(path), f"unexpected {', '.join(stray)}", f"keys {prefix}*")
+                lone = [key for key in tensors if key.startswith(prefix)]
+                few = min(stray, lone, key=len)
+                got = f"{', '.join(few[:4])}{', ...' if len(few) > 4 else ''} beside other weights"
+                raise InputError(str(path), got, f"keys {prefix}*, or none of them")
             state = {
                 key.removeprefix(prefix): tensor
                 for key, tensor in tensors.items()
@@ -83,22 +89,26 @@ def _read_safetensors(file: Path, named: Path) -> tuple[Weights, dict[str, Any]]
 def _unpickled(path: Path, folder: Path) -> Path:
     """The file as safetensors in `folder`."""
     script, target = Path(__file__).with_name("unpickle.py"), folder / "weights.safetensors"
+    seconds = math.ceil(UNPICKLE_SECONDS + path.stat().st_size / UNPICKLE_BYTES_PER_SECOND)
     kept = {"LD_LIBRARY_PATH"} & set(os.environ)  # where clusters keep torch's libraries
     try:
         done = subprocess.run(
-            [sys.executable, "-I", str(script), str(path.resolve()), str(target)],
+            [sys.executable, "-I", str(script), str(path.resolve()), str(target), str(seconds)],
             env={"OMP_NUM_THREADS": "1"} | {name: os.environ[name] for name in kept},
             cwd=folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=UNPICKLE_SECONDS + path.stat().st_size / UNPICKLE_BYTES_PER_SECOND,
+            timeout=PATIENCE * seconds,
             check=False,
         )
     except subprocess.TimeoutExpired as expired:
         got = f"not open after {expired.timeout:.0f} s"
         raise InputError(str(path), got, "a file that opens in time") from expired
+    if done.returncode == -signal.SIGXCPU:
+        got = f"not open after {seconds} s of processor time"
+        raise InputError(str(path), got, "a file that opens in time")
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         raise InputError(str(path), lines[-1], "a dict of tensors, bare or under 'ema' or 'model'")

@@ -12,15 +12,14 @@ Shard I of N writes predictions.I-of-N.jsonl and .predictions.I-of-N.claims. Who
 or when he goes, puts what shards wrote into the files of the whole: claims, then records, then the shards' files go.
 """
 
-import errno
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from lookharder.errors import InputError
-from lookharder.files import atomic, hold_folder, unfinished
+from lookharder.files import atomic, check_held, hold_folder, unfinished
 from lookharder.predict.files.presence import Presence
 from lookharder.predict.files.records import (
     CLAIMS,
@@ -60,7 +59,7 @@ class ResultFolder:
             if presence.alone() and parts_of(path, RECORDS, CLAIMS):
                 self._merge(())
             self.records, self._claims = read_folder(path)
-        self.owned = owned_files(self.records, self._claims)
+        self.owned = owned_files(path, self.records, self._claims)
 
     def check_free(self, files: Iterable[str], inputs: Collection[Path], overwrite: bool) -> None:
         """Refuse names that cannot be written, or that would replace what is not this tool's.
@@ -135,7 +134,7 @@ class ResultFolder:
         Raises:
             FileNotFoundError: the folder has vanished.
         """
-        self._check()
+        check_held(self.path, self._handle)
         self._append(self._own[1], claims)
         self._claims += claims
         files = [self.path / file for claim in claims for file in files_of(claim)]
@@ -143,14 +142,7 @@ class ResultFolder:
             folder.mkdir(parents=True, exist_ok=True)
         records: list[AnswerRecord] = []
         yield records
-        try:
-            self._check()
-        except FileNotFoundError:  # and a writer made it again
-            for file in files:
-                remove(file)
-            with suppress(OSError):
-                self.path.rmdir()
-            raise
+        check_held(self.path, self._handle)
         self._append(self._own[0], records)
         self.records += records
 
@@ -164,7 +156,7 @@ class ResultFolder:
         Yields:
             Whether this process was the last; nobody comes or goes while the block runs.
         """
-        self._check()
+        check_held(self.path, self._handle)
         with self._presence.door():
             self._presence.leave()
             if last := self._presence.alone():
@@ -193,16 +185,6 @@ class ResultFolder:
         for part in parts_of(self.path, RECORDS, CLAIMS):
             part.unlink()
         return {file for claim in claims for file in files_of(claim)}
-
-    def _check(self) -> None:
-        """The folder of the path is still the one that is held."""
-        held = os.fstat(self._handle)
-        with suppress(FileNotFoundError):
-            found = self.path.stat()
-            if (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino):
-                return
-        message = "the folder of results has vanished"
-        raise FileNotFoundError(errno.ENOENT, message, str(self.path))
 
     def _append(self, name: str, records: Sequence[AnswerRecord]) -> None:
         """Lines at the end of a file of the folder that is held, on the disk when this returns."""

@@ -56,16 +56,20 @@ def read_folder(folder: Path) -> tuple[list[AnswerRecord], list[AnswerRecord]]:
     return records, left
 
 
-def owned_files(records: Sequence[AnswerRecord], claims: Sequence[AnswerRecord]) -> set[str]:
+def owned_files(
+    folder: Path, records: Sequence[AnswerRecord], claims: Sequence[AnswerRecord]
+) -> set[str]:
     """The files of records and claims, and those of the folder itself if there are any."""
     files = {file for record in (*records, *claims) for file in files_of(record)}
-    return files | {RECORDS, CLAIMS, PAGE} if records or claims else files
+    named = records or claims
+    begun = named or (folder / CLAIMS).exists() or parts_of(folder, CLAIMS)  # killed before either
+    return files | {RECORDS, CLAIMS, PAGE} if begun else files
 
 
 def own_files(folder: Path) -> set[Path]:
     """The results in a folder, if it is one of results; nothing where its records cannot be read."""
     try:
-        return {folder / file for file in owned_files(*read_folder(folder))}
+        return {folder / file for file in owned_files(folder, *read_folder(folder))}
     except InputError:
         return set()
 
@@ -81,7 +85,7 @@ def lines_of(path: Path) -> Iterator[AnswerRecord]:
     *whole, _ = read_text(path).split("\n")
     for number, line in enumerate(whole, start=1):
         name = f"{path}, line {number}"
-        record = as_object(parse_json(line, name), name)
+        record = as_object(parse_json(line, name, file_names=True), name)
         if not isinstance(record.get("files"), dict | list):
             raise InputError(name, "no `files`", "a record of `lookharder predict`")
         if (start := PurePosixPath(str(record.get("name")))).is_absolute() or ".." in start.parts:

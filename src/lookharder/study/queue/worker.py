@@ -59,7 +59,8 @@ class WorkerSpec:
     parent: int | None = None
 
     def write(self, path: Path) -> None:
-        """Write the file, as JSON."""
+        """Write the file, as JSON; its folder is made if it is not there."""
+        path.parent.mkdir(exist_ok=True)
         write_json(path, asdict(self))
 
     @classmethod
@@ -130,17 +131,24 @@ def _do(ledger: Ledger, lease: Lease, stages: Mapping[str, Stage]) -> None:
         needs = [ledger.folder(name) for name in job.needs]
         result = dict(stages[job.kind](ledger.folder(job.hash), job.config, needs))
         ledger.publish(lease, {"seconds": time.perf_counter() - began, **result})
-    except Exception:
+    except Exception as error:
+        if CAME:  # code in C may drop what a signal raises, and raise something of its own
+            ledger.release(lease)
+            raise Stopped(CAME[0]) from error
         ledger.fail(lease, traceback.format_exc())
     except BaseException:
         ledger.release(lease)
         raise
 
 
+CAME: list[str] = []  # signals
+
+
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)  # once is enough: the job is being given back
-    raise Stopped(signal.Signals(number).name)
+    CAME.append(signal.Signals(number).name)
+    raise Stopped(CAME[0])
 
 
 def _follow(parent: int) -> None:

@@ -163,8 +163,9 @@ def _lines(path: Path, keys: Sequence[str]) -> list[HistoryRow]:
         if missing := [key for key in keys if key not in row]:
             raise InputError(name, f"no {missing}", f"a row with {list(keys)}")
         known = {field.name for field in fields(_Known)} & row.keys()
-        from_json(_Known, {key: row[key] for key in known}, name)
-        rows.append(row)
+        typed = from_json(_Known, {key: row[key] for key in known}, name)
+        floats = {k: v for k in known if isinstance(v := getattr(typed, k), float)}  # 1 is 1.0
+        rows.append(row | floats)
     return rows
 
 
