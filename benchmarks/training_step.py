@@ -25,6 +25,7 @@ import copy
 import math
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -38,6 +39,7 @@ from lookharder.data.source import DataConfig, open_data
 from lookharder.diffusion.schedule import NoiseSchedule
 from lookharder.files import write_json
 from lookharder.hardware import peak_of
+from lookharder.models.config import MoEConfig
 from lookharder.models.dit import DiT, sized
 from lookharder.models.flops import count
 from lookharder.seeding import torch_generator
@@ -186,7 +188,7 @@ class Codec:
         return {"kind": "benchmark"}
 
 
-def our_chain(size: str) -> Chain:
+def our_chain(size: str, moe: MoEConfig | None = None) -> Chain:
     """Class-conditional generation; weights that all matter, for a fresh network's gates are shut."""
     model = sized(
         size,
@@ -196,6 +198,7 @@ def our_chain(size: str) -> Chain:
         num_classes=CLASSES,
         learn_sigma=True,
     )
+    model = replace(model, moe=moe)
     config = ChainConfig(
         model=model,
         autoencoder=Codec().config(),

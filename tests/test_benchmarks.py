@@ -1,5 +1,6 @@
 """The benchmarks' command line: each can be imported and reads the options that its signature names."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -16,6 +17,25 @@ def test_a_benchmark_has_a_command_line_and_stands_in_the_table(name):
     _, parser = harness.build(name)
     assert name in parser.prog and parser.description
     assert f"| {name} |" in (ROOT / "benchmarks/README.md").read_text()
+
+
+@pytest.mark.slow
+def test_what_a_gpu_is_asked_can_be_asked_of_a_cpu(tmp_path):
+    pytest.importorskip("diffusers")
+    harness.call(["gpu", "--device", "cpu", "--small", "--out", str(tmp_path / "gpu.json")])
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert found["parity"].keys() >= {"dit_dense", "dit_moe", "generalist_moe_upcycled"}
+    assert max(found["answers"].values()) == 0  # the device is the host
+    for name in ("training", "prediction", "moe", "attention", "merge", "memory"):
+        assert isinstance(found[name], dict), found[name]
+
+
+def test_without_time_a_part_is_not_measured(tmp_path, capsys):
+    pytest.importorskip("diffusers")
+    line = ["gpu", "--device", "cpu", "--small", "--minutes", "-1", "--out"]
+    harness.call([*line, str(tmp_path / "new" / "gpu.json")])
+    found = json.loads((tmp_path / "new" / "gpu.json").read_text())
+    assert found["parity"] == found["memory"] == "not measured: no time left"
 
 
 def test_a_signature_is_a_command_line():

@@ -57,7 +57,6 @@ def demo(
         progress(1)
     data = f"procedural:{count}:{HELD_OUT_SEED}?world=photo&size={SIZE[0]}x{SIZE[1]}"
 
-    (out / "pictures").mkdir(exist_ok=True)
     scores: dict[str, Evaluation] = {}
     shown: dict[str, list[Cells]] = {}
     sections = []

@@ -224,15 +224,10 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it replaces `path`, on failure it is removed.
 
     The temporary name keeps the suffix, because image writers choose the format by it.
-
-    Raises:
-        FileNotFoundError: no such folder. One that is moved away under its writer is not made again, for it would hold
-            the rest alone.
     """
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "no such folder, or no more", str(path.parent))
     try:
         aside.touch()
         mode = aside.stat().st_mode  # as the umask grants; some writers keep it to the owner

@@ -310,6 +310,16 @@ def test_interruption_and_a_refusing_system(capsys, monkeypatch):
     for error, code, words in (
         (BrokenPipeError(), 1, "standard output: nobody reads it"),
         (Terminated(), 143, "terminated"),
+        (
+            RuntimeError("mmap: Cannot allocate memory"),
+            1,
+            "out of memory: mmap: Cannot allocate memory",
+        ),
+        (
+            ImportError("x.so: failed to map segment"),
+            1,
+            "out of memory: x.so: failed to map segment",
+        ),
     ):
         monkeypatch.setattr(demo, "run", raising(error))
         assert main(["demo"]) == code

@@ -17,6 +17,7 @@ from lookharder.data.formats import read_npy, write_image
 from lookharder.data.readers.folder import list_rows
 from lookharder.predict.files import batch
 from lookharder.predict.files.batch import recipe_of
+from lookharder.predict.files.records import line_of
 from lookharder.predict.predictor import Predictor
 from lookharder.predict.settings import SettingsTable
 
@@ -184,7 +185,7 @@ def test_a_folder_that_vanishes_is_not_made_again(place, capsys, monkeypatch):
 
     monkeypatch.setattr(batch, "write_answer", vanishing)
     predict("out set", code=1)
-    assert "out: no such folder, or no more" in capsys.readouterr().err
+    assert "has vanished" in capsys.readouterr().err
     assert not Path("out").exists()
 
 
@@ -273,6 +274,11 @@ def test_a_run_that_was_stopped_before_its_first_result_goes_on(place, monkeypat
     monkeypatch.undo()
     os.chdir(place)
     predict("out a.png")
+
+
+def test_a_record_says_a_name_as_utf_8_whatever_the_locale():
+    name, other = "ä".encode().decode("ascii", "surrogateescape"), os.fsdecode(b"caf\xe9")
+    assert line_of({"name": name, "±": other}) == '{"name": "\\u00e4", "\\u00b1": "caf\\udce9"}\n'
 
 
 def test_names_whose_bytes_are_no_text(place):

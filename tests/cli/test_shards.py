@@ -41,6 +41,7 @@ def whole(place: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
 
 def photos(folder: Path, count: int) -> None:
     """Pictures of three sizes."""
+    folder.mkdir(exist_ok=True)
     for i in range(count):
         pixels = RNG.integers(0, 256, (3, 16, 16 + 8 * (i % 3)), np.uint8)
         write_image(folder / f"frame_{i}.png", pixels)

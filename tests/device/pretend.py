@@ -122,7 +122,7 @@ def put(tensor: Tensor, places: list[Any], value: Any) -> None:
     if places:
         aten.index_put_.default(tensor, places, value)
     else:
-        tensor.copy_(value)
+        aten.copy_.default(tensor, value)
 
 
 def where(condition: Tensor, one: Any, other: Any) -> Tensor:
@@ -151,7 +151,9 @@ def nonzero(tensor: Tensor, as_tuple: bool = False) -> Any:
 
 
 BY_HAND = {
+    Tensor.__invert__: aten.bitwise_not.default,
     Tensor.nonzero: nonzero,
+    torch.nonzero: nonzero,
     torch.where: where,
     Tensor.copy_: copy_,
     Tensor.new_tensor: new_tensor,

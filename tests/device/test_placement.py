@@ -1,7 +1,6 @@
-"""A prediction of depth has all its tensors on its device, and no denoising step waits for it.
+"""A prediction has all its tensors on its device, and no denoising step waits for it.
 
-The device is one that is not there (`pretend`), so this holds where no GPU is. Flow, hidden objects and training use
-operators that the pretence does not know yet.
+The device is one that is not there (`pretend`), so this holds where no GPU is.
 """
 
 from dataclasses import replace
@@ -39,6 +38,24 @@ def both(device, chain_of, **options):
     device.waits.clear()
     on_device = predictor(IMAGE, **options)
     return on_host, on_device, dict(device.waits)
+
+
+VISIBLE = np.zeros((32, 40), bool)
+VISIBLE[8:20, 10:30] = True
+BESIDE = {"depth": {}, "flow": {"second": np.roll(IMAGE, 2, 2)}, "amodal": {"mask": VISIBLE}}
+
+
+@pytest.mark.parametrize(("task", "levels"), [(t, n) for t in BESIDE for n in (1, 2)][1:])
+def test_every_task_closer_and_from_afar(device, random_model, task, levels):
+    """No step waits; whatever the number of steps, the host asks a few times for a whole answer."""
+    found = []
+    for steps in (1, 2):
+        asked = {"task": task, "levels": levels, "num_inference_steps": steps, **BESIDE[task]}
+        host, there, waits = both(device, lambda: Chain.load(random_model), **asked)
+        assert np.allclose(host.prediction, there.prediction, atol=1e-4)
+        found.append(waits)
+    assert found[0] == found[1]
+    assert sum(found[0].values()) <= 20, found[0]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@
     damage       every file of a checkpoint truncated, and bits of it flipped
     stall        share of its time that the recipe `smoke` waits for saves, by a thread and without one
     ranks-N-...  kill -9 of one of N processes, weights copied (ddp) or sharded (fsdp); then damage
-    verbs        verbs of the command under faults of `verbs.py`, so far `convert`; the second table has exit codes
+    verb-...     a verb of the command under each fault of `verbs.py`; the second table has exit codes and lines
 
 After each blow all checkpoints but the one being written are intact, the newest is the last that was said to be saved,
 and the run that is started again ends with weights, moments, average and model bit-identical to those of a run that
@@ -19,6 +19,11 @@ nothing happened to. `lost` lists what was otherwise. A small network is trained
 
 Ranks of `predict` are killed by `python -m benchmarks kills --pictures 1000 --times 100` (`kills.json`): of 1,000
 pictures on 2 ranks, with 100 kills, 0 are lost, 0 are there twice, and every file has the bytes of an undisturbed run.
+
+A verb under a fault ends with a code that `lookharder.cli` documents and with one line, without a traceback, and leaves
+no half-written file under a final name; where it says that it is done, all is there. The same command once more, when
+the fault is gone, ends as one that nothing happened to. `app`, a server, writes nothing that outlives it, and is not
+among the verbs.
 """
 
 import argparse
@@ -29,11 +34,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from lab import share_data, spawn
+from stage import VERBS
 from trials import Figures, damage, full_disk, kills, ranks, sites, stops, whole
-from verbs import verbs
+from verbs import FAULTS, verb
 
 from lookharder.files import atomic, write_json
 from lookharder.recipes import smoke
@@ -66,8 +74,6 @@ def stall(base: Path, iterations: int = 61) -> Figures:
 
 
 Trial = Callable[[Path], Figures]
-# of `verbs.FAULTS` and `stage.VERBS`, those that have been tried so far
-TRIED = ("SIGTERM", "full disk", "64 files"), ("convert",)
 WHOLE: dict[str, Trial] = {
     "kills": lambda base: kills(base, 200, inside=60),
     "stops": lambda base: stops(base, 50),
@@ -79,7 +85,7 @@ WHOLE: dict[str, Trial] = {
     "ranks-2-fsdp": lambda base: ranks(base, 2, shard=2, count=8, flips=100),
     "ranks-4-ddp": lambda base: ranks(base, 4, shard=1, count=6, flips=100),
     "ranks-4-fsdp": lambda base: ranks(base, 4, shard=4, count=6, flips=100),
-    "verbs": lambda base: verbs(base, 6, *TRIED),
+    **{f"verb-{name}": partial(verb, name=name, times=3) for name in VERBS},
 }
 SHORT: dict[str, Trial] = {
     "kills": lambda base: kills(base, 4, inside=2),
@@ -87,12 +93,14 @@ SHORT: dict[str, Trial] = {
     "sites": lambda base: sites(base, step=43),
     "damage": lambda base: damage(whole(base), cuts=4, flips=12),
     "ranks-2-ddp": lambda base: ranks(base, 2, shard=1, count=1, flips=4),
-    "verbs": lambda base: verbs(base, 2, *TRIED),
+    "verb-convert": lambda base: verb(
+        base, "convert", 2, ("SIGTERM", "full disk", "vanishing folder")
+    ),
 }
 
 
-def report(figures: dict[str, Figures]) -> str:
-    """The figures as a page."""
+def report(figures: dict[str, Figures], fuzz: dict[str, Any]) -> str:
+    """The figures as a page; `fuzz` are those of `python -m tests.fuzz`."""
     rows = []
     for name, found in figures.items():
         notes = {
@@ -101,12 +109,12 @@ def report(figures: dict[str, Figures]) -> str:
             "sites": "{sites} places, each with ENOSPC and EROFS that last and EIO that does not",
             "full-disk": "tmpfs of 1.1 to 3.9 MB, and one remounted read-only",
             "stall": "of its time `smoke` waits {thread_percent} %; were each save waited for, {without_percent} %",
-            "verbs": "each began again with the same command, and ended as one that nothing happened to",
             "damage": "{truncations} truncations, {flips} flipped bits: {detected} detected and named",
         }
         ranked = "the others ended by themselves after {survivors_ended_after_s} s at most"
         times = next((found[key] for key in ("kills", "stops", "trials") if key in found), None)
-        note = notes.get(name, ranked).format(**found)
+        begun = "each begun again, and ended as one that nothing happened to"
+        note = notes.get(name, begun if name.startswith("verb") else ranked).format(**found)
         seconds = f"{found['seconds']:.0f}"
         rows.append(
             f"| `{name}` | {found['detected'] if times is None else times or 'not measured'} "
@@ -132,7 +140,9 @@ def report(figures: dict[str, Figures]) -> str:
             "",
             (__doc__ or "").partition("\n\n")[2].rstrip(),
             "",
-            *matrix_of(figures["verbs"]),
+            *matrix_of(figures),
+            "",
+            *fuzzed(fuzz),
             "",
             f"**Lost: {len(lost)}.**",
             *lost,
@@ -141,19 +151,40 @@ def report(figures: dict[str, Figures]) -> str:
     )
 
 
-def matrix_of(found: Figures) -> list[str]:
-    """How often which exit code, of verbs under faults, as a table."""
-    names = list(next(iter(found["matrix"].values())))
-    rows = ["| times: exit code | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(names)]
-    for fault, row in found["matrix"].items():
-        cells = [
-            ", ".join(f"{count}: {code}" for code, count in codes.items())
-            if (codes := row.get(name)) is not None
-            else "not measured"
-            for name in names
-        ]
-        rows.append(f"| {fault} | " + " | ".join(cells) + " |")
-    return rows
+def matrix_of(figures: dict[str, Figures]) -> list[str]:
+    """Exit codes of verbs under faults, as a table, and the lines that were said."""
+    cells = {name: figures.get(f"verb-{name}", {}).get("cells", {}) for name in VERBS}
+    rows = [f"| times: exit code | {' | '.join(VERBS)} |", "| --- |" + " --- |" * len(VERBS)]
+    said: dict[str, str] = {}
+    for fault in FAULTS:
+        row = []
+        for name in VERBS:
+            found = cells[name].get(fault)
+            codes = {code: each["times"] for code, each in (found or {}).items()}
+            row.append(", ".join(f"{n}: {code}" for code, n in codes.items()) or "not measured")
+            for code, each in (found or {}).items():
+                if each["line"]:
+                    said.setdefault(f"{fault}, {code}", f"`{name}`: {each['line']}")
+        rows.append(f"| {fault} | {' | '.join(row)} |")
+    lines = [f"| {what} | {line} |" for what, line in said.items()]
+    return [*rows, "", "| fault, exit code | a line that was said |", "| --- | --- |", *lines]
+
+
+def fuzzed(found: dict[str, Any]) -> list[str]:
+    """What readers made of damaged files, as a table."""
+    head = [
+        "| reader | inputs | refused | accepted | faults |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    rows = [
+        f"| {name} | {row['inputs']:,} | {row['refused']:,} | {row['accepted']:,} | {len(row['faults'])} |"
+        for name, row in found.items()
+    ]
+    total = sum(row["inputs"] for row in found.values())
+    about = (
+        f"{len(found)} readers, {total:,} damaged files: `python -m tests.fuzz --out docs/results`."
+    )
+    return ["## Damaged files", "", about, "", *head, *rows]
 
 
 def main() -> int:
@@ -175,9 +206,12 @@ def main() -> int:
         figures[name] = found | {"seconds": round(time.monotonic() - began, 1)}
         print(f"{name}: {json.dumps(figures[name])}", flush=True)
         write_json(path, {key: figures[key] for key in trials if key in figures})
-    if not args.short and set(WHOLE) <= figures.keys():
+    if not args.short:
+        path = args.out / "fuzz.json"
+        fuzz = json.loads(path.read_text()) if path.exists() else {}
+        known = {name: figures[name] for name in WHOLE if name in figures}
         with atomic(args.out / "reliability.md") as aside:
-            aside.write_text(report({name: figures[name] for name in WHOLE}), encoding="utf-8")
+            aside.write_text(report(known, fuzz), encoding="utf-8")
     return int(any(found["lost"] for found in figures.values()))
 
 

@@ -39,6 +39,7 @@ VERBS = {
     "demo": "demo --model model --count 1 --out {out}",
     "study": "study steps --preset micro --only n1* --out {out}",
 }
+ERROR = "lookharder: error: "
 CODES = {0, 1, 2, 75, 130, 143}  # those that `lookharder.cli` documents
 SAME = {".npy", ".png", ".safetensors"}  # files without a time in them: equal to the last bit
 HANG = 3600.0  # seconds after which a verb is said to hang; a loaded machine is slow
@@ -46,9 +47,10 @@ HANG = 3600.0  # seconds after which a verb is said to hang; a loaded machine is
 
 @dataclass
 class Cell:
-    """What became of a verb under a fault: exit codes by count, and what was wrong."""
+    """What became of a verb under a fault: exit codes by count, a line of each, and what was wrong."""
 
     codes: Counter[int] = field(default_factory=Counter)
+    lines: dict[int, str] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
 
 
@@ -174,7 +176,7 @@ def check_whole(path: Path) -> None:
 
 def judge(stage: Stage, out: Path, code: int, said: str, gone: Path | None = None) -> list[str]:
     """What is wrong with an end: the code, the words, the files; these may all be in `gone`, if it was done."""
-    errors = [line for line in said.splitlines() if line.startswith("lookharder: error: ")]
+    errors = [line for line in said.splitlines() if line.startswith(ERROR)]
     wrong = [] if code in CODES else [f"exit code {code}"]
     words = ("Traceback", "Exception ignored", "Error:")
     wrong += [f"{word}: {said[-600:]}" for word in words if word in said]
@@ -218,6 +220,8 @@ def enter(
     """Judge how the processes of a trial have ended, then do the same command once more."""
     for code, said in ends:
         cell.codes[code] += 1
+        line = next((line for line in said.splitlines() if line.startswith(ERROR)), "")
+        cell.lines.setdefault(code, line.removeprefix(ERROR).replace(f"{stage.place}/", ""))
         cell.wrong += [f"{name}: {what}" for what in judge(stage, out, code, said, gone)]
     if gone is not None:
         shutil.rmtree(gone, ignore_errors=True)

@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import time
@@ -171,32 +170,28 @@ FAULTS: dict[str, Fault] = {
 MOUNTED = ("full disk", "read-only")
 
 
-def verbs(
-    base: Path, times: int, faults: tuple[str, ...] = (), only: tuple[str, ...] = ()
-) -> dict[str, Any]:
-    """The matrix: all faults of all verbs, or those named; `times` trials where moments or sizes differ."""
+def verb(base: Path, name: str, times: int, faults: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A verb under all faults, or those named; `times` trials where moments or sizes differ."""
     torch.set_num_threads(1)
     furnish(base)
     may = may_mount(base)
-    matrix: dict[str, dict[str, dict[str, int] | None]] = {}
+    stage = Stage(VERBS[name], base)
+    code, said = start(stage, base / "calm").end()
+    assert code == 0, said
+    began = time.monotonic()  # the second time: what is loaded late is in the file cache now
+    assert start(stage, base / "calm2").end()[0] == 0
+    stage = Stage(VERBS[name], base, time.monotonic() - began, contents(base / "calm2"))
+    cells: dict[str, Any] = {}
     wrong: list[str] = []
-    for verb in only or VERBS:
-        stage = Stage(VERBS[verb], base)
-        code, said = start(stage, base / "calm").end()
-        assert code == 0, said
-        began = time.monotonic()  # the second time: what is loaded late is in the file cache now
-        assert start(stage, base / "calm2").end()[0] == 0
-        stage = Stage(VERBS[verb], base, time.monotonic() - began, contents(base / "calm2"))
-        for fault in faults or FAULTS:
-            cell = Cell()
-            if fault in MOUNTED and not may:
-                matrix.setdefault(fault, {})[verb] = None
-                continue
-            FAULTS[fault](stage, times, cell)
-            matrix.setdefault(fault, {})[verb] = {str(c): n for c, n in sorted(cell.codes.items())}
-            wrong += [f"{verb}, {fault}, {what}" for what in cell.wrong]
-            print(f"{verb}, {fault}: {dict(cell.codes)}", *cell.wrong, sep="\n  ", flush=True)
-        for left in ("calm", "calm2"):
-            shutil.rmtree(base / left)
-    count = sum(sum((c or {}).values()) for row in matrix.values() for c in row.values())
-    return {"trials": count, "matrix": matrix, "lost": wrong}
+    for fault in faults or FAULTS:
+        cell = Cell()
+        if fault in MOUNTED and not may:
+            cells[fault] = None
+            continue
+        FAULTS[fault](stage, times, cell)
+        codes = sorted(cell.codes.items())
+        cells[fault] = {str(c): {"times": n, "line": cell.lines[c]} for c, n in codes}
+        wrong += [f"{fault}, {what}" for what in cell.wrong]
+        print(f"{name}, {fault}: {dict(cell.codes)}", *cell.wrong, sep="\n  ", flush=True)
+    count = sum(row["times"] for cell in cells.values() for row in (cell or {}).values())
+    return {"trials": count, "cells": cells, "lost": wrong}

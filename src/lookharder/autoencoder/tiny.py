@@ -148,8 +148,7 @@ class Tiny(nn.Module):
         return {"kind": "tiny", **to_json(self.settings), "fingerprint": self.fingerprint()}
 
     def save(self, folder: str | Path) -> None:
-        """Write `model.safetensors` and `config.json` into a folder, made if absent, each atomically."""
-        Path(folder).mkdir(exist_ok=True)
+        """Write `model.safetensors` and `config.json` into a folder, each atomically."""
         state = {name: tensor.cpu().contiguous() for name, tensor in self.state_dict().items()}
         write_tensors(Path(folder) / "model.safetensors", state)
         write_json(Path(folder) / "config.json", self.config())

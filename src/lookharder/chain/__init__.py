@@ -75,11 +75,10 @@ def write_model(
         name: value.detach().to("cpu", kind).contiguous()
         for name, value in network.state_dict().items()
     }
-    folder.mkdir(exist_ok=True)
     write_tensors(folder / "model.safetensors", weights)
     write_json(folder / "config.json", to_json(config))
     with atomic(folder / "README.md") as aside:
-        aside.write_text(card, encoding="utf-8")
+        aside.write_bytes(card.encode(errors="replace"))  # a folder's name may be no text
 
 
 def routes(tasks: tuple[Task, ...]) -> tuple[int, ...]:
@@ -128,7 +127,7 @@ class Chain:
         """Write a model folder: `config.json`, `model.safetensors`, `README.md` (the card); a Tiny travels along.
 
         Args:
-            folder: where; made if absent, in a folder that is there; its files are replaced.
+            folder: where; made if absent, its files replaced.
             card: text of the model card.
             half: store weights in float16; they are computed with in float32 all the same.
         """

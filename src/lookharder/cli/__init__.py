@@ -60,7 +60,7 @@ SIGNALLED: dict[int, tuple[str, int]] = {
     signal.SIGTERM: ("terminated", 143),
 }
 OUT_OF_MEMORY = (
-    *("can't allocate memory", "cannot allocate memory"),
+    *("can't allocate memory", "cannot allocate memory", "failed to map segment"),
     *("out of memory", "not enough memory", "bad_alloc"),
 )
 SMALLER = "a smaller picture, --size, --resolution or --batch-size may do"
@@ -187,7 +187,7 @@ def _attempt(line: Sequence[str] | None) -> int:
         return _fail(str(error), 1)
     except MemoryError as error:
         return _fail(f"out of memory: {str(error) or SMALLER}", 1)
-    except RuntimeError as error:  # torch has no MemoryError
+    except (RuntimeError, ImportError) as error:  # torch and the linker have no MemoryError
         if not any(words in str(error).lower() for words in OUT_OF_MEMORY):
             raise
         return _fail(f"out of memory: {str(error).splitlines()[0]}", 1)

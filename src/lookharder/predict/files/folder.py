@@ -15,7 +15,7 @@ or when he goes, puts what shards wrote into the files of the whole: claims, the
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lookharder.errors import InputError
@@ -142,7 +142,14 @@ class ResultFolder:
             folder.mkdir(parents=True, exist_ok=True)
         records: list[AnswerRecord] = []
         yield records
-        check_held(self.path, self._handle)
+        try:
+            check_held(self.path, self._handle)
+        except FileNotFoundError:  # and a writer made it again
+            for file in files:
+                remove(file)
+            with suppress(OSError):
+                self.path.rmdir()
+            raise
         self._append(self._own[0], records)
         self.records += records
 

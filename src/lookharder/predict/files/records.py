@@ -106,5 +106,7 @@ def key_of(record: AnswerRecord) -> Key:
 
 
 def line_of(record: AnswerRecord) -> str:
-    """A record as a file has it."""
-    return json.dumps(record, allow_nan=False) + "\n"
+    """A record as a file has it: names by their bytes as UTF-8, whatever the locale made of them."""
+    text = json.dumps(record, allow_nan=False, ensure_ascii=False)
+    same = text.encode(errors="surrogateescape").decode(errors="surrogateescape")
+    return json.dumps(json.loads(same)) + "\n"

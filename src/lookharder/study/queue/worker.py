@@ -59,8 +59,7 @@ class WorkerSpec:
     parent: int | None = None
 
     def write(self, path: Path) -> None:
-        """Write the file, as JSON; its folder is made if it is not there."""
-        path.parent.mkdir(exist_ok=True)
+        """Write the file, as JSON."""
         write_json(path, asdict(self))
 
     @classmethod

@@ -60,7 +60,7 @@ def save(
     save once more the state that an intact checkpoint holds changes nothing.
 
     Args:
-        folder: of all checkpoints of one run; made if absent, in a folder that is there. All ranks see it.
+        folder: of all checkpoints of one run; made if absent. All ranks see it.
         iteration: names the checkpoint; no less than that of any intact one.
         tensors: on any device, with any strides, shared or not; those that several ranks have are pieces of one.
         meta: finite JSON values.
@@ -183,7 +183,7 @@ def _files(path: Path) -> dict[str, Any] | None:
 def _prepare(folder: Path, iteration: int, needed: int) -> Path:
     """An empty folder to write into, where nothing speaks against the checkpoint."""
     if not folder.is_dir():
-        folder.mkdir()  # in that of the run, or not at all: it may have been moved away
+        folder.mkdir(parents=True)
         sync_folder(folder.parent)
     for other in _checkpoints(folder):
         if int(other.name) > iteration and _files(other):
