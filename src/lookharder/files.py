@@ -148,6 +148,7 @@ def new_folder(out: Path) -> Iterator[Path]:
             shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
             aside.mkdir()
             yield aside
+            check_held(out, handle)  # or a writer would have made it again, for the rest alone
             for path in sorted(aside.iterdir()):
                 path.rename(out / path.name)
             os.fsync(handle)

@@ -84,7 +84,6 @@ class Ledger:
         """Record a job as planned, if it is not there yet."""
         path = self.folder(job.hash) / "job.json"
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, job.to_json())
 
     def job(self, name: str) -> Job:
@@ -119,6 +118,7 @@ class Ledger:
             InputError: the file system has no locks.
         """
         path = self.folder(name) / "lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
         lease = Lease(
             job=name, owner=owner, lock=os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         )
