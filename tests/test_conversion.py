@@ -23,7 +23,8 @@ from lookharder.errors import InputError
 from lookharder.files import hold_folder
 from lookharder.models.dit import DiT, DiTConfig
 from lookharder.models.foreign.layouts import LAYOUTS
-from lookharder.models.foreign.networks import export_state, import_network, load_network
+from lookharder.models.foreign.networks import Imported, export_state, import_network, load_network
+from lookharder.models.foreign.recognition import name_of
 from lookharder.models.moe import MoEConfig
 from lookharder.predict.effort import Effort
 from lookharder.predict.sampling import BatchSampler
@@ -234,17 +235,25 @@ def test_the_release_is_sampled_as_its_program_does_where_that_is_asked(tmp_path
     assert record["spacing"] == "leading+1"
 
 
-def test_sit_is_told_by_its_name_and_draws_what_its_own_integration_draws(tmp_path, capsys):
-    """Its file is DiT's; x' = f(x, t) from t = 0, noise, to 1, by Euler's steps, with SiT's own network."""
-    config = replace(DENSE, num_classes=5)
-    network = published(config, tmp_path / "SiT-mini.safetensors")
-    assert (
-        main(["convert", str(tmp_path / "SiT-mini.safetensors"), "--out", str(tmp_path / "m")]) == 0
-    )
-    said = capsys.readouterr().out
-    assert "recognised: SiT, 2 blocks of width 16" in said and "assumed: velocity" in said
+@pytest.mark.parametrize(
+    ("name", "more", "said", "told"),
+    [
+        ("SiT-mini", "", "SiT, 2 blocks of width 16", "alpha"),
+        ("moe-mini", "--from dit-moe-flow", "of rectified flow, 2 blocks", "sigma"),
+    ],
+)
+def test_networks_of_straight_lines_draw_what_their_own_integration_draws(
+    name, more, said, told, tmp_path, capsys
+):
+    """Euler steps from noise by their own network f: SiT's from t = 0 to 1, that of DiT-MoE back from 1 to 0."""
+    config = replace(CONFIGS["dit-moe"] if told == "sigma" else DENSE, num_classes=5)
+    source = tmp_path / f"{name}.safetensors"
+    network = published(config, source)
+    assert main(["convert", str(source), *more.split(), "--out", str(tmp_path / "m")]) == 0
+    printed = capsys.readouterr().out
+    assert said in printed and "assumed: velocity" in printed
     chain = Chain.load(tmp_path / "m")
-    assert (chain.config.prediction, chain.config.told) == ("v", "alpha")
+    assert (chain.config.prediction, chain.config.told) == ("v", told)
     image = torch.zeros(1, 3, 8, 8)
     batch = Batch(name=("a",), image=image, label=torch.tensor([3]))
     task = chain.task("generation")
@@ -253,13 +262,28 @@ def test_sit_is_told_by_its_name_and_draws_what_its_own_integration_draws(tmp_pa
     sampler = BatchSampler(chain, task, batch, chain.condition(task, batch), effort, noise=key)
     (drawn,) = sampler.sample(range(1), [0])
     x = draw_noise([(0, 3, 0, 0)], (12, 4, 4))(0)
-    for step in range(4):
+    times, step = ([0, 0.25, 0.5, 0.75], 0.25) if told == "alpha" else ([1, 0.75, 0.5, 0.25], -0.25)
+    for t in times:
         with torch.no_grad():
-            x = x + network(x, torch.tensor([step / 4]), torch.tensor([3]))[:, :12] / 4
+            x = x + step * network(x, torch.tensor([float(t)]), torch.tensor([3]))[:, :12]
     torch.testing.assert_close(drawn[0, 0], x, atol=1e-4, rtol=1e-4)
-    line = ["convert", str(tmp_path / "SiT-mini.safetensors"), "--from", "dit"]
+    line = ["convert", str(source), "--from", "dit" if told == "alpha" else "dit-moe"]
     assert main([*line, "--out", str(tmp_path / "n")]) == 0
-    assert "recognised: facebookresearch/DiT" in capsys.readouterr().out
+    assert Chain.load(tmp_path / "n").config.prediction == "eps"
+
+
+def test_dit_moe_is_of_rectified_flow_from_xl_on():
+    """By the widths of its authors' table: S 384, B 768, XL 1152, G 1408."""
+    for width, kind in (
+        (384, "dit-moe"),
+        (768, "dit-moe"),
+        (1152, "dit-moe-flow"),
+        (1408, "dit-moe-flow"),
+    ):
+        config = replace(CONFIGS["dit-moe"], hidden_size=width)
+        with torch.device("meta"):
+            found = Imported(layout="dit-moe", network=DiT(config), entries=[], state={})
+        assert name_of(found, Path("x.pt")) == kind
 
 
 def test_convert_takes_latents_of_four_channels_to_an_autoencoder(tmp_path, picture, random_vae):

@@ -6,6 +6,7 @@
                                 before, and its tasks wait for training
                SiT              the same tensors: told by the name of the file or `--from sit`; it learnt the velocity
                                 of the straight line, in a time that is the share of the clean latent
+               DiT-MoE from XL  trained by rectified flow: the same, in a time that is the share of noise
                the release      knows its four tasks already
     upcycle    a dense model folder -> the same function with experts
 
@@ -29,13 +30,13 @@ from lookharder.models.dit import DiT
 from lookharder.models.flops import count
 from lookharder.models.foreign.layouts import LAYOUTS
 from lookharder.models.foreign.networks import Imported, export_state, import_network
-from lookharder.models.foreign.recognition import ASSUMED, is_sit, recognised
+from lookharder.models.foreign.recognition import ASSUMED, STRAIGHT, name_of, recognised
 from lookharder.models.surgery import (
     deviation,
     extend_labels,
     route_patch_embedding,
-    towards_noise,
     upcycle,
+    velocity,
     widen_input,
 )
 from lookharder.seeding import torch_generator
@@ -99,7 +100,7 @@ def convert(
     Args:
         path: `.safetensors`, `.pt` or `.pth`.
         out: the folder, new or empty; gets `conversion.json`, the report, beside the model.
-        layout: what the file is expected to be, a key of `LAYOUTS`, or "sit"; None = whatever it is.
+        layout: what the file is expected to be, a key of `LAYOUTS` or of `STRAIGHT`; None = whatever it is.
         autoencoder: folder or hub name of the AutoencoderKL of its latents; None = Stable Diffusion's.
         num_heads: attention heads, where the file does not tell; see `models.foreign`.
         as_released: of the paper's release: sample as its program does, and not as the text says.
@@ -109,14 +110,15 @@ def convert(
     """
     check_new(out)
     found = import_network(path, num_heads)
-    straight = layout == "sit" or (layout is None and is_sit(path))
-    if layout is not None and found.layout != ("dit" if straight else layout):
+    kind = layout or name_of(found, path)
+    line = STRAIGHT.get(kind)
+    if found.layout != (line.layout if line else kind):
         raise InputError("--from", layout, f"{found.layout}: {path} is {LAYOUTS[found.layout]}")
     exported, original = export_state(found.network), found.state
     changed = sorted(k for k in original if not torch.equal(exported[k], original[k].float()))
     used = {name for entry in found.entries for row in entry.parts for name in row} | {"pos_embed"}
-    checks = {"recognised": recognised(found, straight)}
-    checks["assumed"] = ASSUMED["sit" if straight else found.layout]
+    checks = {"recognised": recognised(found, kind)}
+    checks["assumed"] = ASSUMED[kind]
     checks |= {
         "keys of the file accounted for": f"{len(used & original.keys())} of {len(original)}"
     }
@@ -132,12 +134,12 @@ def convert(
     elif as_released:
         raise InputError("--as-released", f"{path}, {LAYOUTS[found.layout]}", "the paper's release")
     else:
-        plain = towards_noise(found.network) if straight else found.network
+        plain = velocity(found.network, line.sign) if line else found.network
         network = _generalist(plain)
-        schedule = NoiseSchedule(name="rectified" if straight else "linear")
+        schedule = NoiseSchedule(name="rectified" if line else "linear")
         config = _chain(network, GENERALIST, schedule, steps=50)
-        if straight:
-            config = replace(config, prediction="v", told="alpha")
+        if line:
+            config = replace(config, prediction="v", told=line.told)
         checks["generation changed by, relative"] = f"{_checked(plain, network):.2g}"
     config = _with_autoencoder(config, autoencoder)
     stages = {"file": found.network, "folder": network}

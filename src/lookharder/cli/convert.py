@@ -8,7 +8,8 @@ from lookharder.cli.parser import Parser, choice, whole
 HELP = "published weights into a model folder, key by key"
 EPILOG = """The architecture is recognised from the file. DiT and DiT-MoE become the start of a
 generalist: they generate as before, and their tasks wait for training. SiT has DiT's tensors: it is told by the name
-of the file, or by --from sit. U-Nets of Stable Diffusion are not read."""
+of the file, or by --from sit. DiT-MoE was trained by DDPM up to B and by rectified flow from XL on (--from
+dit-moe-flow). U-Nets of Stable Diffusion are not read."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -17,9 +18,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--from",
         dest="layout",
-        type=choice("dit", "dit-moe", "sit", "paper"),
+        type=choice("dit", "dit-moe", "dit-moe-flow", "sit", "paper"),
         metavar="L",
-        help="refuse what is not dit, dit-moe, sit or paper [as recognised]",
+        help="refuse what is not dit, dit-moe, dit-moe-flow, sit or paper [as recognised]",
     )
     parser.add_argument(
         "--autoencoder",

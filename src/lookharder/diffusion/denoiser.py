@@ -27,7 +27,7 @@ from lookharder.errors import InputError
 from lookharder.shapes import Latents
 
 PredictionType = Literal["eps", "x0", "v"]
-Told = Literal["step", "alpha"]
+Told = Literal["step", "alpha", "sigma"]
 # (x (B, C, h, w), t (B,), y (B,)) -> (B, out, h, w)
 Network = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -88,8 +88,8 @@ class Denoiser:
         learned_variance: its last c channels are DiT's learned range, in [-1, 1] (not enforced).
         input_scale: the network sees input_scale * x_t. Below 1 keeps pure noise from drowning the
             condition, beside which it enters the same token.
-        told: what the network is told of the time: its number, "step", or alpha there, "alpha" (SiT, whose time is the
-            share of the clean latent on the straight line).
+        told: what the network is told of the time: its number, "step"; or, of networks that were trained on straight
+            lines, the share of the clean latent, "alpha" (SiT), or of noise, "sigma" (the larger DiT-MoE).
         clip_x0: clip the clean latent to [-clip_x0, clip_x0] when sampling; None = do not clip.
 
     Raises:
@@ -157,7 +157,8 @@ class Denoiser:
         Both in the type of x_t, so that a network in bfloat16 is integrated in float32.
         """
         seen = torch.cat([condition, self.input_scale * x_t], dim=1)
-        time = t if self.told == "step" else self.schedule.alpha(t, torch.float32)
+        schedule = self.schedule
+        time = {"step": lambda t: t, "alpha": schedule.alpha, "sigma": schedule.sigma}[self.told](t)
         output = self.network(seen, time, labels).to(x_t.dtype)
         channels = x_t.shape[1]
         expected = channels * (2 if self.learned_variance else 1)

@@ -250,15 +250,17 @@ def _build(source: DiT, config: DiTConfig, state: dict[str, Tensor]) -> DiT:
     return network.train(source.training)
 
 
-def towards_noise(network: DiT) -> DiT:
-    """SiT's network with our sign: its velocity leads to the clean latent, ours to noise; it has no variance.
+def velocity(network: DiT, sign: int) -> DiT:
+    """A network of straight lines without the second half of its output, a variance that it has not learnt.
 
-    It puts out twice as many channels as it uses, of which the second half is dropped.
+    Args:
+        network: it puts out twice as many channels as its training used.
+        sign: 1 where its velocity leads to noise, as ours does; -1 where it leads to the clean latent.
     """
     config = network.config
     plain, state = DiT(replace(config, learn_sigma=False)), dict(network.state_dict())
     for name in ("final_layer.linear.weight", "final_layer.linear.bias"):
         rows = state[name].unflatten(0, (config.patch_size**2, -1))
-        state[name] = -rows[:, : config.predicted].flatten(0, 1)
+        state[name] = sign * rows[:, : config.predicted].flatten(0, 1)
     plain.load_state_dict(state)
     return plain.eval()
