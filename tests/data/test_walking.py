@@ -12,7 +12,7 @@ from lookharder.data.readers import check_data, open_data
 from lookharder.data.readers.coco_amodal import decode_runs
 from lookharder.errors import InputError
 from lookharder.files import read_text, say_once
-from lookharder.predict.files.pictures import expand
+from lookharder.predict.files.walk import expand
 
 RNG = np.random.default_rng(4)
 
