@@ -210,7 +210,10 @@ def test_other_positions_are_refused(tmp_path):
     [
         ({"blocks.0.unknown.0.weight": torch.ones(1)}, r"blocks\.\*\.unknown\.\*\.weight.*DiT"),
         ({}, "no tensors"),
-        ({"state.a": torch.ones(1), "b": torch.ones(1)}, r"b beside other weights, allowed: keys state\.\*"),
+        (
+            {"state.a": torch.ones(1), "b": torch.ones(1)},
+            r"b beside other weights, allowed: keys state\.\*",
+        ),
     ],
 )
 def test_unknown_layouts_are_refused_with_what_was_found(tensors, message, tmp_path):
