@@ -20,7 +20,10 @@ from lookharder.files import write_json
 
 CHOICES = {
     "default": {},
-    f"GOMP_SPINCOUNT={SPINS}": {"GOMP_SPINCOUNT": SPINS},
+    **{
+        f"GOMP_SPINCOUNT={turns}": {"GOMP_SPINCOUNT": turns}
+        for turns in ("1000", SPINS, "30000", "100000")
+    },
     "OMP_WAIT_POLICY=passive": {"OMP_WAIT_POLICY": "passive"},
 }
 FORWARDS = """

@@ -7,8 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
-from tests.device.pretend import Pretend
 
 from lookharder.chain import Chain
 from lookharder.models.dit import DiT
@@ -17,17 +15,6 @@ from lookharder.predict.predictor import Predictor
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (3, 32, 40), np.uint8)
 SAMPLERS = ("ddim", "ddpm", "dpmpp-2m", "euler", "heun")
-
-
-@pytest.fixture
-def device(monkeypatch):
-    for name in ("memory_reserved", "memory_allocated"):
-        monkeypatch.setattr(torch.cuda, name, lambda device=None: 0)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (10**10, 10**10))
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with Pretend() as device:
-        yield device
 
 
 def both(device, chain_of, **options):

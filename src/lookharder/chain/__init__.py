@@ -165,6 +165,11 @@ class Chain:
         return self
 
     @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    @property
     def multiple(self) -> int:
         """Height and width of an image must be multiples of this many pixels."""
         return self.autoencoder.factor * self.config.model.patch_size

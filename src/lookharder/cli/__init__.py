@@ -52,8 +52,8 @@ VERBS = (
     "study",
 )
 
-# turns of a loop that a thread waits for another before it sleeps; fewer cost time where all is quiet
-SPINS = "100000"
+# turns of a loop that a thread waits for another before it sleeps (`python -m benchmarks waiting`)
+SPINS = "10000"
 SIGNALLED: dict[int, tuple[str, int]] = {
     signal.SIGINT: ("interrupted", 130),
     signal.SIGTERM: ("terminated", 143),

@@ -83,14 +83,14 @@ def forecast(
     for start in range(0, len(dataset), batch):
         scenes = collate([dataset[i] for i in range(start, min(start + batch, len(dataset)))])
         target, count = task.to_image(scenes), len(scenes.name)
-        shown = replace(scenes, image=change(scenes.image))
+        shown = replace(scenes, image=change(scenes.image)).to(chain.device)
         noise, condition = noise_keys(scenes.image, seed), chain.condition(task, shown)
         sampler = BatchSampler(chain, task, shown, condition, effort, noise=noise)
         (latents,) = sampler.sample(range(members), range(count))
         draws = task.from_image(task.keep_given(sampler.decode(latents), shown))
         truth = task.from_image(target.images[None])
         shape = (-1, count, 2 if task_name == "flow" else 1, *scenes.image.shape[-2:])
-        maps = (each.reshape(shape).double().numpy() for each in (draws, truth))
+        maps = (each.reshape(shape).cpu().double().numpy() for each in (draws, truth))
         found.append((*maps, target.known.numpy(), (scenes.image.mean(1).numpy() + 1) / 2))
     draws, truth, known, luma = zip(*found, strict=True)
     return Forecast(

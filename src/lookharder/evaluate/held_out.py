@@ -30,12 +30,12 @@ def validation_loss(
         seed: key of the noise.
         batch: images at a time; the loss does not depend on it but for rounding.
     """
-    task, schedule = chain.task(task_name), chain.config.schedule
+    task, schedule, device = chain.task(task_name), chain.config.schedule, chain.device
     chain.network.eval()
     rows = []
     for start in range(0, len(dataset), batch):
         span = range(start, min(start + batch, len(dataset)))
-        examples = collate([dataset[i] for i in span])
+        examples = collate([dataset[i] for i in span]).to(device)
         target, known = chain.target(task, examples)  # (B, F, c, h, w), (B, 1, h, w)
         fields = target.shape[1]
         condition = chain.condition(task, examples).repeat_interleave(fields, 0)
@@ -50,7 +50,7 @@ def validation_loss(
                     )
                     for i in span
                 ]
-            )
+            ).to(device)
             terms = training_loss(
                 chain.denoiser,
                 target.flatten(0, 1),
@@ -60,6 +60,6 @@ def validation_loss(
                 labels,
                 weight=known.repeat_interleave(fields, 0).float(),
             )
-            columns.append(terms.simple.double().unflatten(0, (-1, fields)).mean(1))  # (B,)
+            columns.append(terms.simple.cpu().double().unflatten(0, (-1, fields)).mean(1))  # (B,)
         rows.append(torch.stack(columns, 1))
     return torch.cat(rows)

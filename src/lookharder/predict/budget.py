@@ -61,7 +61,7 @@ def measure_speed(chain: Chain, size: tuple[int, int], chunk: int) -> Speed:
 
     A chunk that would take long is not run: it is taken for as many forwards of one input.
     """
-    device = next(chain.network.parameters()).device
+    device = chain.device
     rows, columns = (side // chain.autoencoder.factor for side in size)
     zero = torch.zeros(1, dtype=torch.long, device=device)
 
@@ -89,7 +89,7 @@ def measure_speed(chain: Chain, size: tuple[int, int], chunk: int) -> Speed:
 def measure_joining(chain: Chain, task_name: str, size: tuple[int, int]) -> float:
     """Seconds a pixel, on this machine, of what a task does between looks: warping, blending, refining."""
     task = chain.task(task_name)
-    device = next(chain.network.parameters()).device
+    device = chain.device
     image = torch.zeros(1, 3, *size, device=device)
     mask = torch.ones(1, *size, dtype=torch.bool, device=device)
     given = {each.field: mask if each.kind == "mask" else image for each in task.inputs}

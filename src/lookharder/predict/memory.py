@@ -132,7 +132,7 @@ def refuse_if_too_large(chain: Chain, size: tuple[int, int], steps: int) -> None
 
 def _free(chain: Chain) -> int | None:
     """Bytes free where the network is; on a GPU with those that torch holds and does not use."""
-    device = next(chain.network.parameters()).device
+    device = chain.device
     if device.type != "cuda":
         return free_memory()
     kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

@@ -34,6 +34,7 @@ from lookharder.evaluate.forecast import forecast as draw
 from lookharder.evaluate.forecast import rival
 from lookharder.evaluate.forecast_scores import forecast_scores
 from lookharder.evaluate.held_out import validation_loss
+from lookharder.hardware import pick_device
 from lookharder.jsons import read_json, read_lines
 from lookharder.metrics.scores import SCORES
 from lookharder.metrics.statistics import bootstrap_mean
@@ -57,6 +58,8 @@ def train(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> dic
         Stopped: a signal came; what was learnt is saved.
     """
     made = recipe(config)
+    if config["recipe"] != "nano" and pick_device("auto").type == "cuda":  # as its price assumes
+        made = replace(made, runtime=replace(made.runtime, precision="bfloat16", compiled=True))
     finished = folder / "run" / "model" / "README.md"  # written last
     before = {"train_macs": 0.0, "train_macs_paper": 0.0, "train_images": 0}
     if needs:
@@ -113,10 +116,10 @@ def evaluate(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> 
     `{"task", "scenes", "size", "steps", "members", "seed"}`, and optionally `sampler`, `spacing`,
     `noise_schedule`, `merge`.
     """
-    chain = Chain.load(needs[0] / "model")
+    chain = _loaded(needs[0])
     task = config["task"]
     result = score(
-        Predictor(chain, name=needs[0].name),
+        Predictor(chain, chain.device, needs[0].name),
         task,
         _opened(_held_out(config)),
         data=_held_out(config).spec,
@@ -152,7 +155,7 @@ def loss(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> dict
 
     Its compute axis is that of training alone; one forward stands for its inference.
     """
-    chain = Chain.load(needs[0] / "model")
+    chain = _loaded(needs[0])
     dataset = _opened(_held_out(config))
     values = validation_loss(chain, config["task"], dataset, config["levels"], config["seed"])
     macs, linear = _macs(chain)
@@ -172,7 +175,7 @@ def forecast(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> 
 
     With `rival` the draws are copies of one answer, each with noise of that kind.
     """
-    chain, task = Chain.load(needs[0] / "model"), config["task"]
+    chain, task = _loaded(needs[0]), config["task"]
     how, members = config.get("rival"), config["members"]
     drawn = 1 if how else members
     found = draw(
@@ -226,6 +229,11 @@ def _forget_another(made: RunConfig, out: Path) -> None:
             shutil.rmtree(out)
 
 
+def _loaded(folder: Path) -> Chain:
+    """The model of a job, on a GPU where this worker has one."""
+    return Chain.load(folder / "model").to(pick_device("auto"))
+
+
 def _result(folder: Path) -> dict[str, Any]:
     value: dict[str, Any] = read_json(folder / "done.json")["result"]
     return value
@@ -244,7 +252,7 @@ def _facts(chain: Chain) -> dict[str, Any]:
     return {
         "params": sum(group.params for group in cost),
         "active_params": sum(group.active_params for group in cost),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
+        "machine": _machine(),
         "versions": {
             "python": platform.python_version(),
             "lookharder": __version__,
@@ -252,6 +260,14 @@ def _facts(chain: Chain) -> dict[str, Any]:
             "numpy": np.__version__,
         },
     }
+
+
+def _machine() -> str:
+    """The processor, and the GPU where this worker has one."""
+    found = f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    if pick_device("auto").type != "cuda":
+        return found
+    return f"{found}, {torch.cuda.get_device_name()}"
 
 
 def _macs(chain: Chain) -> tuple[int, int]:

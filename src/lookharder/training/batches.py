@@ -182,7 +182,7 @@ def _draw(
 
 def encode(chain: Chain, name: str, examples: Examples) -> Items:
     """The items of the examples of one source, on the device of the network."""
-    task, device = chain.task(task_of(name)), next(chain.network.parameters()).device
+    task, device = chain.task(task_of(name)), chain.device
     batch = examples.batch.to(device)
     if examples.latents is not None:
         target, known, condition = (part.to(device) for part in examples.latents)

@@ -39,7 +39,7 @@ from lookharder.training.batches import (
 from lookharder.training.config import TrainConfig, task_of
 from lookharder.training.dealing import check_deal
 from lookharder.training.distributed.parallel import Team, routing_loss
-from lookharder.training.optim import Ema, build_optimizer, clip, learning_rate
+from lookharder.training.optim import Ema, build_optimizer, clip, gradient_norm, learning_rate
 
 __all__ = [
     "TrainConfig",
@@ -115,7 +115,7 @@ def start(chain: Chain, config: TrainConfig, team: Team | None = None) -> TrainS
         config: how it is going to learn.
         team: from `distributed`; None for a single process.
     """
-    team = team or Team(device=next(chain.network.parameters()).device)
+    team = team or Team(device=chain.device)
     network = team.parallelize(chain.network)
     return TrainState(
         iteration=0,
@@ -205,8 +205,9 @@ def update(
         bad += [~losses[name].detach().isfinite() for name in groups]
 
     lr = learning_rate(config.optim, state.iteration, config.iterations)
-    sums, grad_norm = team.sum(sums), clip(chain.network, config.optim.clip_norm)
-    *by_task, of_routers = sums.tolist()
+    read = torch.cat([team.sum(sums), gradient_norm(chain.network)[None]])
+    *by_task, of_routers, grad_norm = read.tolist()  # the one wait for a device in an iteration
+    clip(chain.network, grad_norm, config.optim.clip_norm)
     weights = [config.weights.get(name, 1.0) for name in totals]
     total = sum(w * v for w, v in zip(weights, by_task, strict=True)) / sum(totals.values())
     skipped: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from lookharder.errors import InputError
@@ -177,16 +178,20 @@ def optimized(
 
 
 @torch.no_grad()
-def clip(model: nn.Module, limit: float | None) -> float:
-    """The norm of the whole gradient, that of all ranks; a gradient above the limit is shortened to it.
+def gradient_norm(model: nn.Module) -> Float[Tensor, ""]:
+    """The norm of the whole gradient, that of all ranks, where the gradient is."""
+    return full(torch.nn.utils.get_total_norm(_gradients(model)))
 
-    What need not be shortened is read once and not written.
-    """
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    norm = float(full(torch.nn.utils.get_total_norm(gradients)))
+
+def clip(model: nn.Module, norm: float, limit: float | None) -> None:
+    """Shorten the gradient, whose norm this is, to the limit; what need not be shortened is not written."""
     if limit is not None and norm > limit:
-        torch._foreach_mul_([local(gradient) for gradient in gradients], limit / (norm + 1e-6))
-    return norm
+        shorter = limit / (norm + 1e-6)
+        torch._foreach_mul_([local(gradient) for gradient in _gradients(model)], shorter)
+
+
+def _gradients(model: nn.Module) -> list[Tensor]:
+    return [p.grad for p in model.parameters() if p.grad is not None]
 
 
 def ema_decay(config: OptimConfig, iteration: int) -> float:

@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from lookharder.errors import InputError
 from lookharder.study.queue import worker
-from lookharder.study.queue.executor import local, slurm
+from lookharder.study.queue.executor import local, one_gpu, slurm
 from lookharder.study.queue.jobs import Job
 from lookharder.study.queue.ledger import Ledger
 from lookharder.study.queue.worker import Stopped, drain
@@ -155,3 +156,21 @@ def test_what_was_done_before_is_there_for_what_needs_it(tmp_path: Path):
     assert ledger.state(names[3]) == "planned"
     local(ledger, names[2:], workers=2, stages="toy:STAGES")
     assert [ledger.result(name)["total"] for name in names] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("visible", "gpus", "given"),
+    [
+        (None, 0, [None, None]),
+        ("", 0, [None, None]),
+        (None, 2, ["0", "1", "0"]),
+        ("3,GPU-7f", 2, ["3", "GPU-7f", "3"]),
+    ],
+)
+def test_workers_take_the_gpus_in_turn(visible, gpus, given, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    found = [one_gpu(number).get("CUDA_VISIBLE_DEVICES") for number in range(len(given))]
+    assert found == given

@@ -33,6 +33,15 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def one_gpu(number: int) -> dict[str, str]:
+    """What a worker's environment says of GPUs: the one of its number, in turn; nothing where there is none."""
+    import torch
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = visible.split(",") if visible else [str(i) for i in range(torch.cuda.device_count())]
+    return {"CUDA_VISIBLE_DEVICES": names[number % len(names)]} if names else {}
+
+
 def local(
     ledger: Ledger,
     jobs: Sequence[str],
@@ -47,7 +56,7 @@ def local(
     Args:
         ledger: where the jobs are planned.
         jobs: hashes, each after those that it needs; those wanted first come first.
-        workers: processes; each gets its share of the cores.
+        workers: processes; each gets its share of the cores, and one of the GPUs in turn.
         retry: how often a job that failed is tried again.
         stages: `module:NAME` of the table of stages by kind.
         watch: reported of a job when it is done, or has failed.
@@ -69,13 +78,12 @@ def local(
     with _spec_file(ledger, spec) as path, _signals("runs are given back"):
         command = [sys.executable, "-m", "lookharder.study.queue.worker", str(path)]
 
-        def start() -> subprocess.Popen[bytes]:
+        def start(number: int) -> subprocess.Popen[bytes]:
             with (path.parent / "workers.log").open("ab") as out:
-                return subprocess.Popen(
-                    command, env={**os.environ, **limits}, stdout=out, stderr=out
-                )
+                its = {**os.environ, **limits, **one_gpu(number)}
+                return subprocess.Popen(command, env=its, stdout=out, stderr=out)
 
-        processes = [start() for _ in range(workers)]
+        processes = [start(number) for number in range(workers)]
         reported: dict[str, JobState] = {}
         active, deaths = _last_activity(ledger, jobs), 0
         try:
@@ -87,7 +95,7 @@ def local(
                         if deaths > patience:
                             log = path.parent / "workers.log"
                             raise ChildProcessError(f"workers die before they take a job: {log}")
-                        processes[i] = start()
+                        processes[i] = start(i)
                 began = time.perf_counter()
                 _report(ledger, jobs, reported, watch)
                 time.sleep(max(0.05, 20 * (time.perf_counter() - began)))  # a twentieth of a core

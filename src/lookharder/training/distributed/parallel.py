@@ -114,7 +114,9 @@ class Team:
         return tensor
 
     def any(self, flag: bool) -> bool:
-        """Whether it is true on any rank."""
+        """Whether it is true on any rank; one that is alone does not ask its device."""
+        if self.mesh is None:
+            return flag
         return bool(self.sum(torch.tensor(float(flag), device=self.device)))
 
     def collect(self, items: tuple[str, ...]) -> tuple[str, ...]:
