@@ -21,6 +21,7 @@ import torch
 
 from lookharder.autoencoder import KLConfig, Pixel
 from lookharder.chain import Chain, ChainConfig, routes, write_model
+from lookharder.chain.card import front_matter, read_card, write_card
 from lookharder.config import to_json
 from lookharder.diffusion.sampling import USABLE, Sampling
 from lookharder.diffusion.schedule import NoiseSchedule
@@ -30,7 +31,7 @@ from lookharder.models.dit import DiT
 from lookharder.models.flops import count
 from lookharder.models.foreign.layouts import LAYOUTS
 from lookharder.models.foreign.networks import Imported, export_state, import_network
-from lookharder.models.foreign.recognition import ASSUMED, STRAIGHT, name_of, recognised
+from lookharder.models.foreign.recognition import ASSUMED, LICENCES, STRAIGHT, name_of, recognised
 from lookharder.models.surgery import (
     deviation,
     extend_labels,
@@ -151,7 +152,7 @@ def convert(
         checks=checks,
     )
     with new_folder(out) as folder:
-        write_model(folder, config, network, card)
+        write_model(folder, config, network, write_card(config, card, license=LICENCES.get(kind)))
         write_json(folder / "conversion.json", to_json(report))
     return report
 
@@ -191,8 +192,9 @@ def upcycle_folder(
     )
     config = replace(chain.config, model=network.config)
     note = f"# {out.name}\n\nUpcycled from `{source.name}`: {experts} experts, {active} active.\n"
+    card = write_card(config, front_matter(read_card(source)) + note)  # its licence stays
     with new_folder(out) as folder:
-        Chain(config, network, chain.autoencoder).save(folder, note)
+        Chain(config, network, chain.autoencoder).save(folder, card)
         write_json(folder / "conversion.json", to_json(report))
     return report
 

@@ -44,6 +44,7 @@ FLAGS = {  # the command line grows on purpose
     "convert": "--as-released --autoencoder --from --heads --help --out --verbose",
     "upcycle": "--active --allow-download --experts --help --no-renormalise --out --seed",
     "export": "--allow-download --help --out --to",
+    "upload": "--dry-run --help --license --private --scores",
     "plot": "--help --out",
     "cache": "--allow-download --autoencoder --batch-size --data --device --half --help --model --out --shard "
     "--size --task --workers",

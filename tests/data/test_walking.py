@@ -1,6 +1,7 @@
 """Folders and lists as people have them: litter is passed over, what is left out is named, numbers sort as numbers."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from lookharder.files import read_text, say_once
 from lookharder.predict.files.walk import expand
 
 RNG = np.random.default_rng(4)
+MANY = 4_000
 
 
 @pytest.fixture(autouse=True)
@@ -155,3 +157,16 @@ def test_odd_annotations_are_one_line(tmp_path: Path, text: str):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(InputError, match=r"a\.json"):
         open_data(f"coco_amodal:{tmp_path}")
+
+
+def test_many_photos_and_their_labels_are_listed_in_little_time(tmp_path):
+    """Each beside every other would take 20 seconds."""
+    for i in range(MANY):
+        (tmp_path / f"{i}_rgb.png").touch()
+        (tmp_path / f"{i}_depth.png").touch()
+    (tmp_path / "alone_depth.png").touch()
+    began = time.process_time()
+    found = expand("IMAGE", [str(tmp_path)], photos=True)
+    assert time.process_time() - began < 6
+    assert [each.name for each in found[:2]] == ["0_rgb", "1_rgb"]
+    assert len(found) == MANY + 1 and found[-1].name == "alone_depth"

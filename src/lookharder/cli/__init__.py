@@ -45,6 +45,7 @@ VERBS = (
     "convert",
     "upcycle",
     "export",
+    "upload",
     "plot",
     "cache",
     "check",

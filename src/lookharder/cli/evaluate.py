@@ -90,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
     from lookharder.evaluate.evaluation import evaluate, protocol
     from lookharder.evaluate.parts import Parts, Unfinished
     from lookharder.predict.acceleration import precision_of
+    from lookharder.predict.info import fingerprint
 
     if args.task == "generation":
         return score_generation(args)
@@ -153,6 +154,7 @@ def run(args: argparse.Namespace) -> int:
             groups = f"{others.missing} groups of pictures are not scored yet"
             print(f"shard {shard} is done; {groups}: the last shard writes {args.out}")
             return 0
+    result = replace(result, weights=fingerprint(predictor.chain))
     if (precision := precision_of(predictor.chain)) != "fp32":
         result = replace(result, options={**result.options, "precision": precision})
     report(args.out, result)

@@ -53,6 +53,7 @@ class Evaluation:
             noise_schedule, merge; beside them precision, where the command line rounds the weights.
         card: the benchmark's card, where it was scored under one.
         means: {metric: {"mean", "low", "high", "count"}}, the interval by bootstrap over images.
+        weights: digest of the model, where the command line has scored one.
     """
 
     model: str
@@ -69,6 +70,7 @@ class Evaluation:
     left_out: Mapping[str, str] = field(default_factory=dict)
     card: Card | None = None
     means: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    weights: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; hashes beside the protocol and the card, and one of the names of what was scored."""

@@ -11,88 +11,27 @@ What an image gets depends neither on its neighbours in a batch nor on how the w
 
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-import torch
-
-from lookharder.chain import Chain, FitName, find
+from lookharder.chain import FitName
 from lookharder.data.example import Batch, Example
 from lookharder.diffusion.schedule import ScheduleName, Spacing
 from lookharder.diffusion.steps import SamplerName
-from lookharder.errors import InputError
-from lookharder.hardware import pick_device
-from lookharder.predict.acceleration import Precision, load
 from lookharder.predict.closer import Closer
 from lookharder.predict.effort import Budget, By, StopRule
-from lookharder.predict.info import describe
 from lookharder.predict.inputs import ImageInput, batch_of, batch_of_examples, resize, size_of
 from lookharder.predict.options import Generators, Options, OutputType, Unknown, refuse_unknown
-from lookharder.predict.planning import SamplingPlanner, rounds_of
+from lookharder.predict.planning import rounds_of
+from lookharder.predict.pretrained import Pretrained
 from lookharder.predict.result import Prediction, present
 from lookharder.predict.rounds import without_gradients
 from lookharder.predict.sampling import BatchSampler, noise_keys, seeds_of
-from lookharder.predict.settings import SettingsTable
 
 __all__ = ["Options", "Prediction", "Predictor"]
 
 
-class Predictor:
-    """A trained system, on a device, with its table of measured settings if it has one."""
-
-    def __init__(
-        self,
-        chain: Chain,
-        device: str | torch.device = "cpu",
-        name: str = "unnamed",
-        settings: SettingsTable | None = None,
-    ) -> None:
-        self.device = pick_device(device)
-        self.chain = chain.to(self.device)
-        self.chain.network.eval()
-        self.name, self.settings = name, settings
-        self.planner = SamplingPlanner(self.chain, settings)
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        path_or_name: str | Path,
-        device: str | torch.device = "auto",
-        precision: Precision = "fp32",
-        compiled: bool = False,
-        dtype: torch.dtype | None = None,
-    ) -> "Predictor":
-        """Load a model.
-
-        Args:
-            path_or_name: a folder, or a model shipped with the package.
-            device: where it works; "auto" = a GPU if there is one.
-            precision: of the network's weights and tokens, "fp32", "bf16", or "auto": the quicker one here.
-            compiled: fuse the network's blocks by `torch.compile`; needs a C++ compiler, and a minute at first.
-            dtype: the precision as a type of torch, float32 or bfloat16; overrides `precision`.
-        """
-        folder, device = find(path_or_name), pick_device(device)
-        chain = load(folder, precision=dtype or precision, compiled=compiled, device=device)
-        return cls(chain, device, str(path_or_name), SettingsTable.read(folder))
-
-    def to(self, device: str | torch.device) -> "Predictor":
-        """Move the system to a device, which may be "auto"; the predictor itself is returned."""
-        self.device = pick_device(device)
-        self.chain = self.chain.to(self.device)
-        self.planner = SamplingPlanner(self.chain, self.settings)
-        return self
-
-    def info(self) -> dict[str, Any]:
-        """What the model is: tasks, size, what a call does by default, and what it costs."""
-        return describe(self.chain, self.name, self.device)
-
-    def save_pretrained(self, folder: str | Path, card: str | None = None) -> None:
-        """Write a model folder; refused where the weights were rounded when the model was loaded."""
-        if next(self.chain.network.parameters()).dtype != torch.float32:
-            raise InputError("precision", "bf16", "fp32: rounded weights are not the model's")
-        self.chain.save(Path(folder), card or f"# {self.name}\n")
-        if self.settings is not None:
-            self.settings.write(Path(folder))
+class Predictor(Pretrained):
+    """A trained system, on a device: called with an image, it answers."""
 
     @without_gradients
     def predict(

@@ -28,6 +28,7 @@ from lookharder.metrics.scores import SCORES
 from lookharder.models.transfer import transfer
 from lookharder.seeding import torch_generator
 from lookharder.training import checkpoint
+from lookharder.training.card import card_of
 from lookharder.training.checkpoint.saver import Saver
 from lookharder.training.config import task_of
 from lookharder.training.dealing import check_deal
@@ -93,7 +94,7 @@ def run(config: RunConfig, out: Path) -> Iterator[TrainStep]:
                 work.keep()
             raise
         if work.state.iteration == config.train.iterations:
-            card = f"# {config.name}\n\nTrained by `lookharder train {config.name}`.\n"
+            card = card_of(config)
             model = averaged(chain, work.state)
 
             def publish() -> None:

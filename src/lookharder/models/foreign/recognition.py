@@ -20,6 +20,9 @@ ASSUMED = {
     "paper": "settings of the text, or with --as-released of the program",
 }
 
+# of the weights, by the hub's names, where their authors state one
+LICENCES = {"dit": "cc-by-nc-4.0", "sit": "mit"}
+
 
 @dataclass(frozen=True)
 class StraightLine:

@@ -6,7 +6,8 @@ labels, NAME_depth.png beside NAME.jpg, where photographs are meant; what is lef
 
 import glob
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,9 +143,9 @@ def _pictures(folder: Path, recursive: bool, owned: set[Path]) -> list[Path]:
     entries = sorted(listed(folder), key=natural)
     owned = owned | own_files(folder)
     files = [path for path in entries if path.is_file()]
-    results = [path for path in files if is_result(path.name) or path in owned]
+    results = {path for path in files if is_result(path.name) or path in owned}
     pictures = [p for p in files if p.suffix.lower() in PICTURE_SUFFIXES and p not in results]
-    others = set(files) - set(pictures) - set(results)
+    others = set(files) - set(pictures) - results
     say_left_out(folder, [path.name for path in others], ", ".join(PICTURE_SUFFIXES))
     if results:
         say_once(str(folder), f"{len(results)} results of earlier predictions passed over")
@@ -159,21 +160,24 @@ def _without_labels(found: Sequence[Found]) -> list[Found]:
     stems: dict[Path, list[str]] = {}
     for each in found:
         stems.setdefault(each.path.parent, []).append(each.path.stem.casefold())
-    kept = [each for each in found if not _is_label(each.path, stems[each.path.parent])]
-    passed = [each.path.name for each in found if each not in kept]
+    folders = {
+        folder: (set(names), sorted(name for name in names if not LABEL.fullmatch(name)))
+        for folder, names in stems.items()
+    }
+    labels = [_is_label(each.path, *folders[each.path.parent]) for each in found]
+    kept = [each for each, label in zip(found, labels, strict=True) if not label]
+    passed = [each.path.name for each, label in zip(found, labels, strict=True) if label]
     if passed:
         shown = ", ".join(passed[:4]) + (", ..." if len(passed) > 4 else "")
         say_once("IMAGE", f"{len(passed)} labels of other images passed over: {shown}")
     return kept
 
 
-def _is_label(path: Path, stems: Sequence[str]) -> bool:
-    """NAME_depth.png beside NAME.jpg or NAME_color.jpg."""
+def _is_label(path: Path, stems: Collection[str], photos: Sequence[str]) -> bool:
+    """NAME_depth.png beside NAME.jpg or NAME_color.jpg; `photos` are the sorted stems that are no labels."""
     label = LABEL.fullmatch(path.stem)
     if label is None:
         return False
     name = label[1].casefold()
-    return any(
-        stem == name or (stem.startswith(f"{name}_") and not LABEL.fullmatch(stem))
-        for stem in stems
-    )
+    next_one = photos[bisect_left(photos, f"{name}_") :][:1]
+    return name in stems or any(stem.startswith(f"{name}_") for stem in next_one)
