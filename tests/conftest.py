@@ -1,4 +1,4 @@
-"""Fixtures that all tests share."""
+"""Fixtures that all tests share; what is slow to import is imported by them, since xdist's controller runs none."""
 
 import json
 import multiprocessing
@@ -10,13 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, settings
-from safetensors import safe_open
-
-from lookharder.chain import Chain
-from lookharder.recipes import pixel_chain
-from lookharder.seeding import torch_generator
 
 # how fast examples are made is the machine's affair, and no fault of what is tested
 settings.register_profile("any machine", suppress_health_check=[HealthCheck.too_slow])
@@ -40,7 +34,7 @@ class Forked:
         return self.log.read_text()
 
 
-# Processes that tests start are forks of one that has imported torch and the training: an import costs seconds.
+# Processes that tests start are forks of one that has imported torch, training and prediction: that costs seconds.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
@@ -48,6 +42,7 @@ FORKS.set_forkserver_preload(
         "torch.distributed.fsdp",
         "torch.distributed.tensor",
         "lookharder.training.run",
+        "lookharder.cli.request",
     ]
 )
 BEGIN = """
@@ -124,6 +119,8 @@ def raft_field(
     Of the latter, the file's `gt` holds the first bytes at full size (a strided view written without its strides), so
     the field itself is read and strided here; that it is the same field is checked first.
     """
+    from safetensors import safe_open
+
     with safe_open(parity("flow_metrics"), "np") as file:
         stored = {name: file.get_tensor(name) for name in ("pred", "gt", "color_of_gt")}
         meta = file.metadata()
@@ -140,6 +137,12 @@ def raft_field(
 @pytest.fixture(scope="session")
 def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a small generalist with random weights, resolution 32, 2 steps by default."""
+    import torch
+
+    from lookharder.chain import Chain
+    from lookharder.recipes import pixel_chain
+    from lookharder.seeding import torch_generator
+
     chain = Chain.build(
         replace(pixel_chain(width=32, depth=1, heads=2, resolution=32), steps=2), torch_generator(0)
     )
@@ -155,6 +158,8 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def random_vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a random AutoencoderKL with Stable Diffusion's factor of 8 and 4 channels, in miniature."""
+    import torch
+
     diffusers = pytest.importorskip("diffusers")
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -1,13 +1,16 @@
 """Many processes, one folder: shards of a run share the work, and what comes out is what one process gives."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lookharder.cli import main
+from lookharder.data import source
 from lookharder.data.formats import write_image
+from lookharder.data.source import Remembered, open_spec
 from lookharder.errors import InputError
 from lookharder.evaluate import evaluation
 from lookharder.hardware import pick_device
@@ -225,6 +228,8 @@ def test_a_manifest_says_what_belongs_together(place, capsys):
 
 def test_shards_of_an_evaluation_give_the_scores_of_one_process(place, capsys, monkeypatch):
     monkeypatch.setattr(evaluation, "together", lambda height, width: 2)  # five groups
+    rendered = cache(lambda *about: Remembered(open_spec(*about)))
+    monkeypatch.setattr(source, "open_spec", rendered)
     line = "evaluate --model model --task depth --data procedural:10:5 --size 16 --steps 1 --out"
 
     def evaluate(out: str, code: int = 0) -> str:

@@ -2,8 +2,6 @@
 
 import dataclasses
 import hashlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -59,18 +57,17 @@ def test_an_example_depends_on_seed_and_index_alone(examples):
     assert len(list(world)) == len(world) == 9
 
 
-def test_an_example_is_the_same_in_another_process(examples):
+def test_an_example_is_the_same_in_another_process(examples, fork):
     code = (
         "import hashlib; from lookharder.data.procedural import ProceduralWorld;"
         f"e = ProceduralWorld({SIZE}, 7)[3];"
         "print(hashlib.md5(e.image.tobytes() + e.second.tobytes() + e.flow.tobytes()).hexdigest())"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    other = fork(code)
+    assert other.wait() == 0, other.said()
     here = examples[3]
     data = here.image.tobytes() + here.second.tobytes() + here.flow.tobytes()
-    assert result.stdout.strip() == hashlib.md5(data).hexdigest()
+    assert other.said().strip() == hashlib.md5(data).hexdigest()
 
 
 def test_frame_is_the_first_part_of_the_example(examples):

@@ -10,10 +10,10 @@ from lookharder.errors import InputError
 
 
 def test_stored_examples_are_the_examples(tmp_path):
-    world = ProceduralWorld(32, 5, count=5)
+    world = ProceduralWorld(32, 5, count=3)
     stored = store(world, tmp_path, "key", workers=2)
-    assert len(stored) == 5
-    for index in (4, 0):
+    assert len(stored) == 3
+    for index in (2, 0):
         for name, value in vars(world[index]).items():
             np.testing.assert_array_equal(getattr(stored[index], name), value)
     assert [path.name for path in tmp_path.iterdir()] == ["key"]
@@ -28,14 +28,14 @@ def test_a_store_is_read_not_written_again(tmp_path):
 
 
 def test_a_damaged_store_is_made_anew(tmp_path):
-    config = DataConfig(spec="procedural:2:1", size=32, store=str(tmp_path), workers=1)
-    expected = open_data(config)[1].image
+    config = DataConfig(spec="procedural:1:1", size=32, store=str(tmp_path), workers=1)
+    expected = open_data(config)[0].image
     for name in ("image.npy", "facts.json"):
         path = next(tmp_path.glob(f"*/{name}"))
         data = path.read_bytes()
         for wrong in (data[:-9] + bytes((data[-9] ^ 4,)) + data[-8:], data[:-30], b"[" * 9999):
             path.write_bytes(wrong)
-            np.testing.assert_array_equal(open_data(config)[1].image, expected)
+            np.testing.assert_array_equal(open_data(config)[0].image, expected)
             assert path.read_bytes() == data
 
 

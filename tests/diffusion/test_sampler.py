@@ -5,7 +5,6 @@ from itertools import islice
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler
 from safetensors.torch import load_file
 
 from lookharder.diffusion.denoiser import Denoised, Denoiser
@@ -63,6 +62,8 @@ def test_ddim_equals_that_of_dit(parity_copy, steps):
 @pytest.mark.parametrize("name", ["linear", "scaled-linear", "cosine"])
 @pytest.mark.parametrize("eta", [0.0, 0.6])
 def test_ddim_equals_that_of_diffusers(name, kind, spacing, eta):
+    from diffusers import DDIMScheduler
+
     zero_snr = kind != "eps"
     theirs = DDIMScheduler(
         **DIFFUSERS[name],
@@ -88,6 +89,8 @@ def test_ddim_equals_that_of_diffusers(name, kind, spacing, eta):
 @pytest.mark.parametrize("learned", [False, True])
 @pytest.mark.parametrize("name", ["linear", "scaled-linear", "cosine"])
 def test_ddpm_equals_that_of_diffusers(name, learned):
+    from diffusers import DDPMScheduler
+
     theirs = DDPMScheduler(
         **DIFFUSERS[name],
         clip_sample=False,

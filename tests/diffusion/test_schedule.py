@@ -6,8 +6,6 @@ from itertools import pairwise
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler
-from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,6 +38,8 @@ schedules = st.builds(
 
 @pytest.mark.parametrize("name", CIRCLES)
 def test_tables_equal_diffusers(name):
+    from diffusers import DDPMScheduler
+
     theirs = DDPMScheduler(**DIFFUSERS[name]).alphas_cumprod
     ours = alphas_cumprod(name)
     assert ours.dtype == torch.float64
@@ -64,6 +64,9 @@ def test_noise_along_the_way_hardly_depends_on_the_number_of_steps(name, steps):
 
 @pytest.mark.parametrize("name", CIRCLES)
 def test_zero_terminal_snr_equals_diffusers(name):
+    from diffusers import DDPMScheduler
+    from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
+
     betas = DDPMScheduler(**DIFFUSERS[name]).betas.double()
     theirs = torch.cumprod(1 - rescale_zero_terminal_snr(betas), 0)
     schedule = NoiseSchedule(name=name, zero_terminal_snr=True)
@@ -149,6 +152,8 @@ def test_spacings_have_the_length_asked_and_fall_strictly(steps_train, data, spa
 
 @pytest.mark.parametrize("spacing", ["trailing", "leading", "linspace"])
 def test_spacings_equal_diffusers(spacing):
+    from diffusers import DDIMScheduler
+
     scheduler = DDIMScheduler(timestep_spacing=spacing)
     # 1 step of linspace is [0] there; at some counts their trailing spacing has one time too many, -1
     for steps in (2, 3, 4, 5, 7, 10, 13, 20, 50, 64, 100, 250, 333, 500, 999, 1000):

@@ -6,7 +6,6 @@ from itertools import pairwise, product
 
 import pytest
 import torch
-from diffusers import DPMSolverMultistepScheduler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -143,6 +142,8 @@ def test_heun_is_the_textbook_method_on_the_velocity_of_rectified_flow():
 @pytest.mark.parametrize("kind", ["eps", "x0", "v"])
 @pytest.mark.parametrize("name", ["linear", "scaled-linear", "cosine"])
 def test_dpmpp_2m_equals_that_of_diffusers(name, kind, spacing):
+    from diffusers import DPMSolverMultistepScheduler
+
     theirs = DPMSolverMultistepScheduler(
         **DIFFUSERS[name],
         prediction_type={"eps": "epsilon", "x0": "sample", "v": "v_prediction"}[kind],
@@ -164,6 +165,8 @@ def test_dpmpp_2m_equals_that_of_diffusers(name, kind, spacing):
 
 
 def test_dpmpp_2m_equals_that_of_diffusers_on_rectified_flow():
+    from diffusers import DPMSolverMultistepScheduler
+
     theirs = DPMSolverMultistepScheduler(
         prediction_type="flow_prediction", use_flow_sigmas=True, solver_order=2
     )

@@ -22,7 +22,11 @@ from lookharder.predict.predictor import Prediction, Predictor
 from lookharder.report.figures.calibration import draw_calibration, one_more_draw
 
 WORLD = Remembered(ProceduralWorld(32, 5, count=8))
-TRUTH = {WORLD[i].image.tobytes(): WORLD[i] for i in range(8)}
+
+
+@cache
+def truths():
+    return {WORLD[i].image.tobytes(): WORLD[i] for i in range(8)}
 
 
 class Painter(Predictor):
@@ -47,7 +51,7 @@ class Painter(Predictor):
         )
 
     def paint(self, example, task):
-        example = TRUTH[example.image.tobytes()]
+        example = truths()[example.image.tobytes()]
         rng = np.random.default_rng(example.image.sum())
         noise = rng.normal(0, 1, (32, 32))
         if (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import integrate, stats
+import scipy
 
 from lookharder.chain import Chain
 from lookharder.data.procedural import ProceduralWorld
@@ -52,9 +52,9 @@ def test_the_truth_is_what_the_network_is_taught(chain):
 
 @pytest.mark.parametrize("error", [0.0, 0.4, -1.3])
 def test_the_score_of_a_laplace_distribution_is_its_integral(error):
-    cdf = stats.laplace(scale=0.5).cdf
+    cdf = scipy.stats.laplace(scale=0.5).cdf
     parts = (
-        integrate.quad(lambda x: (cdf(x) - (x >= error)) ** 2, *span)[0]
+        scipy.integrate.quad(lambda x: (cdf(x) - (x >= error)) ** 2, *span)[0]
         for span in ((-20, error), (error, 20))
     )
     assert laplace_crps(np.array([error]), 0.5)[0] == pytest.approx(sum(parts), rel=1e-6)

@@ -5,11 +5,11 @@ import math
 
 import numpy as np
 import pytest
+import scipy
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy import special, stats
 
 from lookharder.errors import InputError
 from lookharder.metrics.calibration import (
@@ -101,7 +101,7 @@ def test_order_of_pixels_unit_and_invalid_pixels_do_not_matter(error, uncertaint
 def test_spearman_equals_scipy(a, b):
     a, b = a.ravel(), b.ravel()
     if np.ptp(a) and np.ptp(b):
-        assert spearman(a, b) == pytest.approx(stats.spearmanr(a, b).statistic, abs=1e-12)
+        assert spearman(a, b) == pytest.approx(scipy.stats.spearmanr(a, b).statistic, abs=1e-12)
 
 
 def test_no_error_is_no_division_by_zero():
@@ -129,10 +129,10 @@ def test_known_sigma_covers_as_the_half_normal_law():
     error = np.abs(rng.normal(0, sigma))
     k = np.array([0.0, 0.5, 1, 1.645, 2, 3, 50])
     share = coverage(ratios(error, sigma), k)
-    np.testing.assert_allclose(share, special.erf(k / math.sqrt(2)), atol=0.005)
+    np.testing.assert_allclose(share, scipy.special.erf(k / math.sqrt(2)), atol=0.005)
     factors = [bounding_factor([ratios(row, s) for row, s in zip(error, sigma, strict=True)])]
     # the one image that is not covered raises the quantile from 0.9 to 0.9 x 401 / 400
-    assert factors == pytest.approx([stats.norm.ppf(0.5 + 0.9 * 401 / 400 / 2)], rel=0.01)
+    assert factors == pytest.approx([scipy.stats.norm.ppf(0.5 + 0.9 * 401 / 400 / 2)], rel=0.01)
 
 
 def test_ratios_where_the_uncertainty_is_zero():

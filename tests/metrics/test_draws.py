@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy import stats
+import scipy
 
 from lookharder.errors import InputError
 from lookharder.metrics.draws import (
@@ -35,14 +35,16 @@ def test_crps_is_its_sum_over_pairs_and_scipys_energy_distance():
         assert crps(draws, truth)[i] == pytest.approx(wanted)
         # scipy's is of the sample as it is, not fair: its pairs hold each draw with itself
         unfair = np.abs(draws[:, i] - truth[i]).mean() - between * 6 / 7 / 2
-        assert stats.energy_distance(draws[:, i], truth[i : i + 1]) ** 2 / 2 == pytest.approx(
+        assert scipy.stats.energy_distance(draws[:, i], truth[i : i + 1]) ** 2 / 2 == pytest.approx(
             unfair
         )
 
 
 def test_crps_of_a_normal_forecast_is_gneitings_closed_form():
-    z, draws = 0.7, stats.norm.ppf((np.arange(4000) + 0.5) / 4000)[:, None]
-    wanted = z * (2 * stats.norm.cdf(z) - 1) + 2 * stats.norm.pdf(z) - 1 / np.sqrt(np.pi)
+    z, draws = 0.7, scipy.stats.norm.ppf((np.arange(4000) + 0.5) / 4000)[:, None]
+    wanted = (
+        z * (2 * scipy.stats.norm.cdf(z) - 1) + 2 * scipy.stats.norm.pdf(z) - 1 / np.sqrt(np.pi)
+    )
     assert crps(draws, np.array([z]))[0] == pytest.approx(wanted, abs=1e-3)
 
 
@@ -143,7 +145,9 @@ def test_the_patch_distance_is_scipys_along_each_direction():
     cells = (np.arange(BINS) + 0.5) * 2 * REACH / BINS - REACH
     cdfs = patch_cdfs(ours), patch_cdfs(theirs)
     weights = [np.diff(cdf, prepend=0) for cdf in cdfs]
-    wanted = [stats.wasserstein_distance(cells, cells, a, b) for a, b in zip(*weights, strict=True)]
+    wanted = [
+        scipy.stats.wasserstein_distance(cells, cells, a, b) for a, b in zip(*weights, strict=True)
+    ]
     assert found == pytest.approx(np.mean(wanted))
 
 

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
+import scipy
 import torch
-from scipy.spatial import ConvexHull
 
 from lookharder.errors import InputError
 from lookharder.metrics.segmentation import boundary_f, convex_hull, evaluate
@@ -47,7 +47,7 @@ def test_the_convex_hull_is_scipys_to_a_pixel(seed):
     mask[rng.integers(5, 35, 6), rng.integers(5, 45, 6)] = True
     hull = convex_hull(mask)
     assert (hull >= mask).all()
-    found = ConvexHull(np.argwhere(mask))
+    found = scipy.spatial.ConvexHull(np.argwhere(mask))
     y, x = np.indices(mask.shape)
     signed = (found.equations @ np.stack([y.ravel(), x.ravel(), np.ones(y.size)])).max(0)
     distance = signed.reshape(mask.shape)  # to the nearest edge, where one is near; negative inside

@@ -74,7 +74,7 @@ def test_one_level_is_the_chain_and_nothing_else(predictor):
 
 def test_windows_depend_neither_on_the_chunk_nor_on_neighbours(predictor):
     given = pairs(2)
-    asked = {"task": "flow", "levels": 3, "ensemble_size": 2, "output_uncertainty": True}
+    asked = {"task": "flow", "levels": 2, "ensemble_size": 2, "output_uncertainty": True}
     whole = predictor(**given, **asked)
     cut = predictor(**given, **asked, batch_size=5)
     np.testing.assert_array_equal(cut.prediction, whole.prediction)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+import scipy
 
 from lookharder.report.compare import Scatter, Strata, gain
 from lookharder.report.power import Power, power, power_words
@@ -16,7 +16,7 @@ def scatter(between: float, images: float = 0.0, networks: int = 1, seeds: int =
     """Standard deviations of a gain: from seed to seed, and on other images."""
     return Scatter(
         value=0.0,
-        of_images=images * stats.norm.ppf((np.arange(2000) + 0.5) / 2000),
+        of_images=images * scipy.stats.norm.ppf((np.arange(2000) + 0.5) / 2000),
         of_seeds=between**2,
         free=networks * (seeds - 1),
         shares=(1 / networks,) * networks,
@@ -31,7 +31,9 @@ def test_so_many_seeds_find_the_effect_four_times_in_five(between):
 
     def found(n: int) -> float:
         gains = 3.0 + between * RNG.standard_normal((20_000, n))
-        low, _ = stats.t.interval(0.95, n - 1, gains.mean(1), gains.std(1, ddof=1) / np.sqrt(n))
+        low, _ = scipy.stats.t.interval(
+            0.95, n - 1, gains.mean(1), gains.std(1, ddof=1) / np.sqrt(n)
+        )
         return float(np.mean(low > 0))
 
     assert found(seeds) > 0.79 and found(seeds - 1) < 0.81

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def planted(*names: str) -> list[Record]:
             cost = breakdown(network, network.input_size, network.input_size).values()
             experts = int(place.get("experts", 1))
             dense = sum(g.active_params for g in cost)
-            value = error(dense if experts == 1 else DENSE[size.width], images)
+            value = error(dense if experts == 1 else dense_params()[size.width], images)
             value *= GAINS.get(int(place.get("resolution", 32)), 1.0) * (
                 0.95 if experts == 8 else 1
             )
@@ -84,7 +85,8 @@ def planted(*names: str) -> list[Record]:
     return found
 
 
-def _dense() -> dict[int, int]:
+@cache
+def dense_params() -> dict[int, int]:
     study = build("model-size", "laptop")
     networks = [network_of(p.job, study.jobs.jobs) for p in study.points]
     return {
@@ -95,9 +97,6 @@ def _dense() -> dict[int, int]:
     }
 
 
-DENSE = _dense()
-
-
 @pytest.fixture(scope="module")
 def found():
     return {family.name: family for family in families(planted(*STUDIES), resamples=30)}
@@ -106,9 +105,9 @@ def found():
 def test_the_dense_law_is_that_of_all_roads(found):
     dense = found["depth-32-dense"]
     assert [size.name for size in dense.sizes] == list(NANO) and not dense.assumes
-    assert {size.active_params for size in dense.sizes} == set(DENSE.values())
+    assert {size.active_params for size in dense.sizes} == set(dense_params().values())
     for size, length in (("n2", 1500), ("n4", 700), ("n6", 5000)):
-        params, images = DENSE[NANO[size].width], length * 64
+        params, images = dense_params()[NANO[size].width], length * 64
         assert dense.training.predict(params, images) == pytest.approx(
             error(params, images), rel=0.02
         )
@@ -130,8 +129,8 @@ def test_other_families_are_multiples_and_say_what_they_assume(found):
     ratio = sparse.training.predict(1e5, 1e5) / dense.training.predict(1e5, 1e5)
     assert ratio == pytest.approx(0.95, rel=0.01) and "n3, n4, n5" in sparse.assumes
     assert (sparse.training.smallest, sparse.training.largest) == (
-        (DENSE[48], 115_200.0),
-        (DENSE[96], 115_200.0),
+        (dense_params()[48], 115_200.0),
+        (dense_params()[96], 115_200.0),
     )
     best, _ = plan([sparse], Goal(inference=1e9))
     assert best.images == 115_200 and best.size.name in ("n3", "n4", "n5") and not best.extrapolates

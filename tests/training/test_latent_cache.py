@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +35,12 @@ from lookharder.training.latent_cache import (
 from lookharder.training.loop import TrainConfig, start, train
 
 COUNT = 7
-WORLD = [ProceduralWorld(32, 6)[i] for i in range(COUNT)]
 CONFIG = CacheConfig(spec="procedural:7:6", size=32, shard=3, batch_size=2)
+
+
+@cache
+def world() -> list[Example]:
+    return [ProceduralWorld(32, 6)[i] for i in range(COUNT)]
 
 
 def system(codec: Autoencoder) -> Chain:
@@ -65,7 +70,7 @@ def system(codec: Autoencoder) -> Chain:
 def write(
     out: Path, codec: Autoencoder, task: str = "depth", config: CacheConfig = CONFIG, **more
 ) -> LatentSet:
-    return cache_latents(WORLD, out, config, task=TASKS[task](), codec=codec, **more)
+    return cache_latents(world(), out, config, task=TASKS[task](), codec=codec, **more)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -76,7 +81,7 @@ def test_what_is_read_is_what_would_be_encoded(tmp_path: Path, codec: Autoencode
     chain = system(codec)
     for begin in (0, 2, 3, 5, 6):  # as they were encoded together
         end = min(begin + 2, begin // 3 * 3 + 3, COUNT)
-        part = WORLD[begin:end]
+        part = world()[begin:end]
         fresh = collate([*part, *map(mirror, part)])
         with torch.no_grad():
             target, known = chain.target(chain.task(task), fresh)
@@ -282,7 +287,7 @@ def test_half_precision_is_rounded_once(tmp_path: Path, whole: Path):
 
 
 def test_examples_of_two_sizes_are_refused(tmp_path: Path):
-    mixed = [WORLD[0], WORLD[1], WORLD[2], ProceduralWorld(64, 6)[3]]
+    mixed = [world()[0], world()[1], world()[2], ProceduralWorld(64, 6)[3]]
     with pytest.raises(InputError, match=r"data: got target .*one size"):
         cache_latents(mixed, tmp_path, CONFIG, task=TASKS["depth"](), codec=Pixel())
     with pytest.raises(InputError, match="which is empty"):
@@ -294,7 +299,7 @@ def test_moments_of_a_posterior(tmp_path: Path, random_vae: Path):
     codec = KL.load(KLConfig(source=str(random_vae)))
     latents = write(tmp_path, codec, "generation", replace(CONFIG, batch_size=4))
     assert latents.facts.moments and latents.facts.target == (1, 8, 4, 4)
-    fresh = collate([*WORLD[:3], *map(mirror, WORLD[:3])]).image
+    fresh = collate([*world()[:3], *map(mirror, world()[:3])]).image
     with torch.no_grad():
         mean = codec.encode(fresh)
         drawn = torch.cat(
@@ -304,7 +309,7 @@ def test_moments_of_a_posterior(tmp_path: Path, random_vae: Path):
     target, _, condition, label = latents.group(indices, flips)
     assert torch.equal(target[:, 0], mean)
     assert condition.shape == (6, 2 * 4, 4, 4) and not condition.any()
-    assert label.tolist() == [example.label for example in WORLD[:3]] * 2
+    assert label.tolist() == [example.label for example in world()[:3]] * 2
     generators = [torch_generator("draw", i) for i in range(6)]
     target = latents.group(indices, flips, generators)[0]
     assert not torch.equal(target[:, 0], mean)
@@ -378,7 +383,7 @@ def test_training_on_latents_is_training_on_what_they_were_made_of(
     recolour = False if "depth" in mix else None
     config = TrainConfig(iterations=3, batch_size=5, mix=mix, recolour=recolour)
     runs = []
-    for datasets in ({"generation": WORLD, "depth": WORLD}, latents):
+    for datasets in ({"generation": world(), "depth": world()}, latents):
         chain = system(Pixel(factor=4))
         state = start(chain, config)
         steps = list(train(config, state, chain, datasets))

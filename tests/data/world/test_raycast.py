@@ -1,8 +1,5 @@
 """The unit models, and the two backends that find their triangles."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -62,26 +59,26 @@ def test_unknown_backend_is_named():
 
 
 @pytest.mark.skipif(BACKENDS == ["numpy"], reason="embreex is not installed")
-def test_a_world_without_embree_is_the_same_world():
+def test_a_world_without_embree_is_the_same_world(fork):
     """In a process that cannot import embreex, as on a machine for which it has no wheel."""
+    hide = """
+import importlib.util, sys
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "embreex" else find(name, *rest)
+sys.modules["embreex"] = None
+from lookharder.data.world import raycast
+raycast.find_spec = importlib.util.find_spec
+"""
     code = """
-import hashlib, importlib.util, sys
-if "hide" in sys.argv:
-    find = importlib.util.find_spec
-    importlib.util.find_spec = lambda name, *rest: None if name == "embreex" else find(name, *rest)
-    sys.modules["embreex"] = None
+import hashlib
 from lookharder.data.procedural import ProceduralWorld
 world = ProceduralWorld((32, 32), 3)
 example = world[1]
 labels = (example.depth, example.flow, example.visible, example.amodal, example.occluded)
 print(world.backend, hashlib.sha256(b"".join(label.tobytes() for label in labels)).hexdigest())
 """
-    runs = [
-        subprocess.run(
-            [sys.executable, "-c", code, word], capture_output=True, text=True, check=True
-        )
-        for word in ("keep", "hide")
-    ]
-    (backend, labels), (other, again) = (run.stdout.split() for run in runs)
+    runs = [fork(code), fork(hide + code)]
+    assert [run.wait() for run in runs] == [0, 0], [run.said() for run in runs]
+    (backend, labels), (other, again) = (run.said().split() for run in runs)
     assert (backend, other) == ("embree", "numpy")
     assert labels == again
