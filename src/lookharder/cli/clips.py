@@ -1,32 +1,17 @@
 """The verb `predict` on clips."""
 
 import argparse
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lookharder.cli.writing import say_record
 from lookharder.errors import InputError
 
 if TYPE_CHECKING:
-    from lookharder.predict.files.clips import Clip
+    from lookharder.cli.request import PredictRequest
     from lookharder.predict.files.folder import ResultFolder
-    from lookharder.predict.predictor import Predictor
-    from lookharder.shard import Shard
-    from lookharder.tasks.base import Task
-    from lookharder.visualize.answer_files import Writing
 
 
-def run_clips(
-    args: argparse.Namespace,
-    predictor: "Predictor",
-    task: "Task",
-    clips: "Sequence[Clip]",
-    folder: "ResultFolder",
-    shard: "Shard",
-    recipe: str,
-    writing: "Writing",
-    options: dict[str, Any],
-) -> int:
+def run_clips(args: argparse.Namespace, request: "PredictRequest", folder: "ResultFolder") -> int:
     """Predict a shard's clips into the folder that is held; what is there of the same clip and options is left."""
     from lookharder.cli.terminal import progress
     from lookharder.predict.files.batch import finish
@@ -36,8 +21,9 @@ def run_clips(
     for flag in ("beside", "ply", "glb", "outputs"):
         if getattr(args, flag):
             raise InputError(f"--{flag}", "given for a clip", "images")
-    options = {**options, "output_uncertainty": False}
-    mine = shard.of(clips)
+    task, recipe = request.task, request.recipe
+    options = {**request.options, "output_uncertainty": False}
+    mine = request.shard.of(request.clips)
     wanted = {(task.name, clip.name): clip.digest for clip in mine}
     made = folder.made(wanted, recipe, skip_existing=args.skip_existing, anew=args.overwrite)
     todo = [clip for clip in mine if (task.name, clip.name) not in made]
@@ -50,10 +36,16 @@ def run_clips(
         total = max(clip.count - task.takes_next_frame, 0) or None
         with progress(silent, total=total, desc=clip.name, unit="frame") as bar:
             for frames in predict_clip(
-                predictor, task, clip, folder, recipe=recipe, writing=writing, **options
+                request.predictor,
+                task,
+                clip,
+                folder,
+                recipe=recipe,
+                writing=request.writing,
+                **options,
             ):
                 bar.update(frames)
-    finish(folder, [(task.name, clip.name) for clip in clips])
+    finish(folder, [(task.name, clip.name) for clip in request.clips])
     there = folder.by_key()
     for clip in mine:
         say_record(args, there[task.name, clip.name])

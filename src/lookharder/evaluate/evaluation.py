@@ -22,7 +22,7 @@ from lookharder.diffusion.steps import SamplerName
 from lookharder.evaluate.card import Card
 from lookharder.evaluate.cards import rules_of
 from lookharder.evaluate.judge import Judge
-from lookharder.evaluate.parts import Parts, ScoredGroup, Unfinished
+from lookharder.evaluate.parts import Parts, ScoredGroup
 from lookharder.metrics.protocol import Protocol
 from lookharder.predict.info import fingerprint
 from lookharder.predict.inputs import together
@@ -147,49 +147,36 @@ def evaluate(
         "noise_schedule": noise_schedule,
         "merge": merge,
     }
+    effort = {"num_inference_steps": steps, "ensemble_size": members, "levels": levels}
+    how = {"seed": seed, "output_uncertainty": output_uncertainty, **effort, **options}
+    predict = partial(predictor.predict_examples, task=task, **how)
     judge = Judge(task, dataset, data, rules, tick)
-    predict = partial(
-        predictor.predict_examples,
-        task=task,
-        num_inference_steps=steps,
-        ensemble_size=members,
-        levels=levels,
-        seed=seed,
-        output_uncertainty=output_uncertainty,
-        **options,
-    )
     unusable = dict(judge.survey.left_out)
     groups = _same_size(judge.survey.sizes, batch_size)
+    score = partial(_score, judge, predict, watch)
     if parts is None:
-        scored = [_score(judge, predict, group, watch) for group in groups]
+        scored = [score(group) for group in groups]
     else:
         about = (fingerprint(predictor.chain), task, to_json(rules), to_json(card), data, seed)
         asked = (steps, members, levels, options, batch_size, judge.survey.names, unusable)
         run = hashlib.sha256(json.dumps([about, asked]).encode()).hexdigest()
-        with parts.opened(run) as known:
-            for number in parts.shard.of(range(len(groups))):
-                if number not in known:
-                    known[number] = _score(judge, predict, groups[number], watch)
-                    parts.add(number, known[number])
-        if len(known) < len(groups):
-            raise Unfinished(len(groups) - len(known))
-        scored = [known[number] for number in range(len(groups))]
+        scored = parts.complete(run, groups, score)
     judge.rows = [row for group in scored for row in group.rows]
-    means = judge.means(seed)
-    last = [group for group in scored if group.rows][-1]
+    means = judge.means(seed)  # refuses where nothing could be predicted
+    whole = _join(scored)
     return Evaluation(
         model=predictor.name,
         task=task,
         data=data,
         protocol=rules,
-        steps=last.steps,
-        members=last.members,
-        levels=last.levels,
+        steps=whole.steps,
+        members=whole.members,
+        levels=whole.levels,
         seed=seed,
-        macs_per_image=sum(group.macs for group in scored) / len(judge.rows),
-        rows=judge.rows,
+        macs_per_image=whole.macs / len(whole.rows),
+        rows=whole.rows,
         options={name: value for name, value in options.items() if value is not None},
-        left_out=reduce(or_, (group.left_out for group in scored), unusable),
+        left_out=unusable | whole.left_out,
         card=card,
         means=means,
     )
@@ -198,8 +185,8 @@ def evaluate(
 def _score(
     judge: Judge,
     predict: Callable[[Sequence[Example]], Prediction],
-    places: Sequence[int],
     watch: Callable[[Sequence[Example], Prediction], object],
+    places: Sequence[int],
 ) -> ScoredGroup:
     """Predict pictures together and score them."""
     first, before = len(judge.rows), set(judge.survey.left_out)
@@ -222,6 +209,17 @@ def _score(
         steps=steps,
         members=members,
         levels=levels,
+    )
+
+
+def _join(groups: Sequence[ScoredGroup]) -> ScoredGroup:
+    """All groups as one; how much was done for a picture is that of the last one that could be predicted."""
+    last = [group for group in groups if group.rows][-1]
+    return replace(
+        last,
+        rows=[row for group in groups for row in group.rows],
+        left_out=reduce(or_, (group.left_out for group in groups)),
+        macs=sum(group.macs for group in groups),
     )
 
 

@@ -9,7 +9,7 @@ when he goes makes of them the scores that one process would have made, and remo
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,6 +64,27 @@ class Parts:
     def __init__(self, out: Path, shard: Shard) -> None:
         self.out, self.shard = out.absolute(), shard
         self.path = self.out.with_suffix(f".{shard.index}-of-{shard.count}.jsonl")
+
+    def complete(
+        self,
+        run: str,
+        groups: Sequence[Sequence[int]],
+        score: Callable[[Sequence[int]], ScoredGroup],
+    ) -> list[ScoredGroup]:
+        """Score the groups of this shard that are not known yet; all groups, in order.
+
+        Raises:
+            InputError: as by `opened`.
+            Unfinished: other shards have not scored theirs yet.
+        """
+        with self.opened(run) as known:
+            for number in self.shard.of(range(len(groups))):
+                if number not in known:
+                    known[number] = score(groups[number])
+                    self.add(number, known[number])
+        if len(known) < len(groups):
+            raise Unfinished(len(groups) - len(known))
+        return [known[number] for number in range(len(groups))]
 
     @contextmanager
     def opened(self, run: str) -> Iterator[dict[int, ScoredGroup]]:
