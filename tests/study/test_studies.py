@@ -276,7 +276,7 @@ def test_a_study_that_all_leaves_out_is_asked_by_name(tmp_path: Path, monkeypatc
     }
     judged = {each.says: each for each in findings(found, [], ("training-noise",))}
     assert judged["Draws of ten steps beat one step with Laplace noise, v, time_shift 20"].why
-    assert judged["Steps help at 1 draws, x0, time_shift 1"].seeds == (
+    assert judged["Steps help at one draw, x0, time_shift 1"].seeds == (
         0,
         0,
     )  # ten steps are not asked

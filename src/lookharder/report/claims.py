@@ -138,10 +138,10 @@ CLAIMS: tuple[Claim, ...] = (
         for shift in (1.0, 20.0)
         for claim in (
             *(
-                _pair(f"Steps help at {n} draws, {kind}, time_shift {shift:g}", "figure 8", "training-noise",
+                _pair(f"Steps help at {draws}, {kind}, time_shift {shift:g}", "figure 8", "training-noise",
                       {"prediction": kind, "time_shift": shift, "members": n, "steps": 1},
                       {"prediction": kind, "time_shift": shift, "members": n, "steps": 10})
-                for n in (1, 5)
+                for n, draws in ((1, "one draw"), (5, "five draws"))
             ),
             _pair(f"Draws of ten steps beat one step with Laplace noise, {kind}, time_shift {shift:g}", "ours",
                   "training-noise",
