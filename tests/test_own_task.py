@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from lookharder.cli import main
+from lookharder.config import override
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import DataConfig
 from lookharder.metrics.scores import SCORES, Score
@@ -25,7 +26,9 @@ from lookharder.report import report
 from lookharder.scaling.record import Record
 from lookharder.tasks.base import TargetImage, Task, resize_map
 from lookharder.tasks.registry import TASKS
+from lookharder.training.batches import AHEAD
 from lookharder.training.config import TrainConfig
+from lookharder.training.forecast import forecast
 from lookharder.training.monitor.validation import ValidationConfig
 from lookharder.training.run import RunConfig
 from lookharder.visualize.views import VIEWS, View
@@ -42,6 +45,10 @@ class Normals(Task):
     """Direction in which each surface faces."""
 
     name: Literal["normals"] = "normals"
+
+    @property
+    def reads(self):
+        return ("image", "depth", "depth_valid")
 
     def condition(self, batch):
         return torch.stack([batch.image, torch.ones_like(batch.image)], dim=1)
@@ -125,6 +132,19 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """The three rows of the task, and a recipe to train it by."""
     for table, row in ((TASKS, Normals), (SCORES, SCORE), (VIEWS, VIEW), (RECIPES, recipe)):
         monkeypatch.setitem(table, "normals", row)
+
+
+@pytest.mark.usefixtures("rows")
+def test_the_memory_of_a_task_of_ones_own_is_known():
+    """Examples of a folder have the fields that it reads: three floats, one, and a byte a pixel, 17 bytes."""
+    made = recipe()
+    bytes_of = {
+        spec: forecast(override(made, [f"data.normals.spec={spec}"])).examples
+        for spec in ("folder:photos", "procedural:16:1")
+    }
+    read_ahead = made.train.batch_size * (AHEAD + 1)
+    assert bytes_of["folder:photos"] == 32 * 32 * 17 * read_ahead
+    assert bytes_of["procedural:16:1"] == 32 * 32 * 53 * read_ahead
 
 
 @pytest.mark.usefixtures("rows")

@@ -1,5 +1,7 @@
 """Tasks are inverse translations, up to what each declares lost."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -43,6 +45,22 @@ def test_seam(name, batch):
     assert uncertainty.shape == (4, 32, 32)
     assert uncertainty.abs().max() < 1e-5
     assert task.resize(prediction, 20, 40).shape[-2:] == (20, 40)
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_a_task_needs_what_it_reads_and_no_more(name, batch):
+    """Without any other field condition and target are the same; without one of these they cannot be made."""
+    task, label = TASKS[name](), torch.zeros(4, dtype=torch.int64)
+    if name == "amodal":
+        task = replace(task, span=0.5)
+    whole = replace(batch, label=label)
+    bare = Batch(name=batch.name, **{field: getattr(whole, field) for field in task.reads})
+    for made in (task.condition, lambda given: task.to_image(given).images):
+        assert torch.equal(made(bare), made(whole))
+    for field in set(task.reads) - {"image", "label"}:
+        lacking = replace(bare, **{field: None})
+        with pytest.raises(InputError, match=field):
+            task.condition(lacking), task.to_image(lacking)
 
 
 @pytest.mark.parametrize("space", ["linear", "log"])

@@ -58,6 +58,11 @@ class Amodal(Task):
         """The visible mask of the object that is meant."""
         return (Given(argument="mask", field="visible", kind="mask"),)
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The picture, the object that is meant, and all of it, as a picture and as a mask."""
+        return ("image", "visible", "whole", "amodal")
+
     def condition(self, batch: Batch) -> Sources:
         """(B, 2, 3, H, W): the image and the visible mask, white on black."""
         return torch.stack([batch.image, mask_to_rgb(batch.need("visible"))], dim=1)

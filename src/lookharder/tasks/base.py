@@ -12,6 +12,7 @@ dataclass that is saved with the model.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from dataclasses import fields as fields_of
 from typing import Any, Literal
 
 import torch
@@ -19,7 +20,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lookharder.data.example import Batch
+from lookharder.data.example import Batch, Example
 from lookharder.errors import InputError
 from lookharder.shapes import FieldDraws, Fields, Sources
 
@@ -81,6 +82,11 @@ class Task(ABC):
     def inputs(self) -> tuple[Given, ...]:
         """What the task needs beside the image."""
         return ()
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Fields of an example that condition and target are made of: any, unless the task says which."""
+        return tuple(field.name for field in fields_of(Example))
 
     @property
     def recoloured(self) -> bool:

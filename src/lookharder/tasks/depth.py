@@ -98,6 +98,11 @@ class Depth(Task):
         return 1 if self.prompt == "none" else SOURCES
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        """The picture, depth, and where it is known."""
+        return ("image", "depth", "depth_valid")
+
+    @property
     def hints(self) -> tuple[str, ...]:
         """The mask of what is known, where it is the prompt."""
         return ("depth_valid",) if self.prompt == "validity" else ()

@@ -58,6 +58,11 @@ class Flow(Task):
         """The next frame."""
         return (Given(argument="second", field="second", kind="picture"),)
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Both frames, the motion between them, and where it is known."""
+        return ("image", "second", "flow", "flow_valid")
+
     def uncertainty_scale(self, size: tuple[int, int], other: tuple[int, int]) -> float:
         """A length, which grows with the frame, as u does along a square."""
         return max(b / a for a, b in zip(size, other, strict=True))

@@ -38,6 +38,11 @@ class Generation(Task):
         return 0
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        """The picture and its class."""
+        return ("image", "label")
+
+    @property
     def recoloured(self) -> bool:
         """No: pictures of other colours are other pictures."""
         return False

@@ -39,6 +39,10 @@ from lookharder.training.cost import TrainingSetup, codec_of
 from lookharder.training.optim import OptimConfig, parameter_groups
 
 FLOAT = 4
+MASKS = ("depth_valid", "flow_valid", "occluded", "visible", "amodal")
+# bytes of a pixel of an example that was read: pictures are floats; a name and a label are of the whole
+PIXEL = {"name": 0, "label": 0, "depth": FLOAT, "flow": 2 * FLOAT, **dict.fromkeys(MASKS, 1)}
+PIXEL |= dict.fromkeys(("image", "second", "whole"), 3 * FLOAT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +144,9 @@ def forecast(config: TrainingSetup, ranks: int = 1, device: str | None = None) -
         convolved += count * task.fields * held(model, cells).kept
         if not config.data[name].spec.startswith("latents:"):  # those are encoded already
             pictures = max(pictures, count * max(task.fields, task.sources) * rows * columns)
-        examples += count * rows * columns * _example(config.data[name].spec, name)
+        # the embedded world gives all that there is
+        there = PIXEL if config.data[name].spec.startswith("procedural") else task.reads
+        examples += count * rows * columns * sum(PIXEL[field] for field in there)
 
     sources = config.chain.sources
     with torch.device("meta"):
@@ -245,13 +251,6 @@ def _optimizer(network: DiT, optim: OptimConfig, shard: int) -> tuple[int, int]:
         else:
             moments += 2 * FLOAT * sum(sizes.values()) // shard
     return moments, update
-
-
-def _example(spec: str, task: str) -> int:
-    """Bytes of a pixel of an example that was read: images as floats, labels as they are."""
-    if spec.startswith("procedural"):
-        return 53
-    return {"generation": 12, "depth": 17, "flow": 33, "amodal": 26}.get(task, 33)
 
 
 def available(device: str) -> int | None:
