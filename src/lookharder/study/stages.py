@@ -11,8 +11,6 @@ interval over images. A stage that is stopped can be called again: a training go
 """
 
 import fcntl
-import os
-import platform
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,9 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from lookharder import __version__
 from lookharder.chain import Chain, ChainConfig
 from lookharder.config import to_json
 from lookharder.conversion import upcycle_folder
@@ -38,9 +34,9 @@ from lookharder.hardware import pick_device
 from lookharder.jsons import read_json, read_lines
 from lookharder.metrics.scores import SCORES
 from lookharder.metrics.statistics import bootstrap_mean
-from lookharder.models.flops import breakdown
 from lookharder.predict.predictor import Predictor
 from lookharder.seeding import torch_generator
+from lookharder.study.facts import facts, lineage, macs_of, result_of
 from lookharder.study.nano import recipe, world
 from lookharder.study.queue.worker import Stage, Stopped
 from lookharder.training.run import RunConfig, run
@@ -63,7 +59,7 @@ def train(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> dic
     finished = folder / "run" / "model" / "README.md"  # written last
     before = {"train_macs": 0.0, "train_macs_paper": 0.0, "train_images": 0}
     if needs:
-        before = _result(needs[0])
+        before = result_of(needs[0])
         model = needs[0] / "model"
         if config.get("own_chain", False) and not finished.exists():
             model = _moved(Chain.load(model), made.chain, folder / "start")
@@ -85,9 +81,9 @@ def train(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> dic
     chain = Chain.load(folder / "model")
     fields = _fields(chain, made)
     images = made.train.iterations * made.train.batch_size
-    macs, linear = _macs(chain)
+    macs, linear = macs_of(chain)
     return {
-        **_facts(chain),
+        **facts(chain),
         "train_images": before["train_images"] + images,
         "train_macs": before["train_macs"] + 3.0 * macs * images * fields,
         "train_macs_paper": before["train_macs_paper"] + 2.0 * linear * images * fields,
@@ -105,9 +101,7 @@ def upcycle(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> d
         active=config["active"],
         seed=config["seed"],
     )
-    before = _result(needs[0])
-    kept = {k: before[k] for k in ("train_images", "train_macs", "train_macs_paper")}
-    return {**kept, **_facts(Chain.load(folder / "model")), "checks": dict(report.checks)}
+    return {**lineage(needs[0], Chain.load(folder / "model")), "checks": dict(report.checks)}
 
 
 def evaluate(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> dict[str, Any]:
@@ -132,15 +126,15 @@ def evaluate(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> 
         merge=config.get("merge"),
         noise_schedule=config.get("noise_schedule"),
     )
-    _, linear = _macs(chain)
-    calls = result.macs_per_image / max(1, _macs(chain)[0])
+    macs, linear = macs_of(chain)
+    calls = result.macs_per_image / max(1, macs)
     metrics, scores = {}, SCORES[task]
     for name in scores.studied:
         values = [row[name] for row in result.rows if row.get(name) is not None]
         metrics[scores.error_name(name)] = _metric([scores.error(name, v) for v in values])
     trivial = {k: v["mean"] for k, v in result.means.items() if k.startswith("trivial.")}
     return {
-        **_lineage(needs[0], chain),
+        **lineage(needs[0], chain),
         "task": task,
         "protocol": result.protocol.hash,
         "inference_macs": result.macs_per_image,
@@ -158,9 +152,9 @@ def loss(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> dict
     chain = _loaded(needs[0])
     dataset = _opened(_held_out(config))
     values = validation_loss(chain, config["task"], dataset, config["levels"], config["seed"])
-    macs, linear = _macs(chain)
+    macs, linear = macs_of(chain)
     return {
-        **_lineage(needs[0], chain),
+        **lineage(needs[0], chain),
         "task": config["task"],
         "protocol": f"loss at {config['levels']} levels",
         "inference_macs": float(macs),
@@ -188,10 +182,10 @@ def forecast(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> 
     )
     if how:
         found = rival(found, how, members, config["seed"])
-    macs, linear = _macs(chain)
+    macs, linear = macs_of(chain)
     calls = config["steps"] * drawn * chain.task(task).fields
     return {
-        **_lineage(needs[0], chain),
+        **lineage(needs[0], chain),
         "task": task,
         "protocol": f"{members} draws",
         "inference_macs": float(macs * calls),
@@ -232,50 +226,6 @@ def _forget_another(made: RunConfig, out: Path) -> None:
 def _loaded(folder: Path) -> Chain:
     """The model of a job, on a GPU where this worker has one."""
     return Chain.load(folder / "model").to(pick_device("auto"))
-
-
-def _result(folder: Path) -> dict[str, Any]:
-    value: dict[str, Any] = read_json(folder / "done.json")["result"]
-    return value
-
-
-def _lineage(folder: Path, chain: Chain) -> dict[str, Any]:
-    """Facts of a model, with the compute and images that its trainings took."""
-    before = _result(folder)
-    kept = {k: before[k] for k in ("train_images", "train_macs", "train_macs_paper")}
-    return {**kept, **_facts(chain)}
-
-
-def _facts(chain: Chain) -> dict[str, Any]:
-    config = chain.config.model
-    cost = breakdown(config, config.input_size, config.input_size).values()
-    return {
-        "params": sum(group.params for group in cost),
-        "active_params": sum(group.active_params for group in cost),
-        "machine": _machine(),
-        "versions": {
-            "python": platform.python_version(),
-            "lookharder": __version__,
-            "torch": torch.__version__.split("+")[0],
-            "numpy": np.__version__,
-        },
-    }
-
-
-def _machine() -> str:
-    """The processor, and the GPU where this worker has one."""
-    found = f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
-    if pick_device("auto").type != "cuda":
-        return found
-    return f"{found}, {torch.cuda.get_device_name()}"
-
-
-def _macs(chain: Chain) -> tuple[int, int]:
-    """Multiply-adds of one forward at the model's own resolution: all, and all but those between tokens."""
-    config = chain.config.model
-    groups = breakdown(config, config.input_size, config.input_size)
-    every = sum(group.macs for group in groups.values())
-    return every, every - groups["attention"].macs
 
 
 def _fields(chain: Chain, made: RunConfig) -> float:
