@@ -30,8 +30,8 @@ from lookharder.training.run_config import RunConfig
 def test_damaged_files_are_one_line(tmp_path: Path):
     """A few of each; ten thousand of each are read by `python -m tests.fuzz`."""
     for name, reader in good(tmp_path).items():
-        answers = fuzz(name, reader, times=30, seconds=60)
-        assert answers.faults == [] and answers.inputs == 30, name
+        answers = fuzz(name, reader, times=40, seconds=60)
+        assert answers.faults == [] and answers.inputs == 40, name
         assert answers.refused > 5, name
 
 
