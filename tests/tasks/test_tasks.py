@@ -240,6 +240,25 @@ def test_with_a_narrower_span_white_objects_are_told_from_their_ground():
         Amodal(span=0.0)
 
 
+@pytest.mark.parametrize(("grey", "surely"), [(90, True), (100, True), (101, False), (159, False)])
+def test_outside_the_hull_of_what_is_visible_a_painting_has_to_be_surer(grey, surely):
+    """Two corners of a rectangle are seen; everything is painted in one grey."""
+    visible = torch.zeros(1, 20, 24, dtype=torch.bool)
+    visible[0, 4, 5] = visible[0, 4, 18] = visible[0, 15, 5] = visible[0, 15, 18] = True
+    rectangle = torch.zeros_like(visible)
+    rectangle[0, 4:16, 5:19] = True
+    image = torch.zeros(1, 3, 20, 24)
+    batch = Batch(name=("corners",), image=image, visible=visible)
+    task = Amodal(threshold=159.0, span=0.5, beyond_hull=100.0)
+    painted = torch.full((2, 1, 1, 3, 20, 24), grey / 127.5 - 1)
+    for draw in task.from_image(task.keep_given(painted, batch)):
+        assert torch.equal(draw, torch.ones_like(visible) if surely else rectangle)
+    alike = replace(task, beyond_hull=159.0).keep_given(painted, batch)
+    assert torch.equal(alike, replace(task, beyond_hull=None).keep_given(painted, batch))
+    with pytest.raises(InputError, match="beyond_hull"):
+        Amodal(threshold=159.0, beyond_hull=160.0)
+
+
 def test_amodal_rule_is_the_published_one():
     grey = torch.tensor([249, 250, 251, 255], dtype=torch.uint8).view(1, 1, 1, 4).expand(1, 3, 1, 4)
     images = to_float(grey)[None, :, None]  # (N, B, F, 3, H, W)

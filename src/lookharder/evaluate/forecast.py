@@ -121,7 +121,7 @@ def rival(one: Forecast, how: str, members: int, seed: int) -> Forecast:
         raise InputError("one", got, "one draw of two scenes or more")
     answer, rng = one.draws[0], numpy_generator(seed, "rival", how)
     misses = np.where(one.known[:, None], one.truth - answer, 0.0)
-    rings = _rings(answer) if how == "edges" else np.zeros(one.known.shape, int)
+    rings = rings_of(answer) if how == "edges" else np.zeros(one.known.shape, int)
     noise, half = np.empty((members, *answer.shape)), np.arange(len(answer)) % 2
     for here in (half == 0, half == 1):
         shape = (members, *answer[here].shape)
@@ -167,7 +167,7 @@ def _widths(
     return np.array([best_width(part) if part.size else every for part in inside])
 
 
-def _rings(answer: Float[np.ndarray, "scenes C H W"]) -> Int[np.ndarray, "scenes H W"]:
+def rings_of(answer: Float[np.ndarray, "scenes C H W"]) -> Int[np.ndarray, "scenes H W"]:
     """Which ring around the edges of its answer each pixel lies in."""
     import cv2
 

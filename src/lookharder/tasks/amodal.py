@@ -6,18 +6,22 @@
 The condition is the picture and the visible mask of the object that is meant. What is visible is known: its pixels are
 kept in the painting, and its mask in the answer. With `span` below 1 the object's colours keep a distance from white,
 so that a bright object can be told from what surrounds it, and an uncertain edge lies where it is as likely as not.
+Most of what is hidden of an object lies inside the convex hull of what is visible: with `beyond_hull` the network has
+to be surer of what it paints outside.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lookharder.data.example import Batch
 from lookharder.errors import InputError
+from lookharder.metrics.segmentation import convex_hull
 from lookharder.shapes import FieldDraws, Fields, HeightWidth, Mask, Sources
 from lookharder.tasks.base import Given, Join, TargetImage, Task, mask_to_rgb, resize_map
 from lookharder.tasks.closer.around import box_around
@@ -40,18 +44,23 @@ class Amodal(Task):
         span: share of the range from black to white that the object's colours take.
         merging: "vote", the majority of the masks (pix2gestalt), or "median", the mask of the median of the paintings,
             colour by colour (the release).
+        beyond_hull: the threshold outside the convex hull of what is visible; None = the same.
     """
 
     name: Literal["amodal"] = "amodal"
     threshold: float = 250.0
     span: float = 1.0
     merging: AmodalMerging = "vote"
+    beyond_hull: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold < 255:
             raise InputError("amodal.threshold", self.threshold, "0 <= threshold < 255")
         if not 0 < self.span <= 1:
             raise InputError("amodal.span", self.span, "0 < span <= 1")
+        if self.beyond_hull is not None and not 0 <= self.beyond_hull <= self.threshold:
+            allowed = f"0 <= beyond_hull <= threshold, {self.threshold}"
+            raise InputError("amodal.beyond_hull", self.beyond_hull, allowed)
 
     @property
     def inputs(self) -> tuple[Given, ...]:
@@ -84,11 +93,21 @@ class Amodal(Task):
         return images[:, :, 0] if self.merging == "median" else self._inside(images[:, :, 0])
 
     def keep_given(self, images: FieldDraws, batch: Batch) -> FieldDraws:
-        """The visible pixels as they are, those too bright for the threshold at the brightest that it lets pass."""
+        """The visible pixels as they are, those too bright for the threshold at the brightest that it lets pass.
+
+        What is painted outside their hull, and not surely, is white.
+        """
         given = self.span * (batch.image + 1) - 1
         bright = ~self._inside(given)[:, None]
         given = torch.where(bright, self.threshold / 127.5 - 1, given)
-        return torch.where(batch.need("visible")[None, :, None, None], given[:, None], images)
+        visible = batch.need("visible")
+        painted = torch.where(visible[None, :, None, None], given[:, None], images)
+        if self.beyond_hull is None:
+            return painted
+        hulls = np.stack([convex_hull(mask) for mask in visible.cpu().numpy()])
+        near = torch.from_numpy(hulls).to(visible.device)[None, :, None]
+        sure = self._grey(painted) <= self.beyond_hull
+        return torch.where((near | sure)[..., None, :, :], painted, 1.0)
 
     def to_colours(self, images: Fields) -> Fields:
         """The object's colours over their whole range, on white."""
@@ -135,8 +154,12 @@ class Amodal(Task):
 
     def _inside(self, image: Float[Tensor, "*N 3 H W"]) -> Bool[Tensor, "*N H W"]:
         """Where a painting is of the object."""
+        return self._grey(image) <= self.threshold
+
+    def _grey(self, image: Float[Tensor, "*N 3 H W"]) -> Float[Tensor, "*N H W"]:
+        """Its grey values, 0 to 255, rounded as an 8-bit picture's are."""
         grey = torch.einsum("...chw,c->...hw", image, image.new_tensor(LUMA))
-        return ((grey + 1) * 127.5).round() <= self.threshold  # rounded, as an 8-bit picture is
+        return ((grey + 1) * 127.5).round()
 
     def resize(self, prediction: Mask, height: int, width: int) -> Bool[Tensor, "B h w"]:
         """Bilinear on the mask, cut at one half."""
