@@ -7,36 +7,44 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from lookharder import __version__
 
 SOURCE = Path(__file__).parents[1] / "src" / "lookharder"
 HEAVY = ("torch", "numpy", "matplotlib", "cv2", "diffusers", "scipy", "jinja2", "embreex")
 
 
-def imported_by(statement: str) -> set[str]:
-    code = f"import sys; {statement}; print(*sys.modules)"
+LIBRARIES = {"matplotlib", "cv2", "diffusers", "scipy", "jinja2", "rich", "embreex"}
+STEPS = (
+    "import lookharder.cli",
+    "from lookharder import Predictor; Predictor.from_pretrained('tiny')",
+    "import lookharder.models.dit, lookharder.training.run, lookharder.tasks.registry, lookharder.data.source",
+)
+
+
+@pytest.fixture(scope="module")
+def imported() -> list[set[str]]:
+    """What is imported after each of `STEPS`, one after the other in a new process."""
+    code = "import sys\n" + "".join(f"{step}\nprint(*sys.modules)\n" for step in STEPS)
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    return {name.partition(".")[0] for name in result.stdout.split()}
+    lines = result.stdout.splitlines()
+    return [{name.partition(".")[0] for name in line.split()} for line in lines]
 
 
-def test_importing_the_command_line_imports_nothing_heavy():
-    assert not imported_by("import lookharder.cli") & set(HEAVY)
+def test_importing_the_command_line_imports_nothing_heavy(imported):
+    assert not imported[0] & set(HEAVY)
 
 
-def test_a_bare_gpu_image_can_train():
-    modules = (
-        "models.dit, lookharder.training.run, lookharder.tasks.registry, lookharder.data.source"
-    )
-    found = imported_by(f"import lookharder.{modules}")
-    assert not found & {"matplotlib", "cv2", "diffusers", "scipy", "jinja2", "rich", "embreex"}
-
-
-def test_opening_a_model_does_not_import_the_compiler():
+def test_opening_a_model_does_not_import_the_compiler(imported):
     """torch's brings sympy along: longer than a prediction takes."""
-    opened = imported_by("from lookharder import Predictor; Predictor.from_pretrained('tiny')")
-    assert "torch" in opened and "sympy" not in opened
+    assert "torch" in imported[1] and "sympy" not in imported[1]
+
+
+def test_a_bare_gpu_image_can_train(imported):
+    assert not imported[2] & LIBRARIES
 
 
 def test_no_module_outgrows_its_room():
