@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
 
 from lookharder.data.example import Example
 from lookharder.data.procedural import ProceduralWorld
@@ -41,7 +42,7 @@ class Painter(Predictor):
         return Prediction(
             prediction=np.stack([prediction for prediction, _ in answers]),
             uncertainty=np.stack([told for _, told in answers]),
-            painting=np.zeros((len(examples), 32, 32, 3), np.uint8),
+            painted=torch.zeros(len(examples), 3, 32, 32),
             task=task,
             effort=Effort(steps=3, members=ensemble_size),
             member_counts=(ensemble_size,) * len(examples),

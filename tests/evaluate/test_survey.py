@@ -153,7 +153,7 @@ def test_out_of_memory_is_one_line(monkeypatch, capsys, tmp_path, random_model):
     def no_memory(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("PIL.Image.Image.convert", no_memory)
+    monkeypatch.setattr("PIL.Image.Image.load", no_memory)
     with pytest.raises(MemoryError):
         formats.read_image(tmp_path / "a.png")
     assert not (tmp_path / "x.json").exists()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -55,7 +56,7 @@ def answer(task: str, members: int = 1, size: tuple[int, int] = (H, W)) -> Predi
     return Prediction(
         prediction=values > 0.5 if task == "amodal" else values,
         uncertainty=RNG.random((2, *size, 1), np.float32) if members > 1 else None,
-        painting=RNG.integers(0, 256, (2, *size, 3), np.uint8),
+        painted=torch.from_numpy(RNG.uniform(-1, 1, (2, 3, *size)).astype(np.float32)),
         task=task,
         effort=Effort(steps=1, members=members),
         member_counts=(members,) * 2,

@@ -11,6 +11,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ from lookharder.visualize.answer_files import Answer, Writing, file_names, write
 from lookharder.visualize.looks import Look
 from lookharder.visualize.views import view_of
 
+NOT_SHOWN = np.empty((0, 0, 3), np.uint8)  # in the place of a painting that no file shows
+
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Prediction:
@@ -41,7 +44,7 @@ class Prediction:
             bool mask; pt the same with channels second.
         uncertainty: np (B, H, W, 1), in the prediction's units, or None: the spread of the members, or where the model
             comes with a measured `bound`, what 68 % of errors are within.
-        painting: (B, H, W, 3) uint8, the first member as the network painted it (for amodal: the whole object).
+        painted: (B, 3, h, w) in [-1, 1], the first member as the network painted it, at the size at which it worked.
         task: name of the task.
         effort: steps, members (the most allowed), levels and sampler.
         member_counts: members merged, for each image.
@@ -58,7 +61,7 @@ class Prediction:
 
     prediction: Any
     uncertainty: Any
-    painting: np.ndarray
+    painted: Tensor
     task: str
     effort: Effort
     member_counts: tuple[int, ...]
@@ -70,6 +73,22 @@ class Prediction:
     view: str = ""
     masks: Tensor | None = None
     given: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the answers."""
+        shape = self.prediction.shape
+        return (
+            (shape[1], shape[2])
+            if isinstance(self.prediction, np.ndarray)
+            else (shape[2], shape[3])
+        )
+
+    @cached_property
+    def painting(self) -> np.ndarray:
+        """(B, H, W, 3) uint8, the first member as the network painted it (for amodal: the whole object)."""
+        pixels = to_uint8(resize_map(self.painted, *self.size))
+        return pixels.permute(0, 2, 3, 1).cpu().numpy()
 
     @property
     def steps(self) -> int:
@@ -99,7 +118,7 @@ class Prediction:
         ]
 
     def __repr__(self) -> str:
-        count, size = len(self.member_counts), "x".join(map(str, self.painting.shape[1:3]))
+        count, size = len(self.member_counts), "x".join(map(str, self.size))
         images = f"{count} image{'s' * (count > 1)} of {size}"
         unsure = ", with uncertainty" if self.uncertainty is not None else ""
         return (
@@ -123,10 +142,11 @@ class Prediction:
         if given is None:
             size = values.shape[-2:]
             given = {name: _as_shown(stack[index], size) for name, stack in self.given.items()}
+        paints = view_of(self.view or self.task).paints
         return Answer(
             values=values,
             uncertainty=None if unsure is None else unsure[0],
-            painting=self.painting[index],
+            painting=self.painting[index] if paints else NOT_SHOWN,
             given=given,
         )
 
@@ -220,7 +240,6 @@ def present(
     prediction, spread, images = rounds.prediction, rounds.uncertainty[:, None], rounds.painting
     worked = spread.shape[-2], spread.shape[-1]
     size = plan.native if options.match_input_resolution else worked
-    painting = resize_map(images[:, 0], *size)
     several = options.output_uncertainty and plan.effort.members > 1
     if worked != size:
         prediction = task.resize(prediction, *size)
@@ -235,7 +254,7 @@ def present(
     return Prediction(
         prediction=_typed(channels, options.output_type),
         uncertainty=_typed(spread, options.output_type) if several else None,
-        painting=to_uint8(painting).permute(0, 2, 3, 1).cpu().numpy(),
+        painted=images[:, 0],
         task=task.name,
         effort=plan.effort,
         member_counts=tuple(rounds.counts),

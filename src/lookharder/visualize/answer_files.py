@@ -37,7 +37,7 @@ class Answer:
     Attributes:
         values: (C, H, W).
         uncertainty: (H, W), or None.
-        painting: (H, W, 3) uint8, as the network painted it.
+        painting: (H, W, 3) uint8, as the network painted it; (0, 0, 3) where the view says that none is shown.
         given: what was asked about: the picture as "image" (3, H, W) uint8, the rest as the task's inputs are called.
     """
 

@@ -59,6 +59,7 @@ ENDS = {  # of the maps, in words: near, far
     "inferno": ("pale", "black"),
 }
 GIVEN, HIDDEN = (64, 128, 255), (255, 64, 64)  # tints of the visible part and of what was found
+STRIP = 2**16  # pixels that are coloured at a time: what a processor's cache holds
 CELLS = 64_000  # of the tables of colours: each lies between two anchors, of 9 as of 11
 # From red over yellow, green, cyan, blue, magenta to red: (channel, up or down, hues of the arc).
 ARCS = ((1, +1, 15), (0, -1, 6), (2, +1, 4), (1, -1, 11), (0, +1, 13), (2, -1, 6))
@@ -183,25 +184,31 @@ def _ramp(
     valid: ArrayLike | None,
 ) -> RgbImage:
     """Colours of (H, W) values, linear between equally spaced anchors from vmin to vmax."""
-    array = np.asarray(values, dtype=np.float64)
+    array = np.asarray(values)
     if array.ndim != 2:
         raise InputError(argument, f"shape {array.shape}", "(H, W)")
     shown = np.isfinite(array)
     if valid is not None:
         shown &= np.asarray(valid).astype(bool)
+    picture = np.zeros((*array.shape, 3), np.uint8)
     if not shown.any():
-        return np.zeros((*array.shape, 3), np.uint8)
-    low = array[shown].min() if vmin is None else vmin
-    high = array[shown].max() if vmax is None else vmax
-    place = np.where(shown, array - low, 0) / (high - low if high > low else 1.0)
-    return np.where(shown[..., None], _between(anchors, place), 0).astype(np.uint8)
+        return picture
+    low = float(array[shown].min()) if vmin is None else vmin
+    high = float(array[shown].max()) if vmax is None else vmax
+    strip = max(1, STRIP // array.shape[1])
+    for top in range(0, len(array), strip):
+        rows = slice(top, top + strip)
+        place = np.where(shown[rows], array[rows].astype(np.float64) - low, 0)
+        place /= high - low if high > low else 1.0
+        picture[rows] = np.where(shown[rows][..., None], _between(anchors, place), 0)
+    return picture
 
 
 def _between(anchors: Sequence[tuple[int, int, int]], place: np.ndarray) -> np.ndarray:
     """Colours (..., 3) uint8 of places in [0, 1]: from a table, and by arithmetic where a cell of it has two."""
     table, one = _table(tuple(anchors))
     cell = (place.clip(0, 1) * CELLS).astype(np.uint16)
-    colour, rest = table[cell], ~one[cell]
+    colour, rest = table.take(cell, axis=0), ~one.take(cell)
     colour[rest] = _mixed(anchors, place[rest])
     return colour
 

@@ -33,6 +33,7 @@ class View:
         main: role of that picture.
         write: (path of each role, array, painting, given) -> figures about the answer; it writes the other pictures,
             as far as they have a path.
+        paints: the painting is shown; else (0, 0, 3) comes in its place.
         inverse: the array is an inverse depth: 1 is near.
         span: (the first predictions of a clip, (B, H, W, C)) -> ends of the colours of all its frames.
         captions: (record of a prediction) -> caption of each role that a page shows.
@@ -53,6 +54,7 @@ class View:
     facts: Callable[[Mapping[str, Any]], Mapping[str, str]] = field(default=lambda record: {})
     main: str = "picture"
     write: Callable[[Paths, np.ndarray, np.ndarray, GivenArrays], Figures] = looks.write_nothing
+    paints: bool = True
     inverse: bool = False
     span: Callable[[np.ndarray], tuple[float, float]] = lambda predictions: (0.0, 1.0)
 
@@ -73,6 +75,7 @@ VIEWS: dict[str, View] = {
         formats=("npy", "png16"),
         files={"picture": ".vis.png", "input": ".input.jpg"},
         show=looks.show_depth,
+        paints=False,
         captions=lambda record: {"input": "input", "picture": f"depth: {_ends(record)}"},
         meaning={
             "units": "none",
@@ -90,6 +93,7 @@ VIEWS: dict[str, View] = {
         formats=("npy", "flo"),
         files={"picture": ".vis.png", "input": ".input.jpg", "second": ".second.jpg"},
         show=looks.show_flow,
+        paints=False,
         span=looks.flow_span,
         write=looks.write_flow,
         captions=lambda record: {

@@ -32,6 +32,7 @@ IN_MEMORY = (
 MAX_FILE = 2**30  # bytes
 MIN_SIDE = 8  # pixels
 ORIENTATION = 0x0112  # EXIF
+TURNED = range(2, 9)  # its values that turn or mirror
 CHANNEL_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 MASK = "(H, W) of bool, or of two levels: 0 and 1, or 0 and 255"
 Picture = Any  # path, PIL image, array or tensor: what `to_picture` takes
@@ -100,7 +101,7 @@ def is_turned(path: str | Path) -> bool:
         with opened(path) as handle, decoding(path, "EXIF"), warnings.catch_warnings():
             warnings.simplefilter("error")
             exif = Image.open(handle, formats=FORMATS).getexif()
-            return exif.get(ORIENTATION, 1) in range(2, 9)
+            return exif.get(ORIENTATION, 1) in TURNED
     except InputError:  # told where the picture is read
         return False
 
@@ -198,7 +199,8 @@ def _upright(name: str, image: Image.Image) -> Image.Image:
     try:
         with decoding(name, "EXIF"), warnings.catch_warnings():
             warnings.simplefilter("error")
-            return ImageOps.exif_transpose(image)
+            turned = image.getexif().get(ORIENTATION, 1) in TURNED
+            return ImageOps.exif_transpose(image) if turned else image
     except InputError as error:
         say_once(name, f"EXIF that cannot be read ({error.__cause__}): taken as stored, not turned")
         return image
@@ -215,7 +217,8 @@ def _rgb(name: str, image: Image.Image) -> UInt8[np.ndarray, "3 H W"]:
         if _sees_through(image):
             picture = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-        return np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1))
+        plain = image if image.mode == "RGB" else image.convert("RGB")
+        return np.ascontiguousarray(np.asarray(plain).transpose(2, 0, 1))
 
 
 def _sees_through(image: Image.Image) -> bool:

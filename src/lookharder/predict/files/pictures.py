@@ -1,13 +1,13 @@
 """Whether the files that a user means can be used, and fit together: asked before any work is done.
 
 A task that needs a companion picture (flow: the second frame, amodal: the visible mask) takes one for each image.
-Checking reads every file to its end; the pixels are not kept, so a thousand photos fit in memory. What cannot be used
-is left out with its reason, and the rest goes on.
+Checking reads every file to its end; the pixels are kept of one question alone, so a thousand photos fit in memory.
+What cannot be used is left out with its reason, and the rest goes on.
 """
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
@@ -38,6 +38,7 @@ class Input:
         digest: of what the files hold.
         group: which of those beside it in the whole list may be predicted together with it.
         prompt: what is meant in the picture, in the place of a mask.
+        pixels: what `read` gives, where the files are not to be read again.
     """
 
     name: str
@@ -48,9 +49,12 @@ class Input:
     digest: str
     group: int = 0
     prompt: Prompt | None = None
+    pixels: Mapping[str, np.ndarray] | None = field(default=None, repr=False, compare=False)
 
     def read(self) -> dict[str, np.ndarray]:
         """The pixels: "image" (3, H, W) uint8, and each of the task's inputs by its argument."""
+        if self.pixels is not None:
+            return dict(self.pixels)
         found = {"image": read_image(self.image)}
         for given in self.task.inputs:
             if given.argument in self.companions:
@@ -84,7 +88,8 @@ def check(
     refused: list[InputError] = []
     for place in chain.from_iterable(shard.of(groups)):
         try:
-            inputs.append(_check(task, questions[place], group=place // TOGETHER))
+            found = _check(task, questions[place], group=place // TOGETHER)
+            inputs.append(found if len(questions) == 1 else replace(found, pixels=None))
         except InputError as error:
             refused.append(error)
     return inputs, refused
@@ -95,9 +100,8 @@ def _check(task: Task, question: Asked, group: int) -> Input:
     image, given, prompt = question.image, question.companions, question.prompt
     pixels = read_image(image)
     height, width = pixels.shape[1:]
-    if prompt is not None:
-        prompt.mask(pixels)
     companions: dict[str, Path] = {}
+    found = {"image": pixels}
     for each in (each for each in task.inputs if each.argument in given):
         path = given[each.argument]
         if path is None:
@@ -108,7 +112,9 @@ def _check(task: Task, question: Asked, group: int) -> Input:
             raise InputError(argument, got, f"{width} x {height}, as {image}")
         if each.kind == "mask" and not values.any():
             raise InputError(argument, "an empty mask", "at least one visible pixel")
-        companions[each.argument] = path
+        companions[each.argument], found[each.argument] = path, values
+    if prompt is not None:
+        found |= {each.argument: prompt.mask(pixels) for each in task.inputs}
     digests = [_digest(path) for path in (image, *companions.values())]
     if digests[1:] == digests[:1]:
         say_once(str(image), "the frame and the next frame are the same")
@@ -123,6 +129,7 @@ def _check(task: Task, question: Asked, group: int) -> Input:
         digest=digest,
         group=group,
         prompt=prompt,
+        pixels=found,
     )
 
 
