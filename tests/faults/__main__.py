@@ -2,6 +2,7 @@
 
     python tests/faults --out docs/results               the whole: 200 kills and all the rest
     python tests/faults --out docs/results sites stops   these again, beside what the folder has of the others
+    python tests/faults --out docs/results verb-train --fault SIGINT    of a verb these alone, beside its others
     python tests/faults --short --out FOLDER             a few of each
 
     kills        kill -9 at random moments, many of them inside a save
@@ -41,7 +42,7 @@ from typing import Any
 from lab import share_data, spawn
 from stage import VERBS
 from trials import Figures, damage, full_disk, kills, ranks, sites, stops, whole
-from verbs import FAULTS, verb
+from verbs import FAULTS, trials_of, verb
 
 from lookharder.files import atomic, write_json
 from lookharder.recipes import smoke
@@ -185,11 +186,20 @@ def fuzzed(found: dict[str, Any]) -> list[str]:
     return ["## Damaged files", "", about, "", *head, *rows]
 
 
+def these_again(base: Path, name: str, faults: tuple[str, ...], former: Figures) -> Figures:
+    """A verb under some faults, among what was found before under the others."""
+    found = verb(base, name.removeprefix("verb-"), 3, faults)
+    cells = {fault: (former["cells"] | found["cells"])[fault] for fault in FAULTS}
+    lost = [what for what in former["lost"] if what.partition(",")[0] not in faults]
+    return {"trials": trials_of(cells), "cells": cells, "lost": lost + found["lost"]}
+
+
 def main() -> int:
     """Run the trials; exit with 1 if anything is lost."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the figures")
     parser.add_argument("--short", action="store_true", help="a few of each trial, and no page")
+    parser.add_argument("--fault", action="append", choices=FAULTS, help="of verbs; all")
     parser.add_argument("names", nargs="*", metavar="TRIAL", help=f"of {', '.join(WHOLE)}; all")
     args = parser.parse_args()
     logging.getLogger("lookharder").setLevel(logging.ERROR)  # what it says of damage is asked for
@@ -199,9 +209,14 @@ def main() -> int:
     figures: dict[str, Figures] = json.loads(path.read_text()) if path.exists() else {}
     for name in args.names or trials:
         began = time.monotonic()
+        trial, earlier = trials[name], 0.0
+        if args.fault and name.startswith("verb-"):
+            earlier = figures[name]["seconds"]
+            trial = partial(these_again, name=name, faults=tuple(args.fault), former=figures[name])
         with tempfile.TemporaryDirectory() as base:
-            found = trials[name](Path(base))
-        figures[name] = found | {"seconds": round(time.monotonic() - began, 1)}
+            found = trial(Path(base))
+        seconds = round(earlier + time.monotonic() - began, 1)
+        figures[name] = found | {"seconds": seconds}
         print(f"{name}: {json.dumps(figures[name])}", flush=True)
         write_json(path, {key: figures[key] for key in trials if key in figures})
     if not args.short:

@@ -179,9 +179,10 @@ def judge(stage: Stage, out: Path, code: int, said: str, gone: Path | None = Non
     errors = [line for line in said.splitlines() if line.startswith(ERROR)]
     wrong = [] if code in CODES else [f"exit code {code}"]
     words = ("Traceback", "Exception ignored", "Error:")
-    wrong += [f"{word}: {said[-600:]}" for word in words if word in said]
+    last = said.replace(f"{stage.place}/", "").rstrip().rpartition("\n")[2]
+    wrong += [f"{word}: {last}" for word in words if word in said]
     if code in (1, 2, 130, 143) and len(errors) != 1:
-        wrong.append(f"code {code} and {len(errors)} lines: {said[-300:]}")
+        wrong.append(f"code {code} and {len(errors)} lines: {last}")
     try:
         found, moved = contents(out), contents(gone) if gone is not None else {}
     except (OSError, ValueError, AssertionError, SyntaxError) as error:
@@ -199,7 +200,11 @@ def again(stage: Stage, out: Path) -> list[str]:
     done = (
         code == 0 or "which holds something" in said
     )  # a model folder that is whole is not made again
-    wrong = judge(stage, out, 0, "") if done else [f"again: code {code}: {said[-600:]}"]
+    wrong = (
+        judge(stage, out, 0, "")
+        if done
+        else [f"again: code {code}: {said[-200:]}".replace(f"{stage.place}/", "")]
+    )
     if done:
         now = contents(out)
         other = [name for name, content in now.items() if content != stage.files.get(name)]

@@ -193,5 +193,9 @@ def verb(base: Path, name: str, times: int, faults: tuple[str, ...] = ()) -> dic
         cells[fault] = {str(c): {"times": n, "line": cell.lines[c]} for c, n in codes}
         wrong += [f"{fault}, {what}" for what in cell.wrong]
         print(f"{name}, {fault}: {dict(cell.codes)}", *cell.wrong, sep="\n  ", flush=True)
-    count = sum(row["times"] for cell in cells.values() for row in (cell or {}).values())
-    return {"trials": count, "cells": cells, "lost": wrong}
+    return {"trials": trials_of(cells), "cells": cells, "lost": wrong}
+
+
+def trials_of(cells: dict[str, Any]) -> int:
+    """How many commands ended under the faults of a verb."""
+    return sum(row["times"] for cell in cells.values() for row in (cell or {}).values())

@@ -91,6 +91,8 @@ def verify(path: Path) -> dict[str, Any]:
         raise DamagedError(str(error)) from error
     if manifest["iteration"] != int(path.name):
         raise DamagedError(f"{MANIFEST} is that of iteration {manifest['iteration']}")
+    if not manifest["files"]:
+        raise DamagedError(f"{MANIFEST} names no file")
     for name, expected in manifest["files"].items():
         if Path(name).name != name:
             raise DamagedError(f"{name!r} is no file of the checkpoint's folder")
