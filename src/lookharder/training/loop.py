@@ -206,7 +206,7 @@ def update(
 
     lr = learning_rate(config.optim, state.iteration, config.iterations)
     read = torch.cat([team.sum(sums), gradient_norm(chain.network)[None]])
-    *by_task, of_routers, grad_norm = read.tolist()  # the one wait for a device in an iteration
+    *by_task, of_routers, grad_norm = read.tolist()  # one wait for the device, not two
     clip(chain.network, grad_norm, config.optim.clip_norm)
     weights = [config.weights.get(name, 1.0) for name in totals]
     total = sum(w * v for w, v in zip(weights, by_task, strict=True)) / sum(totals.values())
