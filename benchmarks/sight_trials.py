@@ -49,6 +49,7 @@ TRIALS: dict[str, tuple[str, ...]] = {
     "four levels": ("chain.model.stem_widths=[24,48,96,128]",),
     "log depth by quantiles": ("chain.tasks.0.space=log",),
     "depth by quantiles": ("chain.tasks.0.space=linear",),
+    "disparity by quantiles": ("chain.tasks.0.space=disparity",),
     "time_shift 20": ("train.time_shift=20",),
     "time uniform": ("train.time_shift=1",),
     "v": ("chain.prediction=v",),

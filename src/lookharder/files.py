@@ -21,9 +21,7 @@ from lookharder.errors import InputError, printable
 log = logging.getLogger(__name__)
 
 LITTER = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin"}
-ROLES = (
-    "vis|input|second|whole|cutout|beside|uncertainty"  # of a result, see `predict.files.outputs`
-)
+ROLES = "vis|input|second|whole|cutout|beside|uncertainty|members"  # of a result, see `predict.files.outputs`
 ASIDE = re.compile(r"\.(.+)\.[0-9a-f]{8}(\.[^.]*)?")  # as `atomic` names what it writes
 RESULT = re.compile(rf".+\.(depth|flow|amodal)(\.({ROLES}))*\.[a-z0-9]+")
 MAX_TEXT = 2**28  # bytes of a file of text

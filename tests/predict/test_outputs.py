@@ -53,6 +53,7 @@ def answer(task: str, members: int = 1, size: tuple[int, int] = (H, W)) -> Predi
     """Two answers of a call, all noise."""
     channels = {"depth": 1, "flow": 2, "amodal": 1}[task]
     values = RNG.random((2, *size, channels), np.float32)
+    masks = tuple(torch.from_numpy(RNG.random((2, members, 1, *size)) > 0.5))
     return Prediction(
         prediction=values > 0.5 if task == "amodal" else values,
         uncertainty=RNG.random((2, *size, 1), np.float32) if members > 1 else None,
@@ -63,6 +64,7 @@ def answer(task: str, members: int = 1, size: tuple[int, int] = (H, W)) -> Predi
         resolution=size,
         seconds=1.0,
         macs=2,
+        masks=masks if task == "amodal" and members > 1 else None,
     )
 
 
@@ -134,6 +136,20 @@ def test_amodal(tmp_path: Path):
         cutout = np.asarray(image)
     assert ((cutout[..., 3] > 0) == whole).all() and (cutout[..., :3] == painted).all()
     assert figures["found_pixels"] == (whole & ~given_["mask"]).sum()
+
+
+def test_every_member_of_a_hidden_object_is_shown(tmp_path: Path):
+    """Six small copies, four in a row, each with its own mask over the picture."""
+    result, given_ = answer("amodal", members=6), pixels()
+    write(tmp_path, result, 1, given_)
+    sheet = np.moveaxis(read_image(tmp_path / "x.amodal.members.vis.png"), 0, -1)
+    assert sheet.shape == (4 + 2 * (H + 4), 4 + 4 * (W + 4), 3)
+    assert result.masks is not None
+    for place, mask in enumerate(result.masks[1][:, 0].numpy()):
+        top, left = 4 + place // 4 * (H + 4), 4 + place % 4 * (W + 4)
+        cell = sheet[top : top + H, left : left + W]
+        assert (cell == amodal_overlay(given_["image"], given_["mask"], mask)).all()
+    assert (sheet[-H - 4 :, 4 + 2 * (W + 4) :] == 255).all(), "no seventh"
 
 
 READ = {  # of each format, in the axes of the array

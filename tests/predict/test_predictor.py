@@ -186,6 +186,24 @@ def test_a_doubt_of_flow_is_in_pixels_of_the_frame(predictor):
     assert last.doubt[0] > 0.3 * after_two.doubt[0]
 
 
+@pytest.mark.parametrize("merge", ["vote", "median"])
+def test_every_picture_keeps_the_members_of_a_hidden_object(predictor, merge):
+    """Also where one picture stops before the other, and where paintings are merged."""
+    images, options = pictures(2), {"ensemble_size": 6, "output_uncertainty": True, "merge": merge}
+    given = {"mask": [np.arange(32 * 32).reshape(32, 32) < 400] * 2}
+    after_two = next(predictor.stream(images, "amodal", every=2, **given, **options))
+    rule = StopRule(doubt=float(np.mean(after_two.doubt)), gain=1e-9)
+    result = predictor(images, "amodal", until=rule, **given, **options)
+    assert min(result.member_counts) == 2 < max(result.member_counts)
+    for mask, members, values, spread in zip(
+        result.masks, result.member_counts, result.prediction, result.uncertainty, strict=True
+    ):
+        assert mask.shape == (members, 1, 32, 32) and mask.dtype == torch.bool
+        disagree = (mask[:, 0].numpy() != values[..., 0]).mean(0)
+        np.testing.assert_allclose(disagree, spread[..., 0], atol=1e-6)
+    assert predictor(images, "amodal", **given).masks is None
+
+
 def test_until_never_passes_the_most(predictor):
     assert predictor(pictures(1), until="1e-9", ensemble_size=5).member_counts == (5,)
     assert predictor(pictures(1), until="1e9").member_counts == (2,)

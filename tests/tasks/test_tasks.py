@@ -63,17 +63,17 @@ def test_a_task_needs_what_it_reads_and_no_more(name, batch):
             task.condition(lacking), task.to_image(lacking)
 
 
-@pytest.mark.parametrize("space", ["linear", "log"])
+@pytest.mark.parametrize("space", ["linear", "log", "disparity"])
 def test_depth_is_affine_in_its_space_between_the_quantiles(space, batch):
     task = Depth(space=space)
     back = there_and_back(task, batch)
     for depth, valid, value in zip(batch.depth, batch.depth_valid, back, strict=True):
         inside = valid & (value > 0) & (value < 1)
         x = value[inside].double()
-        y = (depth.log() if space == "log" else depth)[inside].double()
+        y = {"linear": depth, "log": depth.log(), "disparity": 1 / depth}[space][inside].double()
         slope, offset = torch.linalg.lstsq(torch.stack([x, torch.ones_like(x)], 1), y).solution
         torch.testing.assert_close(slope * x + offset, y, atol=1e-4, rtol=1e-4)
-        assert slope > 0, "larger is farther"
+        assert slope > 0, "larger is farther; of disparity, nearer"
 
 
 def test_relative_depth_keeps_ratios_and_comes_back_as_depth(batch):
@@ -103,6 +103,7 @@ def test_the_sky_is_learnt_as_far_and_holes_are_not_learnt():
     target = Depth(space="relative").to_image(batch)
     assert target.known.flatten().tolist() == [True, True, True, True, False]
     assert target.images[0, 0, 0, 0, 3] == 1
+    assert Depth(space="disparity").to_image(batch).images[0, 0, 0, 0, 3] == -1, "far"
     assert Depth().to_image(batch).known.flatten().tolist() == [True, True, True, False, False]
     street = ProceduralWorld((48, 64), 2, world="photo", samples=1)
     open_air = (street.frame(i) for i in range(40))
@@ -128,8 +129,14 @@ def test_relative_depth_comes_out_as_what_is_asked_for(batch, output):
 
 def test_only_relative_depth_can_be_turned_into_another():
     assert (Depth().answer, Depth(space="log").answer) == ("depth", "log")
+    assert Depth(space="disparity").answer == "disparity"
     assert Depth(space="log").view == "log" and Depth(output="depth").view == "depth"
-    for space, output in (("linear", "disparity"), ("linear", "log"), ("log", "depth")):
+    for space, output in (
+        ("linear", "disparity"),
+        ("linear", "log"),
+        ("log", "depth"),
+        ("disparity", "depth"),
+    ):
         with pytest.raises(InputError, match="output"):
             Depth(space=space, output=output)
 

@@ -196,7 +196,7 @@ def _score(
         for place, (example, prediction) in enumerate(
             zip(examples, result.prediction, strict=True)
         ):
-            several = [] if result.masks is None else list(result.masks[:, place].numpy())
+            several = [] if result.masks is None else list(result.masks[place].numpy())
             best = judge.best(example, several)
             judge.add(example, np.moveaxis(prediction, -1, 0), **best)
         watch(examples, result)

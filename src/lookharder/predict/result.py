@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -54,8 +53,8 @@ class Prediction:
         choice: what a budget was turned into, in words; None without a budget.
         bound: what made the spread of members the uncertainty; None = it is the spread.
         view: how answers are shown, see `visualize.views`; "" = as those of the task.
-        masks: (N, B, 1, H, W) bool, of a task of masks the answers that were merged, at the size that was asked for;
-            None of others, of one member, and where a rule stopped some images before others.
+        masks: of a task of masks, for each image the answers that were merged, (n, 1, H, W) bool at the size that was
+            asked for; None of others, and of one member.
         given: what was asked about, stacked: "image" in [-1, 1], the rest as the task's inputs are called.
     """
 
@@ -71,7 +70,7 @@ class Prediction:
     choice: str | None = None
     bound: ErrorBound | None = None
     view: str = ""
-    masks: Tensor | None = None
+    masks: tuple[Tensor, ...] | None = None
     given: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -148,6 +147,7 @@ class Prediction:
             uncertainty=None if unsure is None else unsure[0],
             painting=self.painting[index] if paints else NOT_SHOWN,
             given=given,
+            masks=None if self.masks is None else self.masks[index][:, 0].numpy(),
         )
 
     def visualize(self, colormap: str = "spectral") -> list[Image.Image]:
@@ -247,9 +247,6 @@ def present(
         spread = resize_map(spread, *size) * task.uncertainty_scale(worked, size)
     if several and plan.bound is not None:
         spread = plan.bound.of(spread[:, 0])[:, None]
-    masks = rounds.masks
-    if masks is not None and worked != size:
-        masks = torch.stack([task.resize(each, *size) for each in masks])
     channels = prediction if prediction.ndim == 4 else prediction[:, None]  # (B, C, H, W)
     return Prediction(
         prediction=_typed(channels, options.output_type),
@@ -264,10 +261,16 @@ def present(
         choice=plan.choice,
         bound=plan.bound,
         view=task.view,
-        masks=None if masks is None else masks[:, :, None].cpu(),
+        masks=_masks(task, rounds, size) if plan.effort.members > 1 else None,
         given={"image": batch.image}
         | {each.argument: batch.need(each.field) for each in task.inputs},
     )
+
+
+def _masks(task: Task, rounds: Rounds, size: tuple[int, int]) -> tuple[Tensor, ...] | None:
+    """The members of each image at this size, where they are masks."""
+    masks = [task.masks(draws) for draws in rounds.drawn]
+    return tuple(task.resize(m, *size)[:, None].cpu() for m in masks if m is not None) or None
 
 
 def _typed(values: Tensor, output_type: OutputType) -> Any:

@@ -56,6 +56,7 @@ class Rounds:
         prediction: (B, ...), merged.
         uncertainty: (B, H, W) of the members, zero for one.
         painting: (B, F, 3, H, W), the first member as the network painted it.
+        drawn: of each image its members (n, ...), as they were merged.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Rounds:
         self.active, self.counts, self.updates = list(range(images)), [0] * images, 0
         self._round = range(0)
         self._draws = self.prediction = self.uncertainty = self.painting = torch.empty(0)
+        self.drawn = [torch.empty(0)] * images
 
     def __iter__(self) -> Iterator[range]:
         for first in range(0, self.members, self.every):
@@ -89,13 +91,6 @@ class Rounds:
         self._draws = draws if first else torch.cat([self._draws, draws])
         return self._draws
 
-    @property
-    def masks(self) -> Tensor | None:
-        """(N, B, H, W) bool, the members where they are masks, several, and of all images."""
-        draws = self._draws
-        several = draws.dtype == torch.bool and draws.ndim == 4 and len(draws) > 1
-        return draws if several and draws.shape[1] == len(self.counts) else None
-
     def update(self, merged: Tensor, uncertainty: Float[Tensor, "A H W"], painting: Fields) -> None:
         """Take the better answers of the active images; tensors that were read before stay as they were."""
         if self._round.start == 0:  # all images are active
@@ -105,8 +100,9 @@ class Rounds:
             self.prediction[self.active] = merged
             self.uncertainty[self.active] = uncertainty
         self.updates += 1
-        for image in self.active:
+        for place, image in enumerate(self.active):
             self.counts[image] = self._round.stop
+            self.drawn[image] = self._draws[:, place]
 
     def _stop(self) -> None:
         """Drop the images that meet the rule, and their members."""

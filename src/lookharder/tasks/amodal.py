@@ -152,6 +152,10 @@ class Amodal(Task):
         merged = self._inside(median(draws)[0])
         return merged, (self._inside(draws) != merged).float().mean(0)
 
+    def masks(self, draws: Tensor) -> Mask:
+        """Votes are masks; of paintings, where they are of the object."""
+        return draws if draws.dtype == torch.bool else self._inside(draws)
+
     def _inside(self, image: Float[Tensor, "*N 3 H W"]) -> Bool[Tensor, "*N H W"]:
         """Where a painting is of the object."""
         return self._grey(image) <= self.threshold

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from lookharder.data.example import Batch, Example
 from lookharder.errors import InputError
-from lookharder.shapes import FieldDraws, Fields, Sources
+from lookharder.shapes import FieldDraws, Fields, Mask, Sources
 
 # paintings of windows (B V, F, 3, h, w) -> the answer with what they saw (B, F, 3, H, W)
 Join = Callable[[Tensor], Tensor]
@@ -175,6 +175,10 @@ class Task(ABC):
     def to_colours(self, images: Fields) -> Fields:
         """An answer as the network paints it, as a picture for people."""
         return images
+
+    def masks(self, draws: Tensor) -> Mask | None:
+        """Draws of one image as masks (N, H, W); None of a task whose answers are none."""
+        return None
 
     @property
     def mergings(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Affine-invariant depth: the 2 % and 98 % quantiles of an image's valid depth become -1 and 1 (Marigold, 2312.02145).
 
-    image = clip(2 (d - q02) / (q98 - q02) - 1, -1, 1)      d = depth, or log depth
+    image = clip(2 (d - q02) / (q98 - q02) - 1, -1, 1)      d = depth, log depth, or disparity (1 / depth)
     image = clip(log(d / median) / spread, -1, 1)           "relative": log depth, up to a shift alone
 
 Scale and shift of a scene are lost by design: a prediction is a map in [0, 1], larger = farther, to be aligned to
@@ -28,11 +28,24 @@ from lookharder.tasks.closer.windows import Grid, fit_to, low_pass
 from lookharder.tasks.merge import Marigold, mean, median, merge_affine
 
 DepthOutput = Literal["depth", "log", "disparity"]
+DepthSpace = Literal["linear", "log", "disparity", "relative"]
 DepthMerging = Literal["gram", "marigold", "released", "median", "mean"]
 VALUES: dict[DepthOutput, Callable[[Tensor], Tensor]] = {  # of log depth
     "depth": torch.exp,
     "log": lambda log_depth: log_depth,
     "disparity": lambda log_depth: torch.exp(-log_depth),
+}
+SPACES: dict[DepthSpace, Callable[[Tensor], Tensor]] = {  # of depth
+    "linear": lambda depth: depth,
+    "log": torch.log,
+    "disparity": torch.reciprocal,
+    "relative": torch.log,
+}
+EMITTED: dict[DepthSpace, DepthOutput] = {
+    "linear": "depth",
+    "log": "log",
+    "disparity": "disparity",
+    "relative": "depth",
 }
 PLAIN = {"median": median, "mean": mean}
 SLOW = 4  # waves longer than this part of a window are the whole picture's to say
@@ -44,7 +57,8 @@ class Depth(Task):
     """Depth along the optical axis, up to scale and shift.
 
     Attributes:
-        space: "linear"; "log" for affine-invariant log depth; "relative" for log depth less its median.
+        space: "linear"; "log" and "disparity" for affine-invariant log depth and disparity; "relative" for log depth
+            less its median.
         low: quantile that becomes -1; of an answer in "relative" the one that becomes 0.
         high: quantile that becomes 1, of either.
         spread: log ratio to the median depth that becomes 1; used by "relative" alone.
@@ -57,7 +71,7 @@ class Depth(Task):
     """
 
     name: Literal["depth"] = "depth"
-    space: Literal["linear", "log", "relative"] = "linear"
+    space: DepthSpace = "linear"
     low: float = 0.02
     high: float = 0.98
     spread: float = 2.0
@@ -70,8 +84,7 @@ class Depth(Task):
             raise InputError("depth.low, depth.high", (self.low, self.high), "0 <= low < high <= 1")
         if self.spread <= 0:
             raise InputError("depth.spread", self.spread, "a positive number")
-        own: DepthOutput = "log" if self.space == "log" else "depth"
-        allowed = tuple(VALUES) if self.space == "relative" else (own,)
+        allowed = tuple(VALUES) if self.space == "relative" else (EMITTED[self.space],)
         if self.output not in (None, *allowed):
             raise InputError(
                 "output", repr(self.output), f"one of {allowed}, for {self.space} depth"
@@ -80,7 +93,7 @@ class Depth(Task):
     @property
     def answer(self) -> DepthOutput:
         """What an answer is a map of."""
-        return self.output or ("log" if self.space == "log" else "depth")
+        return self.output or EMITTED[self.space]
 
     @property
     def scoring(self) -> dict[str, str]:
@@ -119,7 +132,7 @@ class Depth(Task):
         return torch.stack([batch.image, prompt], dim=1)
 
     def to_image(self, batch: Batch) -> TargetImage:
-        """Depth in metres -> (B, 1, 3, H, W); unknown pixels are far (1) and marked unknown.
+        """Depth in metres -> (B, 1, 3, H, W); unknown pixels are far and marked unknown.
 
         For "relative" depth what is not valid, but no nearer than all that is, is known to be far: the sky.
         """
@@ -129,14 +142,15 @@ class Depth(Task):
                 raise InputError(
                     f"data ({name})", "no valid depth", "at least one pixel of known depth"
                 )
-        values = depth if self.space == "linear" else depth.log()
+        values = SPACES[self.space](depth)
         known = values.masked_fill(~valid, torch.nan)
         if self.space == "relative":
             scaled = (values - _quantiles(known, (0.5,))[0]) / self.spread
         else:
             near, far = _quantiles(known, (self.low, self.high))
             scaled = 2 * (values - near) / (far - near).clamp_min(1e-6) - 1
-        images = torch.where(valid, scaled.clamp(-1, 1), 1.0)
+        far_away = -1.0 if self.space == "disparity" else 1.0
+        images = torch.where(valid, scaled.clamp(-1, 1), far_away)
         if self.space == "relative":
             farthest = depth.masked_fill(~valid, 0.0).amax((1, 2), keepdim=True)
             valid = valid | (depth >= farthest)  # the sky: no depth to score, but far

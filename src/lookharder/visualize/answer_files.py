@@ -7,6 +7,7 @@
                                        NAME.amodal.cutout.png      and cut out of the ground, RGBA
     NAME.TASK.input.jpg .second.jpg    small copies of what was asked about
     NAME.TASK.uncertainty.npy .uncertainty.vis.png             with several members
+    NAME.amodal.members.vis.png                                and each of them, hidden objects only
     NAME.TASK.beside.png NAME.depth.ply .glb .metres.npy       if asked for
 
 No data set names its files so, and `files.is_result` knows them again. What a task writes is its row of `VIEWS`, so
@@ -39,12 +40,14 @@ class Answer:
         uncertainty: (H, W), or None.
         painting: (H, W, 3) uint8, as the network painted it; (0, 0, 3) where the view says that none is shown.
         given: what was asked about: the picture as "image" (3, H, W) uint8, the rest as the task's inputs are called.
+        masks: (n, H, W) bool, the members of an answer that is a mask, if there are several; or None.
     """
 
     values: np.ndarray
     uncertainty: np.ndarray | None
     painting: np.ndarray
     given: GivenArrays
+    masks: np.ndarray | None = None
 
 
 OUTPUTS = ("array", "vis", "input", "whole", "uncertainty")
@@ -101,6 +104,8 @@ def file_names(
             "uncertainty": ".uncertainty.npy",
             "uncertainty_picture": ".uncertainty.vis.png",
         }
+    if uncertainty and view.show_members is not None:
+        kinds["uncertainty"]["members"] = ".members.vis.png"
     wanted = OUTPUTS if writing.outputs is None else writing.outputs
     roles = {role: end for kind in OUTPUTS if kind in wanted for role, end in kinds[kind].items()}
     if writing.beside:
@@ -162,4 +167,8 @@ def write_answer(
             write_rgb(paths["uncertainty_picture"], uncertainty_to_rgb(unsure))
         figures["uncertainty_mean"] = float(unsure.mean(dtype=np.float64))
         figures["uncertainty_max"] = float(unsure.max())
+    if "members" in paths:
+        assert view.show_members is not None, "the view names the file"
+        assert answer.masks is not None, "uncertainty is of several members"
+        write_rgb(paths["members"], view.show_members(answer.masks, given))
     return {"shape": list(array.shape), "dtype": str(array.dtype), **figures}

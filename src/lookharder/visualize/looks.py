@@ -15,8 +15,15 @@ from lookharder.data.formats import write_image
 from lookharder.data.formats.png import PNG_EFFORT
 from lookharder.errors import InputError
 from lookharder.files import atomic
-from lookharder.visualize.colours import COLORMAPS, amodal_overlay, depth_to_rgb, flow_to_rgb
+from lookharder.visualize.colours import (
+    COLORMAPS,
+    amodal_overlay,
+    depth_to_rgb,
+    flow_to_rgb,
+    montage,
+)
 
+CELL, IN_A_ROW = 320, 4  # longest side of a member's picture, pixels; how many stand side by side
 PREVIEW = 900  # longest side of the copies of inputs on the page, pixels
 
 Paths = Mapping[str, Path]  # of each role
@@ -78,6 +85,20 @@ def show_amodal(
 ) -> np.ndarray:
     """A mask (H, W) bool over the picture: what was given in blue, what was found in red."""
     return amodal_overlay(given["image"], given["mask"], whole)
+
+
+def show_completions(masks: np.ndarray, given: GivenArrays) -> np.ndarray:
+    """Several completions (N, H, W) bool of one object, each over a small copy of the picture, in rows of four."""
+    image, visible = given["image"], given["mask"]
+    scale = min(1.0, CELL / max(visible.shape))
+    height, width = (max(1, round(side * scale)) for side in visible.shape)
+
+    def small(array: np.ndarray) -> np.ndarray:
+        return np.asarray(Image.fromarray(array).resize((width, height)))
+
+    picture = np.moveaxis(small(np.ascontiguousarray(np.moveaxis(image, 0, -1))), -1, 0)
+    cells = [amodal_overlay(picture, small(visible), small(mask)) for mask in masks]
+    return montage([cells[first : first + IN_A_ROW] for first in range(0, len(cells), IN_A_ROW)])
 
 
 def write_nothing(

@@ -36,6 +36,7 @@ class View:
         paints: the painting is shown; else (0, 0, 3) comes in its place.
         inverse: the array is an inverse depth: 1 is near.
         span: (the first predictions of a clip, (B, H, W, C)) -> ends of the colours of all its frames.
+        show_members: (masks of several members, given) -> all as one picture; None = they are not shown.
         captions: (record of a prediction) -> caption of each role that a page shows.
         facts: (record of a prediction) -> figures that a page shows.
         meaning: units and meaning, for the record; `uncertainty_meaning` among them.
@@ -55,6 +56,7 @@ class View:
     main: str = "picture"
     write: Callable[[Paths, np.ndarray, np.ndarray, GivenArrays], Figures] = looks.write_nothing
     paints: bool = True
+    show_members: Callable[[np.ndarray, GivenArrays], np.ndarray] | None = None
     inverse: bool = False
     span: Callable[[np.ndarray], tuple[float, float]] = lambda predictions: (0.0, 1.0)
 
@@ -125,10 +127,12 @@ VIEWS: dict[str, View] = {
         show=looks.show_amodal,
         main="overlay",
         write=looks.write_amodal,
+        show_members=looks.show_completions,
         captions=lambda record: {
             "input": "input",
             "overlay": "blue: given; red: found to be hidden",
             "picture": "the whole object, as painted",
+            "members": f"each of the {record['members']} members",
         },
         facts=lambda record: {
             "object": f"{record['whole_pixels']} px, {record['found_pixels']} of them hidden"
