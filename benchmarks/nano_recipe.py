@@ -37,6 +37,7 @@ def run(out: Path, *, work: Path, only: str | None = None, workers: int = 2) -> 
         if only in (None, size):
             bench.score(bench.finetuned(size, 0, None, **changes), NAME, {"row": i}, 0)
     study = bench.study("What should the family be trained by?")
+    work.mkdir(parents=True, exist_ok=True)
     ledger, records = Ledger(work), Records(work / "records.jsonl")
     todo = plan_studies([study], ledger, frozenset())
     if execute(todo, ledger, records, executor="local", workers=workers, retry=0, say=print):

@@ -99,6 +99,7 @@ def run(
         jobs.setdefault(point.place["row"], []).append(point.job.hash)
     write_json(out, {"laws": laws.records, "plans": rows})
 
+    work.mkdir(parents=True, exist_ok=True)
     ledger, records = Ledger(work), Records(work / "records.jsonl")
     todo = plan_studies([study], ledger, frozenset())
     failed = execute(todo, ledger, records, executor="local", workers=workers, retry=0, say=print)

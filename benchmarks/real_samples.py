@@ -119,6 +119,7 @@ def summary(results: list[Evaluation]) -> str:
 
 
 def run(data: Path, *, out: Path, model: str | None = None, resolution: int | None = None) -> None:
+    out.mkdir(parents=True, exist_ok=True)
     predictors = {
         task: Predictor.from_pretrained(model or default_model(task)) for task in REFERENCE
     }

@@ -18,7 +18,7 @@ from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import HELD_OUT_SEED
 from lookharder.evaluate.evaluation import Evaluation, evaluate, protocol
 from lookharder.evaluate.table import score_table
-from lookharder.files import write_json
+from lookharder.files import make_inside, write_json
 from lookharder.metrics.scores import SCORES
 from lookharder.predict.predictor import Prediction, Predictor
 from lookharder.visualize.colours import montage
@@ -48,6 +48,7 @@ def demo(
         The scores by task.
     """
     began = time.perf_counter()
+    make_inside(out, "pictures")
     for task in VIEWS:
         predictors[task].chain.task(task)
     world = ProceduralWorld(SIZE, HELD_OUT_SEED, count=count, world="photo")

@@ -73,6 +73,18 @@ def make_folder(out: Path, argument: str = "--out") -> list[Path]:
     return new
 
 
+def make_inside(root: Path, *names: str) -> Path:
+    """Make ROOT/NAME/... where it is missing, but never `root`, which may have been moved away; returns it.
+
+    Raises:
+        FileNotFoundError: there is no `root`.
+    """
+    for name in names:
+        root = root / name
+        root.mkdir(exist_ok=True)
+    return root
+
+
 @contextmanager
 def locked(folder: Path, taken: str, shared: bool = False) -> Iterator[int]:
     """Lock a folder of results and yield it, open; the lock ends with the process, however that ends.
@@ -222,10 +234,10 @@ def sync_folder(folder: Path) -> None:
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it replaces `path`, on failure it is removed.
 
-    The temporary name keeps the suffix, because image writers choose the format by it.
+    The temporary name keeps the suffix, because image writers choose the format by it. The folder must exist: one that
+    is moved away under a writer would be made again for the rest alone.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
         aside.touch()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.places import within
 
 from lookharder.cli import main
 from lookharder.data import formats
@@ -18,16 +19,15 @@ SIDES = (16, 20)
 
 
 def picture(path: Path, sides: tuple[int, int] = SIDES, plain: bool = False) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.full((*sides, 3), 90, np.uint8) if plain else RNG.integers(0, 256, (*sides, 3))
-    Image.fromarray(pixels.astype(np.uint8)).save(path)
+    Image.fromarray(pixels.astype(np.uint8)).save(within(path))
     return path
 
 
 def score(tmp_path: Path, protocol: str, spec: str, answers: dict[str, np.ndarray]) -> Any:
     """What `evaluate` says of answers under a card."""
     for name, answer in answers.items():
-        formats.write_npy(tmp_path / "theirs" / f"{name}.npy", answer)
+        formats.write_npy(within(tmp_path / "theirs" / f"{name}.npy"), answer)
     out = tmp_path / f"{protocol}.json"
     line = ["evaluate", "--protocol", protocol, "--data", spec, "--out", str(out)]
     assert main([*line, "--predictions", str(tmp_path / "theirs")]) == 0
@@ -169,7 +169,7 @@ def test_nyuv2_as_published_as_folders_and_as_a_tar(tmp_path: Path):
         answers |= {f"{index:05d}": answer, f"test/kitchen_0004/{index:04d}": answer}
         place = tmp_path / "folders/test/kitchen_0004"
         picture(place / f"rgb_{index:04d}.png", (480, 640), plain=True)
-        formats.write_depth_png(place / f"depth_{index:04d}.png", depth)
+        formats.write_depth_png(within(place / f"depth_{index:04d}.png"), depth)
     with tarfile.open(tmp_path / "nyu.tar", "w") as tar:
         tar.add(tmp_path / "folders/test", "./test")
     for spec in ("folders", "nyu.tar"):
@@ -198,9 +198,9 @@ def test_sintel_all_matched_and_unmatched_pixels_pooled(tmp_path: Path):
         for rendering in ("clean", "final"):
             pair(root / rendering, f"{name}.png", f"alley_1/frame_{number + 1:04d}.png")
         flow = RNG.normal(0, 5, (2, *SIDES)).astype(np.float32)
-        formats.write_flo(root / "flow" / f"{name}.flo", flow)
+        formats.write_flo(within(root / "flow" / f"{name}.flo"), flow)
         occluded = RNG.random(SIDES) < 0.2 * number
-        formats.write_mask(root / "occlusions" / f"{name}.png", occluded)
+        formats.write_mask(within(root / "occlusions" / f"{name}.png"), occluded)
         answers[name] = flow + RNG.normal(0, number, flow.shape).astype(np.float32)
         gaps.append(epe(answers[name], flow))
         hidden.append(occluded)
@@ -217,7 +217,7 @@ def test_kitti_flow_is_averaged_over_pictures_and_its_outliers_over_pixels(tmp_p
         pair(root / "image_2", f"{number:06d}_10.png", f"{number:06d}_11.png")
         flow = np.round(RNG.normal(0, 20, (2, *SIDES)) * 64) / 64
         valid = RNG.random(SIDES) < share
-        formats.write_kitti_flow(root / "flow_occ" / f"{number:06d}_10.png", flow, valid)
+        formats.write_kitti_flow(within(root / "flow_occ" / f"{number:06d}_10.png"), flow, valid)
         answers[f"{number:06d}"] = flow + RNG.normal(0, 2 + 2 * number, flow.shape)
         gap = epe(answers[f"{number:06d}"], flow)[valid]
         epes.append(gap.mean())
@@ -231,7 +231,7 @@ def test_flying_chairs_pooled_with_the_fitted_error_beside(tmp_path: Path):
     for number in (1, 2):
         pair(tmp_path / "data", f"{number:05d}_img1.ppm", f"{number:05d}_img2.ppm")
         flow = RNG.normal(0, 8, (2, *SIDES)).astype(np.float32)
-        formats.write_flo(tmp_path / "data" / f"{number:05d}_flow.flo", flow)
+        formats.write_flo(within(tmp_path / "data" / f"{number:05d}_flow.flo"), flow)
         answer = answers[f"{number:05d}"] = 0.5 * flow + RNG.normal(1, 1, flow.shape)
         gaps.append(epe(answer, flow))
         lines = [np.polyfit(p.ravel(), t.ravel(), 1) for p, t in zip(answer, flow, strict=True)]
@@ -261,7 +261,7 @@ def test_spring_and_middlebury(tmp_path: Path):
     pair(tmp_path / "other-data/RubberWhale", "frame10.png", "frame11.png")
     flow = flow[:, 2:] * 1
     flow = np.concatenate([flow, np.full((2, 2, SIDES[1]), 1e10, np.float32)], 1)  # not known
-    formats.write_flo(tmp_path / "other-gt-flow/RubberWhale/flow10.flo", flow)
+    formats.write_flo(within(tmp_path / "other-gt-flow/RubberWhale/flow10.flo"), flow)
     gap = epe(answer, flow)[:-2].mean()
     found = score(tmp_path, "middlebury", f"middlebury_flow:{tmp_path}", {"RubberWhale": answer})
     is_scored(found, [(gap,)], "epe")
@@ -363,7 +363,7 @@ def test_pix2gestalt_is_judged_on_the_last_hundredth_of_its_sorted_paths(tmp_pat
     for name in names[100:]:
         for folder, mask in (("visible_object_mask", seen), ("whole_mask", whole)):
             kind = "visible_mask" if mask is seen else "whole_mask"
-            formats.write_mask(tmp_path / f"set/{folder}/{name}_{kind}.png", mask)
+            formats.write_mask(within(tmp_path / f"set/{folder}/{name}_{kind}.png"), mask)
         picture(tmp_path / f"set/whole/{name}_whole.png", plain=True)
     found = score(
         tmp_path, "pix2gestalt", f"pix2gestalt:{tmp_path}/set", dict.fromkeys(names, seen)
@@ -380,7 +380,7 @@ def test_disparity_is_fitted_as_disparity(tmp_path: Path):
     Image.fromarray(depth).save(tmp_path / "scene0001_00/depth/000001.png")
     metres = depth / 1000
     answer = 7 / metres + 3 + RNG.normal(0, 0.1, SIDES)
-    formats.write_npy(tmp_path / "theirs/scene0001_00/000001.npy", answer)
+    formats.write_npy(within(tmp_path / "theirs/scene0001_00/000001.npy"), answer)
     line = ["evaluate", "--protocol", "scannet", "--set", "rules.depth_space=disparity"]
     line += ["--data", f"scannet:{tmp_path}", "--predictions", str(tmp_path / "theirs")]
     assert main([*line, "--out", str(tmp_path / "s.json")]) == 0

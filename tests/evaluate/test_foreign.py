@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.places import within
 
 from lookharder.cli import main
 from lookharder.data import formats
@@ -23,9 +24,11 @@ def rooms(folder: Path, count: int = 3) -> list[np.ndarray]:
     folder.mkdir()
     depths = []
     for i in range(count):
-        formats.write_image(folder / f"{i}.png", RNG.integers(0, 256, (3, *SIDES), np.uint8))
+        formats.write_image(
+            within(folder / f"{i}.png"), RNG.integers(0, 256, (3, *SIDES), np.uint8)
+        )
         depths.append(RNG.uniform(1, 9, SIDES).astype(np.float32))
-        formats.write_npy(folder / f"{i}_depth.npy", depths[-1])
+        formats.write_npy(within(folder / f"{i}_depth.npy"), depths[-1])
     return depths
 
 
@@ -49,14 +52,14 @@ def test_depth_of_any_format_is_paired_by_name(tmp_path: Path, capsys, caplog):
         answer = (3 * depths[i] + RNG.normal(4, 2, SIDES)).astype(np.float32)
         path = tmp_path / "theirs" / (f"{i}.depth.{kind}" if kind == "npy" else f"{i}.{kind}")
         if kind == "npy":
-            formats.write_npy(path, answer[None])
+            formats.write_npy(within(path), answer[None])
         elif kind == "pfm":
-            formats.write_pfm(path, answer)
+            formats.write_pfm(within(path), answer)
         else:
             answer = np.rint(1000 * answer.clip(0))
-            formats.write_depth_png(path, answer, 1.0)
+            formats.write_depth_png(within(path), answer, 1.0)
         answers.append(answer)
-    formats.write_npy(tmp_path / "theirs" / "stranger.npy", depths[0])
+    formats.write_npy(within(tmp_path / "theirs" / "stranger.npy"), depths[0])
     found = score(tmp_path, "depth", f"folder:{tmp_path}/set", "theirs")
     expected = [abs_rel(a, d) for a, d in zip(answers, depths, strict=True)]
     assert [row["abs_rel"] for row in found["rows"]] == pytest.approx(expected, rel=1e-6)
@@ -68,13 +71,13 @@ def test_depth_of_any_format_is_paired_by_name(tmp_path: Path, capsys, caplog):
 
 def test_what_is_missing_or_of_another_size_is_refused(tmp_path: Path, capsys):
     depths = rooms(tmp_path / "set")
-    formats.write_npy(tmp_path / "theirs" / "0.npy", depths[0])
+    formats.write_npy(within(tmp_path / "theirs" / "0.npy"), depths[0])
     line = f"evaluate --task depth --data folder:{tmp_path}/set --out {tmp_path}/s.json"
     asked = [*line.split(), "--predictions", str(tmp_path / "theirs")]
     assert main(asked) == 2
     assert "without 2 of 3 answers, the first 1.png" in capsys.readouterr().err
     for i in (1, 2):
-        formats.write_npy(tmp_path / "theirs" / f"{i}.npy", depths[i][:, 1:])
+        formats.write_npy(within(tmp_path / "theirs" / f"{i}.npy"), depths[i][:, 1:])
     assert main(asked) == 2
     assert "24x31 pixels, allowed: 24x32" in capsys.readouterr().err
     assert main([*asked, "--steps", "4"]) == 2
@@ -88,12 +91,12 @@ def test_flow_in_pixels(tmp_path: Path):
     flow = RNG.normal(0, 3, (2, *SIDES)).astype(np.float32)
     for frame in ("0", "0_second"):
         picture = RNG.integers(0, 256, (3, *SIDES), np.uint8)
-        formats.write_image(tmp_path / "set" / f"{frame}.png", picture)
-    formats.write_flo(tmp_path / "set" / "0_flow.flo", flow)
+        formats.write_image(within(tmp_path / "set" / f"{frame}.png"), picture)
+    formats.write_flo(within(tmp_path / "set" / "0_flow.flo"), flow)
     answer = flow + np.float32(0.5)
-    formats.write_npy(tmp_path / "a" / "0.npy", np.moveaxis(answer, 0, -1))
-    formats.write_flo(tmp_path / "b" / "0.flo", answer)
-    formats.write_kitti_flow(tmp_path / "c" / "0.png", answer)
+    formats.write_npy(within(tmp_path / "a" / "0.npy"), np.moveaxis(answer, 0, -1))
+    formats.write_flo(within(tmp_path / "b" / "0.flo"), answer)
+    formats.write_kitti_flow(within(tmp_path / "c" / "0.png"), answer)
     for folder, off in (("a", 1e-6), ("b", 1e-6), ("c", 1 / 64)):
         found = score(tmp_path, "flow", f"folder:{tmp_path}/set", folder)["means"]
         assert found["epe"]["mean"] == pytest.approx(np.sqrt(0.5), abs=off)
@@ -105,15 +108,15 @@ def test_of_several_masks_the_majority_is_scored_and_the_best_beside_it(tmp_path
     whole[4:20, 4:28] = True
     visible = whole.copy()
     visible[:, 16:] = False
-    formats.write_image(tmp_path / "set" / "0.png", np.full((3, *SIDES), 90, np.uint8))
-    formats.write_mask(tmp_path / "set" / "0_visible.png", visible)
-    formats.write_mask(tmp_path / "set" / "0_amodal.png", whole)
+    formats.write_image(within(tmp_path / "set" / "0.png"), np.full((3, *SIDES), 90, np.uint8))
+    formats.write_mask(within(tmp_path / "set" / "0_visible.png"), visible)
+    formats.write_mask(within(tmp_path / "set" / "0_amodal.png"), whole)
     answers = [visible, visible, whole]
-    formats.write_mask(tmp_path / "theirs" / "0.0.png", answers[0])
-    formats.write_npy(tmp_path / "theirs" / "0.1.npy", answers[1])
+    formats.write_mask(within(tmp_path / "theirs" / "0.0.png"), answers[0])
+    formats.write_npy(within(tmp_path / "theirs" / "0.1.npy"), answers[1])
     painted = np.where(answers[2], 100, 255).astype(np.uint8)  # the object on white, of three greys
     painted[4, 4] = 250
-    Image.fromarray(painted).save(tmp_path / "theirs" / "0.2.png")
+    Image.fromarray(painted).save(within(tmp_path / "theirs" / "0.2.png"))
     found = score(tmp_path, "amodal", f"folder:{tmp_path}/set", "theirs")
     row = found["rows"][0]
     assert found["members"] == 3
@@ -146,7 +149,7 @@ def test_two_files_are_compared_image_by_image(tmp_path: Path, capsys):
     for name, noise in (("a", 0.5), ("b", 2.0)):
         for i, depth in enumerate(depths):
             answer = depth + RNG.normal(0, noise, SIDES).astype(np.float32)
-            formats.write_npy(tmp_path / name / f"{i}.npy", answer)
+            formats.write_npy(within(tmp_path / name / f"{i}.npy"), answer)
     spec = f"folder:{tmp_path}/set"
     a, b = (score(tmp_path, "depth", spec, name, f"{name}.json") for name in "ab")
     capsys.readouterr()
@@ -166,7 +169,7 @@ def test_two_files_are_compared_image_by_image(tmp_path: Path, capsys):
 
 def test_scores_that_were_not_taken_alike_are_not_compared(tmp_path: Path, capsys):
     for i, depth in enumerate(rooms(tmp_path / "set", 2)):
-        formats.write_npy(tmp_path / "a" / f"{i}.npy", depth)
+        formats.write_npy(within(tmp_path / "a" / f"{i}.npy"), depth)
     said = score(tmp_path, "depth", f"folder:{tmp_path}/set", "a")
     changes = {
         "protocol.max_depth 10.0, allowed: 80.0": {

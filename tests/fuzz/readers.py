@@ -155,6 +155,7 @@ def folders(folder: Path) -> dict[str, Reader]:
         folder / "store" / "facts.json", lambda p: Stored(p.parent)[0]
     )
     job = Job(kind="x", config={"a": 1}, title="t")
+    (folder / "book").mkdir()
     book = Ledger(folder / "book")
     book.plan(job)
     lease = book.take(job.hash, "me")

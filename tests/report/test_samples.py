@@ -9,6 +9,7 @@ import pytest
 
 from lookharder.chain import Chain
 from lookharder.errors import InputError
+from lookharder.files import make_inside
 from lookharder.report.parts import part
 from lookharder.report.samples import KEPT, pictures
 from lookharder.scaling.record import Record
@@ -25,7 +26,7 @@ def root(tmp_path_factory) -> Path:
     chain = Chain.build(system("n1", 32), rng)
     for weights in chain.network.parameters():
         weights.data.normal_(0, 0.2, generator=rng)
-    chain.save(folder / "runs" / "m" / "model", "# n1\n")
+    chain.save(make_inside(folder, "runs", "m") / "model", "# n1\n")
     return folder
 
 

@@ -150,6 +150,7 @@ class Tiny(nn.Module):
     def save(self, folder: str | Path) -> None:
         """Write `model.safetensors` and `config.json` into a folder, each atomically."""
         state = {name: tensor.cpu().contiguous() for name, tensor in self.state_dict().items()}
+        Path(folder).mkdir(exist_ok=True)
         write_tensors(Path(folder) / "model.safetensors", state)
         write_json(Path(folder) / "config.json", self.config())
 

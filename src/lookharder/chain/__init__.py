@@ -127,10 +127,11 @@ class Chain:
         """Write a model folder: `config.json`, `model.safetensors`, `README.md` (the card); a Tiny travels along.
 
         Args:
-            folder: where; made if absent, its files replaced.
+            folder: where; made if absent, in a folder that exists; its files are replaced.
             card: text of the model card.
             half: store weights in float16; they are computed with in float32 all the same.
         """
+        folder.mkdir(exist_ok=True)
         write_model(folder, self.config, self.network, card, half)
         if isinstance(self.autoencoder, autoencoder.Tiny):
             self.autoencoder.save(folder / "autoencoder")

@@ -10,6 +10,7 @@ from lookharder.chain import Chain, find
 from lookharder.chain.card import read_card, write_card
 from lookharder.chain.hub import push
 from lookharder.errors import InputError
+from lookharder.files import make_folder
 from lookharder.hardware import pick_device
 from lookharder.predict.acceleration import Precision, load
 from lookharder.predict.info import describe
@@ -79,6 +80,7 @@ class Pretrained:
         """
         if next(self.chain.network.parameters()).dtype != torch.float32:
             raise InputError("precision", "bf16", "fp32: rounded weights are not the model's")
+        make_folder(Path(folder), "folder")
         self.chain.save(Path(folder), card or self.card)
         if self.settings is not None:
             self.settings.write(Path(folder))

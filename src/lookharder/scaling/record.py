@@ -165,7 +165,6 @@ class Records:
             InputError: the file holds something else than records.
             OSError: the system refused; the file is as it was.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, fcntl.LOCK_EX) as file:
             size, end = os.fstat(file).st_size, self._update(file)
             if record.key in self._keys:

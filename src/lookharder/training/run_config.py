@@ -93,9 +93,9 @@ def compare(config: RunConfig, out: Path) -> RunConfig | None:
 
 
 def claim(config: RunConfig, out: Path) -> None:
-    """Make `out` the folder of this run; raises as `compare` does."""
+    """Make `out`, in a folder that exists, the folder of this run; raises as `compare` does."""
     former = compare(config, out)
-    out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(exist_ok=True)
     if former is None:
         for half in filter(_is_half, out.iterdir()):
             half.unlink()

@@ -31,7 +31,7 @@ from torch.nn import functional as F
 from lookharder.autoencoder import Autoencoder, Tiny, TinyConfig
 from lookharder.data.example import Example, collate, to_float
 from lookharder.errors import InputError
-from lookharder.files import is_litter
+from lookharder.files import is_litter, make_folder
 from lookharder.seeding import numpy_generator, torch_generator
 from lookharder.shapes import Images
 from lookharder.tasks.amodal import Amodal
@@ -174,6 +174,7 @@ def train_tiny(
     Yields:
         Each iteration, done.
     """
+    make_folder(Path(out), "out")
     tiny = Tiny(recipe.settings, torch_generator(recipe.seed, "tiny autoencoder, weights"))
     tiny.requires_grad_(True)
     optimizer = build_optimizer(tiny, recipe.optim)

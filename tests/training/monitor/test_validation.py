@@ -87,6 +87,7 @@ def test_ratio_is_beside_the_best_trivial_answer():
 
 def test_it_is_a_function_of_weights_and_configuration(chain, tmp_path):
     for name, seed in (("one", 1), ("two", 2)):
+        (tmp_path / name).mkdir()
         torch.manual_seed(seed)
         validate(chain, CONFIG, 5, tmp_path / name)
     validate(chain, CONFIG, 5, tmp_path / "two")  # again: nothing is added
@@ -96,6 +97,7 @@ def test_it_is_a_function_of_weights_and_configuration(chain, tmp_path):
     with torch.no_grad():
         for parameter in other.network.parameters():
             parameter.add_(0.1)
+    (tmp_path / "other").mkdir()
     assert validate(other, CONFIG, 5, tmp_path / "other") != validate(
         chain, CONFIG, 5, tmp_path / "one"
     )
@@ -152,6 +154,7 @@ def test_it_changes_nothing_of_the_training(tmp_path):
 
 def test_a_resumed_run_ends_with_the_same_bytes(chain, tmp_path):
     for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
         for iteration in (5, 10):
             validate(chain, CONFIG, iteration, tmp_path / name)
     (tmp_path / "killed" / "validation" / ".00000010.5c1f.png").write_bytes(b"half")

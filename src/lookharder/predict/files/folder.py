@@ -15,11 +15,11 @@ or when he goes, puts what shards wrote into the files of the whole: claims, the
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from lookharder.errors import InputError
-from lookharder.files import atomic, check_held, hold_folder, unfinished
+from lookharder.files import atomic, check_held, hold_folder, make_inside, unfinished
 from lookharder.predict.files.presence import Presence
 from lookharder.predict.files.records import (
     CLAIMS,
@@ -137,19 +137,13 @@ class ResultFolder:
         check_held(self.path, self._handle)
         self._append(self._own[1], claims)
         self._claims += claims
-        files = [self.path / file for claim in claims for file in files_of(claim)]
-        for folder in {file.parent for file in files}:
-            folder.mkdir(parents=True, exist_ok=True)
+        for parts in {Path(file).parent.parts for claim in claims for file in files_of(claim)}:
+            make_inside(self.path, *parts)
         records: list[AnswerRecord] = []
-        yield records
         try:
+            yield records
+        finally:  # that the folder is gone says more than which file could not be written
             check_held(self.path, self._handle)
-        except FileNotFoundError:  # and a writer made it again
-            for file in files:
-                remove(file)
-            with suppress(OSError):
-                self.path.rmdir()
-            raise
         self._append(self._own[0], records)
         self.records += records
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from lookharder.errors import InputError
+from lookharder.files import make_folder
 from lookharder.metrics.scores import SCORES
 from lookharder.training.monitor.history import (
     History,
@@ -46,6 +47,7 @@ def draw_runs(histories: Sequence[History], path: str | Path, dpi: int = 150) ->
     if path.is_dir() or any(parent.is_file() for parent in path.absolute().parents):
         raise InputError("--out", path, "a file in a folder")
     figure = figure_of(histories)
+    make_folder(path.absolute().parent)
     save(figure, path, dpi)
 
 

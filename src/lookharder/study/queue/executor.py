@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from lookharder.errors import InputError
+from lookharder.files import make_inside
 from lookharder.study.queue.ledger import JobState, Ledger
 from lookharder.study.queue.worker import Stopped, WorkerSpec
 
@@ -188,7 +189,7 @@ def _dismiss(processes: list[subprocess.Popen[bytes]]) -> None:
 
 
 def _spec_path(ledger: Ledger) -> Path:
-    return ledger.root / "workers" / f"{uuid.uuid4().hex}.json"
+    return make_inside(ledger.root, "workers") / f"{uuid.uuid4().hex}.json"
 
 
 @contextmanager

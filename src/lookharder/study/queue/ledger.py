@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from lookharder.config import read_as, to_json
 from lookharder.errors import InputError
-from lookharder.files import sync_folder, write_json
+from lookharder.files import make_inside, sync_folder, write_json
 from lookharder.jsons import as_object, read_json
 from lookharder.study.queue.jobs import Job
 
@@ -82,7 +82,7 @@ class Ledger:
 
     def plan(self, job: Job) -> None:
         """Record a job as planned, if it is not there yet."""
-        path = self.folder(job.hash) / "job.json"
+        path = make_inside(self.root, "runs", job.hash) / "job.json"
         if not path.exists():
             write_json(path, job.to_json())
 
@@ -118,7 +118,6 @@ class Ledger:
             InputError: the file system has no locks.
         """
         path = self.folder(name) / "lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
         lease = Lease(
             job=name, owner=owner, lock=os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         )

@@ -183,7 +183,7 @@ def _files(path: Path) -> dict[str, Any] | None:
 def _prepare(folder: Path, iteration: int, needed: int) -> Path:
     """An empty folder to write into, where nothing speaks against the checkpoint."""
     if not folder.is_dir():
-        folder.mkdir(parents=True)
+        folder.mkdir(exist_ok=True)
         sync_folder(folder.parent)
     for other in _checkpoints(folder):
         if int(other.name) > iteration and _files(other):

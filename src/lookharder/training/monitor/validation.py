@@ -25,7 +25,7 @@ from lookharder.chain import Chain
 from lookharder.data.example import Example
 from lookharder.data.source import open_spec
 from lookharder.errors import InputError
-from lookharder.files import atomic
+from lookharder.files import atomic, make_inside
 from lookharder.jsons import read_lines
 from lookharder.metrics.scores import SCORES
 
@@ -132,7 +132,8 @@ def validate(
         network.train(mode)
     if columns:
         titles = [title for task in sets for title in VIEWS[task].strip.values()]
-        _draw(columns, titles, folder / "validation" / f"{iteration:08d}.png")
+        pictures = make_inside(folder, "validation")
+        _draw(columns, titles, pictures / f"{iteration:08d}.png")
     others = [row for row in rows_of(folder) if row["iteration"] != iteration]
     _write(folder, sorted([*others, {"iteration": iteration, **found}], key=_iteration))
     return found
