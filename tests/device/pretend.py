@@ -1,6 +1,6 @@
-"""A CUDA device that is not there: tensors that say "cuda", hold numbers of the CPU, and mind where they are.
+"""A device that is not there: tensors that say "cuda", or "mps", hold numbers of the CPU, and mind where they are.
 
-    with Pretend() as device:
+    with Pretend() as device:            or Pretend("mps"), which knows no float64
         chain.to("cuda")
         ...
     device.waits        what made the host wait for the device, and how often
@@ -21,7 +21,6 @@ from torch.utils._python_dispatch import return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map
 
 aten = torch.ops.aten
-DEVICE = torch.device("cuda", 0)
 COPIES = {aten.copy_.default, aten._to_copy.default}  # may be given both kinds
 LOOKUPS = {
     aten.index.Tensor,
@@ -47,13 +46,15 @@ class OnDevice(Tensor):
 
     @staticmethod
     def __new__(cls, held: Tensor) -> "OnDevice":
+        place = CURRENT[-1].place
+        assert place.type != "mps" or held.dtype != torch.float64, "float64, which MPS lacks"
         tensor = torch.Tensor._make_wrapper_subclass(
             cls,
             held.shape,
             strides=held.stride(),
             storage_offset=held.storage_offset(),
             dtype=held.dtype,
-            device=DEVICE,
+            device=place,
         )
         tensor.held = held
         return tensor
@@ -82,8 +83,8 @@ def placed(value: Any) -> Any:
     )
 
 
-def is_cuda(device: Any) -> bool:
-    return device is not None and torch.device(device).type == "cuda"
+def is_there(device: Any) -> bool:
+    return device is not None and torch.device(device).type == CURRENT[-1].place.type
 
 
 def part_of(tensor: Tensor, index: Any) -> tuple[Tensor, list[Any]]:
@@ -160,11 +161,20 @@ BY_HAND = {
 }
 
 
+def place_of_call() -> str:
+    """The function of the package that is under way."""
+    frame = sys._getframe()
+    while frame.f_back is not None and "/lookharder/" not in frame.f_code.co_filename:
+        frame = frame.f_back
+    return f"{frame.f_globals['__name__']}.{frame.f_code.co_name}"
+
+
 class Pretend(TorchFunctionMode):
     """The device; tensors are made on it, and moved to and from it, while it is entered."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str = "cuda") -> None:
         super().__init__()
+        self.place = torch.device(kind, 0)
         self.waits: Counter[str] = Counter()
 
     def __enter__(self) -> "Pretend":
@@ -194,7 +204,7 @@ class Pretend(TorchFunctionMode):
             return put(*part_of(*args[:2]), args[2])
         if func in BY_HAND:  # these make tensors on the device from numbers, by way of a context
             return BY_HAND[func](*args, **kwargs)
-        if is_cuda(kwargs.get("device")):
+        if is_there(kwargs.get("device")):
             assert not any(isinstance(v, Tensor) for v in tree_leaves((args, kwargs))) or func in (
                 torch.as_tensor,
                 torch.tensor,
@@ -203,23 +213,20 @@ class Pretend(TorchFunctionMode):
                 torch.ones_like,
             ), func
             generator = kwargs.get("generator")
-            assert generator is None or generator.device.type == "cuda", "a generator of the host"
+            assert generator is None or is_there(generator.device), "a generator of the host"
             kwargs["device"] = "cpu"
             with torch._C.DisableTorchFunctionSubclass():
                 return placed(func(*tree_map(held, args), **tree_map(held, kwargs)))
         return func(*args, **kwargs)
 
     def wait(self, kind: str) -> None:
-        """The host waits for the device: where, in the package."""
-        frame = sys._getframe()
-        while frame.f_back is not None and "/lookharder/" not in frame.f_code.co_filename:
-            frame = frame.f_back
-        self.waits[f"{frame.f_globals['__name__']}.{frame.f_code.co_name}: {kind}"] += 1
+        """The host waits for the device."""
+        self.waits[f"{place_of_call()}: {kind}"] += 1
 
     def move(self, func: Any, tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """`to`, `cuda` and `cpu`."""
         if func is Tensor.cuda:
-            args, kwargs = (), {"device": "cuda"}
+            args, kwargs = (), {"device": self.place}
         if func is Tensor.cpu:
             args, kwargs = (), {"device": "cpu"}
         if args and isinstance(args[0], Tensor):
@@ -233,7 +240,7 @@ class Pretend(TorchFunctionMode):
         form = {"memory_format": layout} if layout is not None else {}
         if target.type == tensor.device.type:
             return Tensor.to(tensor, dtype or tensor.dtype, copy=copy, **form)
-        if target.type == "cuda":
+        if is_there(target):
             assert not tensor.requires_grad or tensor.is_leaf, "a graph that crosses devices"
             return OnDevice(tensor.detach().to(dtype or tensor.dtype, copy=True, **form))
         self.wait("to the host")
@@ -253,7 +260,7 @@ class Pretend(TorchFunctionMode):
         if func is aten._fused_sdp_choice.default:
             return 0  # the plain way: kernels of the CPU are not those of the device
         out = func(*tree_map(held, args), **tree_map(held, kwargs))
-        if device is not None and not is_cuda(device):
+        if device is not None and not is_there(device):
             self.wait("to the host")
             return out
         if func is aten.copy_.default:
