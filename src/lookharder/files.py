@@ -260,6 +260,19 @@ def unfinished(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write JSON atomically, indented, keys in the order given, NaN refused."""
+    """Write JSON atomically, indented, keys in the order given, NaN refused, texts as of `as_utf8`."""
+    text = json.dumps(as_utf8(value), indent=2, allow_nan=False) + "\n"
     with atomic(path) as aside:
-        aside.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        aside.write_text(text, encoding="utf-8")
+
+
+def as_utf8(value: Any) -> Any:
+    r"""A JSON value whose texts UTF-8 can hold: names of files by their bytes, whatever the locale made of them.
+
+    Bytes that are no UTF-8 become escapes: a name in Latin-1 is "caf\xe9".
+    """
+    if isinstance(value, str):
+        return value.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    if isinstance(value, dict):
+        return {as_utf8(key): as_utf8(item) for key, item in value.items()}
+    return [as_utf8(item) for item in value] if isinstance(value, list | tuple) else value

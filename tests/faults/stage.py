@@ -37,7 +37,7 @@ VERBS = {
     "train": "train smoke --set train.iterations=3 --set checkpoint_every=1 --set log_every=1 "
     '--set train.batch_size=2 --set train.mix={{"depth":1.0}} --set device=cpu --out {out}',
     "demo": "demo --model model --count 1 --out {out}",
-    "study": "study steps --preset micro --only n1* --out {out}",
+    "study": "study steps --preset micro --only *n1* --out {out}",
 }
 ERROR = "lookharder: error: "
 CODES = {0, 1, 2, 75, 130, 143}  # those that `lookharder.cli` documents

@@ -178,6 +178,10 @@ def _attempt(line: Sequence[str] | None) -> int:
         return code
     except InputError as error:
         return _fail(str(error), 2)
+    except UnicodeEncodeError as error:  # a name in a list or a record, that the locale cannot say
+        allowed = "names in the locale's encoding; with PYTHONUTF8=1 that is UTF-8"
+        got = str(error.object)[:200]
+        return _fail(str(InputError(f"a name in {error.encoding}", got, allowed)), 2)
     except BrokenPipeError:
         _mute()
         return _fail("standard output: nobody reads it", 1)

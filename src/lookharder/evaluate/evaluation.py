@@ -23,6 +23,7 @@ from lookharder.evaluate.card import Card
 from lookharder.evaluate.cards import rules_of
 from lookharder.evaluate.judge import Judge
 from lookharder.evaluate.parts import Parts, ScoredGroup
+from lookharder.files import as_utf8
 from lookharder.metrics.protocol import Protocol
 from lookharder.predict.info import fingerprint
 from lookharder.predict.inputs import together
@@ -74,14 +75,15 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; hashes beside the protocol and the card, and one of the names of what was scored."""
-        names = "\n".join(sorted(row["name"] for row in self.rows))
+        said = as_utf8(to_json(self))
+        names = "\n".join(sorted(row["name"] for row in said["rows"]))
         hashes = {
             "protocol_hash": self.protocol.hash,
             "pictures_sha256": hashlib.sha256(names.encode()).hexdigest(),
         }
         if self.card is not None:
             hashes["card_hash"] = self.card.hash
-        return {**to_json(self), **hashes}
+        return {**said, **hashes}
 
 
 def evaluate(

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lookharder.files import atomic, read_text, unfinished
+from lookharder.files import as_utf8, atomic, read_text, unfinished
 from lookharder.jsons import parse_json
 from lookharder.predict.files.presence import Presence
 from lookharder.shard import Shard
@@ -144,4 +144,4 @@ class Parts:
 
 
 def _line(number: int, group: ScoredGroup) -> dict[str, Any]:
-    return {"group": number, "scored": asdict(group)}
+    return {"group": number, "scored": as_utf8(asdict(group))}

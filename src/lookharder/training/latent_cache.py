@@ -37,6 +37,7 @@ from lookharder.data.latents import (
 )
 from lookharder.data.store import leave_ctrl_c
 from lookharder.errors import InputError
+from lookharder.files import as_utf8
 from lookharder.tasks.base import SOURCES, Task
 
 
@@ -174,7 +175,7 @@ def _facts(
     """What the manifest says; the shapes are those of the first example."""
     first = encode(codec, task, collate([dataset[0]]).to(device))
     return LatentFacts(
-        spec=config.spec,
+        spec=as_utf8(config.spec),
         size=config.size,
         task=to_json(task),
         autoencoder=to_json(codec.config()),

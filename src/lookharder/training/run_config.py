@@ -12,7 +12,7 @@ from lookharder.chain import ChainConfig
 from lookharder.config import read_as, to_json
 from lookharder.data.source import DataConfig
 from lookharder.errors import InputError
-from lookharder.files import write_json
+from lookharder.files import as_utf8, write_json
 from lookharder.training.config import TrainConfig, task_of
 from lookharder.training.distributed.runtime import RuntimeConfig
 from lookharder.training.monitor.validation import ValidationConfig
@@ -83,7 +83,7 @@ def compare(config: RunConfig, out: Path) -> RunConfig | None:
             )
         return None
     former = read_as(RunConfig, path)
-    found, wanted = to_json(essence(former)), to_json(essence(config))
+    found, wanted = to_json(essence(former)), as_utf8(to_json(essence(config)))
     if found != wanted:
         changed = sorted(key for key in wanted if found[key] != wanted[key])
         raise InputError(

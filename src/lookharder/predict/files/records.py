@@ -1,6 +1,7 @@
 """The lines of a folder of results: its records and claims, those of the whole and those of shards."""
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -90,7 +91,7 @@ def lines_of(path: Path) -> Iterator[AnswerRecord]:
             raise InputError(name, "no `files`", "a record of `lookharder predict`")
         if (start := PurePosixPath(str(record.get("name")))).is_absolute() or ".." in start.parts:
             raise InputError(name, f"name {str(start)!r}", "one that stays in the folder")
-        yield record
+        yield as_named_here(record)
 
 
 def files_of(record: AnswerRecord) -> list[str]:
@@ -110,3 +111,10 @@ def line_of(record: AnswerRecord) -> str:
     text = json.dumps(record, allow_nan=False, ensure_ascii=False)
     same = text.encode(errors="surrogateescape").decode(errors="surrogateescape")
     return json.dumps(json.loads(same)) + "\n"
+
+
+def as_named_here(record: AnswerRecord) -> AnswerRecord:
+    """A record of a file, its names as this process has them in its locale: what `line_of` did, undone."""
+    text = json.dumps(record, ensure_ascii=False).encode(errors="surrogateescape")
+    named: AnswerRecord = json.loads(os.fsdecode(text))
+    return named
