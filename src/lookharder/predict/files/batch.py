@@ -10,7 +10,7 @@ content. So what was predicted before, of the same files, by the same weights an
 same, and is not done again. Even the last bits are equal where the list of pictures is: they depend on it alone, not on
 shards or on what is there already.
 
-While a group is predicted the one before is written, by threads of its own.
+While a group is predicted the one before is written, by threads; of photos too large for a group one is held at a time.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from lookharder.predict.files.page import write_results
 from lookharder.predict.files.pictures import Input
 from lookharder.predict.files.records import PAGE, AnswerRecord, Key
 from lookharder.predict.info import fingerprint
-from lookharder.predict.inputs import together
+from lookharder.predict.inputs import PIXELS, together
 from lookharder.predict.predictor import Prediction, Predictor
 from lookharder.shard import Shard
 from lookharder.visualize.answer_files import Writing, file_names, write_answer
@@ -112,10 +113,11 @@ def predict_files(
     wanted = {_key(item) for item in todo}
     made = {"version": __version__, "model": predictor.name, "seed": seed, "recipe": recipe}
     with ThreadPoolExecutor(1) as clerk, ThreadPoolExecutor(ENCODERS) as encoders:
-        waiting: Future[list[Outcome]] | None = None  # what was predicted last, being written
+        waiting: list[Future[list[Outcome]]] = []  # what was predicted, being written
         for group in _groups(inputs):
             if not any(_key(item) in wanted for item in group):
                 continue
+            meanwhile = int(math.prod(group[0].size) <= PIXELS)  # how many are written
             readable, outcomes = _read(group)
             yield from (outcome for outcome in outcomes if _key(outcome[0]) in wanted)
             for some, pixels, result in _predicted(predictor, readable, seed=seed, **options):
@@ -124,12 +126,15 @@ def predict_files(
                     continue
                 places = [place for place, item in enumerate(some) if _key(item) in wanted]
                 asked = [(some[place], place, pixels[place]) for place in places]
-                done, waiting = (
-                    waiting,
-                    clerk.submit(_write, encoders, folder, asked, result, writing, made),
-                )
-                yield from done.result() if done is not None else ()
-        yield from waiting.result() if waiting is not None else ()
+                result = replace(result, given={})  # which is `pixels`, in floats
+                job = clerk.submit(_write, encoders, folder, asked, result, writing, made)
+                waiting.append(job)
+                del pixels, asked, result  # or they are held while the next ones are read
+                while len(waiting) > meanwhile:
+                    yield from waiting.pop(0).result()
+            del readable
+        for job in waiting:
+            yield from job.result()
 
 
 def _write(
@@ -269,11 +274,10 @@ def _describe(
         del meaning["uncertainty_meaning"]
     elif result.bound is not None:
         bound = result.bound
-        words = (
+        meaning["uncertainty_meaning"] = (
             f"{bound.level:.0%} of errors are within it, as fitted on {bound.pictures} pictures of {bound.data} "
             f"with {bound.members} members"
         )
-        meaning["uncertainty_meaning"] = words
     count = len(result.member_counts)
     return {
         "input": str(item.image),
