@@ -1,5 +1,6 @@
 """A store gives back what was put in, and is there whole or not at all."""
 
+from dataclasses import replace
 from multiprocessing import get_context
 
 import numpy as np
@@ -41,6 +42,24 @@ def test_a_damaged_store_is_made_anew(tmp_path):
             path.write_bytes(wrong)
             np.testing.assert_array_equal(open_data(config)[1].image, expected)
             assert path.read_bytes() == data
+
+
+class Labelled:
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return replace(ProceduralWorld(32, 5)[index], label=17)
+
+
+def test_a_label_or_name_that_is_another_is_found(tmp_path, caplog):
+    first = store(Labelled(), tmp_path, "key")
+    path = tmp_path / "key" / "facts.json"
+    for right, wrong in (("17", "16"), (first.names[1], first.names[1] + "0")):
+        path.write_text(path.read_text().replace(right, wrong))
+        again = store(Labelled(), tmp_path, "key")
+        assert (again.names, again.labels) == (first.names, (17, 17))
+    assert caplog.text.count("a store is made anew") == 2
 
 
 def test_a_full_disk_is_an_error_and_kills_no_worker(tmp_path, monkeypatch):

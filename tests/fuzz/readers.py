@@ -1,6 +1,5 @@
 """A good file of every format, and what reads it."""
 
-import hashlib
 import io
 import json
 import tarfile
@@ -19,9 +18,10 @@ from lookharder.config import read_as, to_json
 from lookharder.data import formats
 from lookharder.data.formats.exr import read_exr, write_exr
 from lookharder.data.latents.manifest import LatentFacts, read_manifest, write_manifest
+from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.readers import check_data, open_data
 from lookharder.data.readers.shards import walk
-from lookharder.data.store import Stored
+from lookharder.data.store import Stored, store
 from lookharder.errors import InputError
 from lookharder.models.foreign.weightfile import read as read_weights
 from lookharder.predict.files.folder import hold
@@ -146,13 +146,9 @@ def folders(folder: Path) -> dict[str, Reader]:
     described = {"s.safetensors": checkpoint_manifest.describe(point / "s.safetensors")}
     sealed = checkpoint_manifest.write(point, 20, {}, described)
     found["checkpoint"] = Reader(sealed, verified)
-    (folder / "store").mkdir()
-    formats.write_npy(folder / "store" / "image.npy", np.zeros((2, 3, 8, 8), np.uint8))
-    sha256 = hashlib.sha256((folder / "store" / "image.npy").read_bytes()).hexdigest()
-    stored = {"arrays": {"image": sha256}, "names": ["a", "b"], "labels": [0, None]}
-    (folder / "store" / "facts.json").write_text(json.dumps(stored))
+    store(ProceduralWorld(8, 0, count=2), folder, "store")
     found["store/facts.json"] = Reader(
-        folder / "store" / "facts.json", lambda p: Stored(p.parent)[0]
+        folder / "store" / "facts.json", lambda p: np.array(Stored(p.parent).names), exact=True
     )
     job = Job(kind="x", config={"a": 1}, title="t")
     (folder / "book").mkdir()

@@ -6,6 +6,7 @@ the folder's name is a key of what was stored, which the caller makes so that a 
 
 import fcntl
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -14,7 +15,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import pairwise
 from multiprocessing import get_context
@@ -22,11 +23,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lookharder.config import read_as
+from lookharder.config import read_as, to_json
 from lookharder.data.example import Dataset, Example
 from lookharder.data.formats.guard import decoding
 from lookharder.errors import InputError
-from lookharder.files import sync_folder, write_json
+from lookharder.files import as_utf8, sync_folder, write_json
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +37,24 @@ ARRAYS = tuple(field.name for field in fields(Example) if field.name not in ("na
 
 @dataclass(frozen=True, kw_only=True)
 class _Facts:
-    """What `facts.json` says: the SHA-256 of each array's file; name and label of each example."""
+    """What `facts.json` says.
+
+    Attributes:
+        arrays: the SHA-256 of each array's file.
+        names: of the examples.
+        labels: likewise.
+        sha256: of all that; "" in a store from before there was one.
+    """
 
     arrays: dict[str, str]
     names: tuple[str, ...]
     labels: tuple[int | None, ...]
+    sha256: str = ""
+
+    def seal(self) -> str:
+        """The SHA-256 of all but itself."""
+        said = to_json(replace(self, sha256=""))
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 class Stored:
@@ -52,6 +66,8 @@ class Stored:
 
     def __init__(self, folder: Path) -> None:
         facts = read_as(_Facts, folder / "facts.json")
+        if facts.sha256 not in ("", facts.seal()):
+            raise InputError(str(folder / "facts.json"), "another SHA-256", WRITTEN)
         self.names, self.labels = facts.names, facts.labels
         known = {"image"} <= set(facts.arrays) <= set(ARRAYS)
         if not known or len(self.names) != len(self.labels):
@@ -132,15 +148,10 @@ def _write(dataset: Dataset, folder: Path, workers: int) -> None:
         spawn = get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=spawn, initializer=leave_ctrl_c) as pool:
             done = list(pool.map(write, spans))
-    facts = [fact for span in done for fact in span]
-    write_json(
-        folder / "facts.json",
-        {
-            "arrays": {name: _digest(folder / f"{name}.npy") for name in names},
-            "names": [name for name, _ in facts],
-            "labels": [label for _, label in facts],
-        },
-    )
+    named, labels = zip(*[fact for span in done for fact in span], strict=True)
+    digests = {name: _digest(folder / f"{name}.npy") for name in names}
+    facts = _Facts(arrays=digests, names=tuple(as_utf8(named)), labels=labels)
+    write_json(folder / "facts.json", to_json(replace(facts, sha256=facts.seal())))
 
 
 def leave_ctrl_c() -> None:
