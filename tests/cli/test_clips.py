@@ -13,6 +13,7 @@ from lookharder.data.formats import read_flo, read_npy, write_image
 from lookharder.data.formats.video import clip_facts, read_clip, writing_clip
 from lookharder.errors import InputError
 from lookharder.predict.files import clips
+from lookharder.predict.files.steady import steady
 from lookharder.predict.predictor import Predictor
 
 pytest.importorskip("av")
@@ -48,7 +49,7 @@ def test_what_is_written_is_read(tmp_path: Path):
 def test_depth_of_a_clip(place, capsys, monkeypatch):
     read = clip(Path("x.mp4"))
     monkeypatch.setattr(clips, "together", lambda height, width: 2)
-    assert main(PREDICT.format("depth", "x.mp4 --format npy").split()) == 0
+    assert main(PREDICT.format("depth", "x.mp4 --format npy --steady 0").split()) == 0
     (record,) = records()
     assert (record["frames"], record["rate"]) == (5, 12)
     names = sorted(path.name for path in Path("out/x.depth.frames").iterdir())
@@ -63,8 +64,35 @@ def test_depth_of_a_clip(place, capsys, monkeypatch):
     stored = read_npy("out/x.depth.frames/000003.npy")
     np.testing.assert_allclose(stored, alone.prediction[0, ..., 0], atol=1e-5)
     capsys.readouterr()
-    assert main(PREDICT.format("depth", "x.mp4 --format npy").split()) == 0
+    assert main(PREDICT.format("depth", "x.mp4 --format npy --steady 0").split()) == 0
     assert "(1 done before)" in capsys.readouterr().out
+
+
+def test_depth_of_a_clip_is_steadied(place):
+    """Each frame by the one before, across the groups that are predicted together; half and half as a rule."""
+    read, found = clip(Path("x.mp4"), 3), {}
+    for name, more in (("alone", "--steady 0"), ("half", "")):
+        line = PREDICT.format("depth", f"x.mp4 --format npy {more}").replace(
+            "--out out", f"--out {name}"
+        )
+        assert main(line.split()) == 0
+        (record,) = map(json.loads, Path(name, "predictions.jsonl").read_text().splitlines())
+        assert record["steady"] == (0.5 if name == "half" else 0)
+        found[name] = [read_npy(f"{name}/x.depth.frames/{i:06d}.npy") for i in range(3)]
+    last = None
+    for image, alone, stored in zip(read, found["alone"], found["half"], strict=True):
+        last = steady(last, image, alone, 0.5)
+        np.testing.assert_array_equal(stored, last.depth)
+
+
+@pytest.mark.parametrize(
+    ("line", "got"), [("depth x.mp4 --steady 1", "1.0"), ("flow x.mp4 --steady 0.5", "flow")]
+)
+def test_what_cannot_be_steadied(place, capsys, line, got):
+    clip(Path("x.mp4"), 2)
+    assert main(PREDICT.format(*line.split(" ", 1)).split()) == 2
+    assert "--steady" in (said := capsys.readouterr().err) and got in said
+    assert not Path("out").exists()
 
 
 def test_flow_of_a_clip_and_of_a_folder_of_frames(place):

@@ -31,8 +31,8 @@ FLAGS = {  # the command line grows on purpose
     "predict": "--allow-download --antithetic --as-released --batch-size --beside --box --budget --colormap --compiled "
     "--device --fit --format --fov --glb --grey --help --json --levels --mask --members --merge --metric "
     "--model --near-far --noise-schedule --out --output --outputs --overwrite --ply --point --precision "
-    "--quiet --recursive --resolution --sampler --second --seed --shard --skip-existing --spacing --steps "
-    "--strict --until --verbose",
+    "--quiet --recursive --resolution --sampler --second --seed --shard --skip-existing --spacing --steady "
+    "--steps --strict --until --verbose",
     "train": "--allow-download --dry-run --help --out --quiet --set",
     "sample": "--allow-download --batch-size --classes --count --device --guidance --guided --help --out --sampler "
     "--seed --size --spacing --steps",

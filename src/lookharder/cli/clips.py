@@ -42,6 +42,7 @@ def run_clips(args: argparse.Namespace, request: "PredictRequest", folder: "Resu
                 folder,
                 recipe=recipe,
                 writing=request.writing,
+                share=request.steady,
                 **options,
             ):
                 bar.update(frames)

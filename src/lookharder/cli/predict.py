@@ -15,7 +15,7 @@ from lookharder.cli.arguments import (
     add_sampling,
     add_speed,
 )
-from lookharder.cli.parser import Parser, choice, rule, whole
+from lookharder.cli.parser import Parser, choice, number, rule, whole
 from lookharder.cli.shards import add_shard, by_rank
 from lookharder.cli.writing import add_writing, say_metres, say_record, seen_at
 from lookharder.errors import InputError
@@ -105,6 +105,12 @@ def add_arguments(parser: Parser) -> None:
         type=choice("depth", "log", "disparity"),
         metavar="V",
         help="depth: a map of depth, log (depth) or disparity, each up to scale and shift [depth]",
+    )
+    parser.add_argument(
+        "--steady",
+        type=number,
+        metavar="S",
+        help="depth of a clip: share of the frame before in each, against flicker; 0: frames alone [0.5]",
     )
     parser.add_argument(
         "--as-released", action="store_true", help="the paper's release: as its program does"

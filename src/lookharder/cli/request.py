@@ -21,6 +21,7 @@ from lookharder.tasks.base import Task
 from lookharder.tasks.depth import Depth, DepthOutput
 from lookharder.visualize.answer_files import Writing
 
+STEADY = 0.5  # halves the flicker and leaves the error as it is, see `docs/results/flicker.json`
 EXCLUSIVE = (("skip_existing", "overwrite"), ("quiet", "verbose"), ("json", "verbose"))
 
 
@@ -36,6 +37,7 @@ class PredictRequest:
         shard: which part of the pictures this process predicts.
         clips: what is asked about, where it is clips.
         questions: what is asked about, where it is pictures.
+        steady: share of the frame before in the depth of a clip.
         recipe: what a result is a function of, beside its picture.
     """
 
@@ -46,6 +48,7 @@ class PredictRequest:
     shard: Shard
     clips: list[Clip]
     questions: list[Asked]
+    steady: float
     recipe: str
 
     @property
@@ -68,9 +71,11 @@ def read_request(args: argparse.Namespace) -> PredictRequest:
     writing, prompts = writing_of(args), _prompts(args)
     predictor, task = _open(args)
     options = _options(args, predictor)
-    recipe = recipe_of(predictor, task.name, writing=writing, **options)
     shard = shard_of(args)
     clips, questions = _pictures(args, task, prompts)
+    steady = _steady(args, task, clips)
+    about = {**options, "steady": steady} if clips else options
+    recipe = recipe_of(predictor, task.name, writing=writing, **about)
     if writing.known is not None and (clips or len(questions) > 1):
         got = f"{len(questions) or 'a clip'} images"
         raise InputError("--metric", got, "one: its points are pixels")
@@ -82,6 +87,7 @@ def read_request(args: argparse.Namespace) -> PredictRequest:
         shard=shard,
         clips=clips,
         questions=questions,
+        steady=steady,
         recipe=recipe,
     )
 
@@ -113,6 +119,18 @@ def _pictures(
     if clips:
         return clips, []
     return [], ask(task, args.image, given, recursive=args.recursive, prompts=prompts)
+
+
+def _steady(args: argparse.Namespace, task: Task, clips: list[Clip]) -> float:
+    """Of maps of a clip; motion between two frames has a scale, and is left as it is."""
+    able = bool(clips) and not task.takes_next_frame
+    if args.steady is None:
+        return STEADY if able else 0.0
+    if not able:
+        raise InputError("--steady", f"given for {task.name} of {args.image[0]}", "depth of a clip")
+    if not 0 <= args.steady < 1:
+        raise InputError("--steady", args.steady, "0 <= share < 1")
+    return float(args.steady)
 
 
 def _prompts(args: argparse.Namespace) -> list[Prompt]:

@@ -10,10 +10,27 @@ number, and never a substitute for `epe`. (KITTI 2015, Menze & Geiger; RAFT, Tee
 
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from lookharder.errors import InputError
 from lookharder.metrics import ArrayLike, fit_affine, to_numpy, valid_pixels
+
+SEARCHED = 12  # pixels a side from which OpenCV searches for motion
+
+
+def inverse_search(
+    first: UInt8[np.ndarray, "H W"], second: UInt8[np.ndarray, "H W"]
+) -> Float[np.ndarray, "2 H W"]:
+    """Flow in pixels from one grey frame to another by dense inverse search (Kroeger et al., 1603.03590), OpenCV's."""
+    import cv2
+
+    if min(first.shape) < SEARCHED:
+        return np.zeros((2, *first.shape), np.float32)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = search.calc(first, second, None)  # type: ignore[call-overload]  # its stubs want a first guess
+    moved: np.ndarray = np.moveaxis(flow, -1, 0)
+    return moved
 
 
 def evaluate(

@@ -16,11 +16,11 @@ from lookharder.metrics import depth as depth_metrics
 from lookharder.metrics import flow as flow_metrics
 from lookharder.metrics import segmentation
 from lookharder.metrics.error_maps import ErrorMap, depth_errors, flow_errors, mask_errors
+from lookharder.metrics.flow import inverse_search
 from lookharder.metrics.protocol import Protocol, Truth, depth_mask, flow_mask, flow_regions
 
 MAP_SIDE = 64  # side of the mean map among the depth baselines
 BEST = "_best_of_"  # between the name of a metric and how many answers the best was taken of
-SEARCHED = 12  # pixels a side from which OpenCV searches for motion
 
 MetricValues = Mapping[str, float | None]
 TrivialAnswer = Callable[[Truth], np.ndarray]  # a trivial answer to one image, (C, H, W)
@@ -95,17 +95,8 @@ def _grey_frames(truth: Truth) -> list[np.ndarray]:
 
 
 def _search(truth: Truth) -> np.ndarray:
-    """Flow by dense inverse search (Kroeger et al., 1603.03590), as OpenCV does it: what one would take instead."""
-    import cv2
-
-    frames = _grey_frames(truth)
-    height, width = frames[0].shape
-    if min(height, width) < SEARCHED:
-        return np.zeros((2, height, width), np.float32)
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flow = search.calc(*frames, None)  # type: ignore[call-overload]  # its stubs want a first guess
-    moved: np.ndarray = np.moveaxis(flow, -1, 0)
-    return moved
+    """What one would take instead."""
+    return inverse_search(*_grey_frames(truth))
 
 
 def _farneback(truth: Truth) -> np.ndarray:

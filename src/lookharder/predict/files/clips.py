@@ -3,8 +3,8 @@
     NAME.depth.mp4      the answers as a clip, one range of colours from beginning to end
     NAME.depth.frames/  000000.npy and so on, an array a frame, in the formats that are asked for
 
-All frames start from the same noise, so that what flickers is the network's answer and not the draw. A few frames are
-held at a time, whatever the length of the clip.
+All frames start from the same noise, so that what flickers is the network's answer and not the draw; depth is steadied
+(`predict.files.steady`). A few frames are held at a time, whatever the length of the clip.
 """
 
 import hashlib
@@ -24,6 +24,7 @@ from lookharder.errors import InputError
 from lookharder.files import opened
 from lookharder.predict.files.folder import ResultFolder, remove
 from lookharder.predict.files.records import AnswerRecord
+from lookharder.predict.files.steady import SteadyFrame, steady
 from lookharder.predict.files.walk import expand
 from lookharder.predict.inputs import batch_of, together
 from lookharder.predict.options import Options
@@ -108,6 +109,7 @@ def predict_clip(
     *,
     recipe: str,
     writing: Writing,
+    share: float = 0.0,
     **options: Any,
 ) -> Iterator[int]:
     """Predict a clip, write its files and add its record.
@@ -119,6 +121,7 @@ def predict_clip(
         folder: of results.
         recipe: as `recipe_of` gives it.
         writing: formats of the arrays, and colours.
+        share: of the frame before in each map of depth, see `steady`; 0 = each frame as it is predicted alone.
         **options: what else is asked of the predictor, see `Options`.
 
     Yields:
@@ -133,6 +136,7 @@ def predict_clip(
         remove(frames)
         frames.mkdir()
         done, seconds, macs, look = 0, 0.0, 0, writing.look
+        last: SteadyFrame | None = None
         with writing_clip(folder.path / files["video"], clip.rate) as add:
             for given in _groups(task, clip):
                 batch = batch_of(task, given.pop("image"), given)
@@ -141,6 +145,9 @@ def predict_clip(
                 for index in range(len(result.member_counts)):
                     answer = result.answer(index)
                     array = view.array(answer.values)
+                    if share:
+                        last = steady(last, answer.given["image"], array, share)
+                        array = last.depth
                     write_frame(frames / f"{done:06d}", array, task.name, formats)
                     if done == 0:
                         low, high = view.span(result.prediction)
@@ -155,7 +162,12 @@ def predict_clip(
         made = {"version": __version__, "model": predictor.name, "seed": options.get("seed", 0)}
         cost = {"seconds": seconds, "macs": macs, "resolution": list(result.resolution)}
         how = {"steps": result.steps, "members": result.members, "choice": result.choice}
-        shown = {"frames": done, "colours_to": look.high, "shape": list(array.shape)}
+        shown = {
+            "steady": share,
+            "frames": done,
+            "colours_to": look.high,
+            "shape": list(array.shape),
+        }
         key = {"recipe": recipe, "digest": clip.digest}
         records.append({**about, **claim, **shown, **how, **cost, **made, **key})
 
