@@ -112,3 +112,8 @@ def pick_device(name: "str | torch.device" = "auto") -> "torch.device":
     if name == "cuda" and (rank := os.environ.get("LOCAL_RANK")):
         name = f"cuda:{int(rank) % torch.cuda.device_count()}"
     return torch.device(name)
+
+
+def exact_device(device: "torch.device") -> "torch.device | str":
+    """Where numbers of 64 bits are computed for a device: there, or for MPS, which has none, on the host."""
+    return "cpu" if device.type == "mps" else device

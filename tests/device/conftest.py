@@ -42,3 +42,10 @@ def device(without_gpu: None):
 def learner(without_gpu: None):
     with StandIn("cuda") as device:
         yield device
+
+
+@pytest.fixture
+def mps(without_gpu: None, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    with Pretend("mps") as device:
+        yield device

@@ -151,7 +151,17 @@ def nonzero(tensor: Tensor, as_tuple: bool = False) -> Any:
     return places.unbind(1) if as_tuple else places
 
 
+def attention(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Tensor:
+    """`scaled_dot_product_attention`, which asks the build for kernels of MPS before it looks at a tensor."""
+    kinds = {isinstance(tensor, OnDevice) for tensor in (query, key, value)}
+    assert len(kinds) == 1, "attention between the host and the device"
+    operands = map(held, (query, key, value))
+    found = torch.nn.functional.scaled_dot_product_attention(*operands, **options)
+    return placed(found) if kinds == {True} else found
+
+
 BY_HAND = {
+    torch.nn.functional.scaled_dot_product_attention: attention,
     Tensor.__invert__: aten.bitwise_not.default,
     Tensor.nonzero: nonzero,
     torch.nonzero: nonzero,

@@ -81,7 +81,7 @@ def load_features(path: Path, device: torch.device | str = "cpu") -> Features:
         several = found if isinstance(found, tuple | list) else [found]
         if not all(isinstance(x, Tensor) and len(x) == len(images) for x in several):
             raise InputError(str(path), "another output", "(B, D), or a pair of them")
-        return [x.flatten(1).double().cpu().numpy() for x in several[:2]]
+        return [x.flatten(1).cpu().double().numpy() for x in several[:2]]
 
     return features
 

@@ -28,6 +28,7 @@ from lookharder.chain import Chain
 from lookharder.config import to_json
 from lookharder.data.example import Dataset, Example, collate
 from lookharder.errors import InputError
+from lookharder.hardware import exact_device
 from lookharder.models.dit import DiT
 from lookharder.models.moe import MoEConfig, Routing
 from lookharder.predict.inputs import require
@@ -203,8 +204,9 @@ class _Tally:
     def _sums(self, routing: Routing) -> Float[Tensor, "sums"]:
         numbers = torch.arange(self.moe.experts, device=routing.experts.device)
         picks = (routing.experts[..., None] == numbers).sum((0, 1))  # (E,)
-        p = routing.probabilities.double()
-        return torch.cat([picks.double(), p.sum(0), torch.special.entr(p).sum()[None]])
+        exact = exact_device(picks.device)
+        p = routing.probabilities.to(exact).double()
+        return torch.cat([picks.to(exact).double(), p.sum(0), torch.special.entr(p).sum()[None]])
 
     def usage(self, task: str) -> Iterator[Usage]:
         """The sums as shares and means."""

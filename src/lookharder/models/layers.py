@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from lookharder.hardware import exact_device
+
 TIME_FEATURES = 256  # sinusoids of the timestep, DiT's number
 MAX_PERIOD = 10_000.0  # longest wavelength / 2 pi, of timesteps and of positions alike
 
@@ -41,18 +43,20 @@ def sincos_positions(
         grid: rows and columns of patches.
         native: patches per side at which the weights were trained.
         width: channels D, divisible by 4.
-        device: where to compute.
+        device: where they are wanted.
 
     Returns:
         (rows * columns, D) float32.
     """
-    steps = torch.arange(width // 4, device=device, dtype=torch.float64) / (width // 4)
+    exact = exact_device(torch.device(device))
+    steps = torch.arange(width // 4, device=exact, dtype=torch.float64) / (width // 4)
     frequencies = MAX_PERIOD**-steps  # (D/4,)
 
     def encode(length: int) -> Tensor:
-        coordinates = torch.arange(length, device=device, dtype=torch.float64) * (native / length)
+        coordinates = torch.arange(length, device=exact, dtype=torch.float64) * (native / length)
         angles = coordinates[:, None] * frequencies  # (length, D/4)
-        return torch.cat([angles.sin(), angles.cos()], dim=1).float()  # (length, D/2)
+        waves = torch.cat([angles.sin(), angles.cos()], dim=1)  # (length, D/2)
+        return waves.float().to(device)
 
     rows, columns = grid
     by_column = encode(columns)[None, :].expand(rows, -1, -1)  # (rows, columns, D/2)

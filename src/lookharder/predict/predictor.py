@@ -17,6 +17,7 @@ from lookharder.chain import FitName
 from lookharder.data.example import Batch, Example
 from lookharder.diffusion.schedule import ScheduleName, Spacing
 from lookharder.diffusion.steps import SamplerName
+from lookharder.hardware import exact_device
 from lookharder.predict.closer import Closer
 from lookharder.predict.effort import Budget, By, StopRule
 from lookharder.predict.inputs import ImageInput, batch_of, batch_of_examples, resize, size_of
@@ -75,6 +76,7 @@ class Predictor(Pretrained):
                 del latents  # merging may be where memory is short
                 for images in closer.look(painted, members, rounds.active, options.by):
                     draws = rounds.add(task.from_image(images))  # (N, A, ...) depth, flow or mask
+                    draws = draws.to(exact_device(draws.device))
                     merged, uncertainty = task.merge(draws)  # (A, ...), (A, H, W)
                     rounds.update(merged, uncertainty, painting=task.to_colours(images[0]))
                     member = cost.so_far(rounds.updates, options.by)
