@@ -2,19 +2,21 @@
 
 The hook (`--jaxtyping-packages`) puts `jaxtyping.jaxtyped` on every function, which binds its arguments and has them
 checked twice. Here a function that names no shape is checked by beartype alone, and one that does by beartype inside
-the scope in which jaxtyping remembers the sizes of its axes. What is checked is the same.
+the scope in which jaxtyping remembers the sizes of its axes. Its checks are compiled when it is first called, since
+most functions that a process imports it never calls. What is checked is the same.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
-from functools import partial
+from functools import partial, wraps
 from inspect import isclass, isgeneratorfunction
 from typing import Any, ForwardRef, get_args
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
 
-SCOPED = jaxtyping.jaxtyped
+HOOKED = jaxtyping.jaxtyped
+SCOPE = jaxtyping.jaxtyped("context")
 CHECKED = beartype(conf=BeartypeConf(violation_type=jaxtyping.TypeCheckError))
 
 
@@ -25,9 +27,27 @@ def parts(annotation: object) -> Iterator[object]:
         yield from parts(part)
 
 
-def is_shape(annotation: object) -> bool:
-    """Whether it is one of jaxtyping's."""
-    return isclass(annotation) and issubclass(annotation, jaxtyping.AbstractArray)
+def sizes_of(annotation: object) -> str | None:
+    """The axes of one of jaxtyping's annotations, as it writes them; None of any other."""
+    ours = isclass(annotation) and issubclass(annotation, jaxtyping.AbstractArray)
+    return annotation.dim_str if ours else None  # type: ignore[attr-defined]  # set on each such class
+
+
+def checked(function: Callable[..., Any], scope: bool = False) -> Callable[..., Any]:
+    """A function that beartype checks, in a scope of its own for sizes of axes if it names any."""
+    made: Callable[..., Any] | None = None
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal made
+        if made is None:
+            made = CHECKED(function)
+        if not scope:
+            return made(*args, **kwargs)
+        with SCOPE:
+            return made(*args, **kwargs)
+
+    return call
 
 
 def jaxtyped(made: Any = None, *, typechecker: Callable[[Any], Any]) -> Any:
@@ -43,9 +63,11 @@ def jaxtyped(made: Any = None, *, typechecker: Callable[[Any], Any]) -> Any:
     # As the hook does it: hints in quotes, of which beartype alone would have to find every name; generators, whose
     # hint is not of what they yield; networks, since torch.compile needs checks that can be turned off.
     if quoted or isgeneratorfunction(made) or made.__module__.startswith("lookharder.models"):
-        return SCOPED(made, typechecker=typechecker)
-    checked = CHECKED(made)
-    return SCOPED(checked, typechecker=None) if any(map(is_shape, named)) else checked
+        return HOOKED(made, typechecker=checked)
+    sizes = [found for part in named if (found := sizes_of(part)) is not None]
+    if any("{" in each for each in sizes):  # "{steps}": the hook knows the arguments by name
+        return HOOKED(checked(made), typechecker=None)
+    return checked(made, scope=bool(sizes))
 
 
 jaxtyping.jaxtyped = jaxtyped

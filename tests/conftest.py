@@ -93,6 +93,18 @@ def fork(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., For
         each.process.join()
 
 
+@pytest.fixture
+def opened_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pickles are opened in this process: one of their own (`test_foreign.py`) imports torch first."""
+    from lookharder.models.foreign import unpickle, weightfile
+
+    def opened(path: Path, folder: Path) -> Path:
+        unpickle.convert(path, folder / "weights.safetensors")
+        return folder / "weights.safetensors"
+
+    monkeypatch.setattr(weightfile, "_unpickled", opened)
+
+
 @pytest.fixture(scope="session", params=["small", "large"])
 def parity(request: pytest.FixtureRequest, shared: Callable[[str], Path]) -> Callable[[str], Path]:
     """Path of what another implementation computes, by name; `fixtures/make_parity.py` made the small ones."""

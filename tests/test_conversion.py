@@ -81,7 +81,9 @@ def picture(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_file_of_each_layout_is_recognised_and_exported_bit_for_bit(layout, suffix, tmp_path):
+def test_a_file_of_each_layout_is_recognised_and_exported_bit_for_bit(
+    layout, suffix, tmp_path, opened_here
+):
     path = tmp_path / f"weights{suffix}"
     network = published(CONFIGS[layout], path)
     found = import_network(path, num_heads=4)
@@ -286,7 +288,9 @@ def test_dit_moe_is_of_rectified_flow_from_xl_on():
         assert name_of(found, Path("x.pt")) == kind
 
 
-def test_convert_takes_latents_of_four_channels_to_an_autoencoder(tmp_path, picture, random_vae):
+def test_convert_takes_latents_of_four_channels_to_an_autoencoder(
+    tmp_path, picture, random_vae, opened_here
+):
     source, out = tmp_path / "weights.pt", tmp_path / "model"
     published(replace(DENSE, in_channels=4), source)
     line = [
@@ -322,7 +326,7 @@ def test_convert_takes_latents_of_four_channels_to_an_autoencoder(tmp_path, pict
         ("upcycle tiny --experts 2 --active 1 --out {full}", "--out: got"),
     ],
 )
-def test_bad_input_is_one_line_and_nothing_is_written(line, words, tmp_path, capsys):
+def test_bad_input_is_one_line_and_nothing_is_written(line, words, tmp_path, capsys, opened_here):
     file, full, new = tmp_path / "x.safetensors", tmp_path / "full", tmp_path / "new"
     published(DENSE, file)
     published(DENSE, tmp_path / "silent.pt")

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from lookharder.errors import InputError
 from lookharder.models.dit import DiT, DiTConfig
-from lookharder.models.foreign import unpickle, weightfile
+from lookharder.models.foreign import weightfile
 from lookharder.models.foreign.networks import export_state, load_network
 from lookharder.seeding import torch_generator
 
@@ -47,17 +47,6 @@ WRAPPED: dict[str, Any] = {
     "arguments": {"model": AVERAGE, "args": argparse.Namespace(out=Path("x"), lr=1e-4)},
     "among": {**AVERAGE, "epoch": 3, "note": "x"},
 }
-
-
-@pytest.fixture
-def opened_here(monkeypatch: pytest.MonkeyPatch):
-    """Pickles are opened in this process: one of their own (`test_foreign.py`) imports torch first."""
-
-    def opened(path: Path, folder: Path) -> Path:
-        unpickle.convert(path, folder / "weights.safetensors")
-        return folder / "weights.safetensors"
-
-    monkeypatch.setattr(weightfile, "_unpickled", opened)
 
 
 @pytest.mark.parametrize("name", WRAPPED)

@@ -146,6 +146,21 @@ def series() -> Series:
     return planted()
 
 
+@pytest.fixture(scope="module")
+def measured(series: Series) -> list[Record]:
+    return [*series.records, *steps(8.0)]
+
+
+@pytest.fixture(scope="module")
+def written(series, measured, tmp_path_factory) -> Path:
+    """The page of a law and a difference, in a folder that holds a figure of other records."""
+    folder = tmp_path_factory.mktemp("report")
+    stale = folder / "figures" / "of-other-records.svg"
+    stale.parent.mkdir()
+    stale.write_text("<svg/>")
+    return report(measured, [series], folder / "report.html", preset="laptop")
+
+
 @pytest.mark.parametrize(
     ("gained", "verdict"), [(8.0, "holds"), (0.0, "no effect"), (-8.0, "does not hold")]
 )
@@ -196,25 +211,32 @@ def test_a_gain_is_the_mean_over_strata_and_pairs_share_their_seed():
     assert told.high - told.low < 2
 
 
-def few(rng, seeds: tuple[int, ...], pictures: int = 40) -> list[Record]:
-    """Two settings that are equally good, but for what 2 % each seed makes of them; sizes have so many seeds."""
-    found = []
-    for i, count in enumerate(seeds):
-        for seed in range(count):
-            for n in (1, 9):
-                values = SCENE[:pictures] * np.exp(0.02 * rng.standard_normal())
-                place = {"size": f"n{i}", "steps": 1, "members": n}
-                each = record("draws", place, float(values.mean()), seed=seed)
-                found.append(replace(each, per_image=tuple(map(float, values))))
-    return found
+def two_settings(seeds: tuple[int, ...]) -> list[Record]:
+    """Two settings of some sizes, which have so many seeds."""
+    level = float(SCENE.mean())
+    return [
+        record("draws", {"size": f"n{i}", "steps": 1, "members": n}, level, seed=seed)
+        for i, count in enumerate(seeds)
+        for seed in range(count)
+        for n in (1, 9)
+    ]
+
+
+def equally_good(records: list[Record], rng: np.random.Generator) -> list[Record]:
+    """The same measurements, all equally good but for what 2 % each seed makes of them."""
+    values = SCENE * np.exp(0.02 * rng.standard_normal((len(records), 1)))
+    return [
+        replace(each, per_image=tuple(images.tolist()))
+        for each, images in zip(records, values, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("seeds", [(2,), (3,), (3, 3, 1), (2, 1, 1, 1)])
 def test_few_seeds_do_not_look_surer_than_they_are(seeds):
     """A gain of 0 that seeds alone move, 400 times: its interval of 95 % holds it about as often as it says."""
-    rng, held = np.random.default_rng(len(seeds)), 0
+    rng, held, records = np.random.default_rng(len(seeds)), 0, two_settings(seeds)
     for _ in range(400):
-        told = gain(pairs(few(rng, seeds), {"members": 1}, {"members": 9}))
+        told = gain(pairs(equally_good(records, rng), {"members": 1}, {"members": 9}))
         assert told is not None
         held += told.low <= 0 <= told.high
     assert 0.92 <= held / 400 <= 0.98
@@ -268,17 +290,15 @@ def test_a_law_holds_if_it_predicts_and_not_if_it_misses(series):
     assert once.verdict == "undecided" and "single seed" in once.why
     missed = judged(planted(last=2.0))
     assert missed.verdict in ("does not hold", "undecided")
-    rising = planted()
-    worse = fit_power_law(rising.x, [0.1 + x / 1e12 for x in rising.x], resamples=40)
-    assert judged(replace(rising, law=worse)).verdict == "does not hold"
+    worse = fit_power_law(series.x, [0.1 + x / 1e12 for x in series.x], resamples=40)
+    assert judged(replace(series, law=worse)).verdict == "does not hold"
 
 
-def test_every_number_of_the_tables_is_measured_or_fitted(tmp_path: Path, series):
-    measured = [*series.records, *steps(8.0)]
-    path = report(measured, [series], tmp_path / "report.html", preset="laptop")
-    page = Page(path.read_text())
-    assert b64encode((tmp_path / "gains.svg").read_bytes()).decode() in path.read_text()
-    assert not (tmp_path / "frontier.svg").exists(), "nothing is known of budgets"
+def test_every_number_of_the_tables_is_measured_or_fitted(written, measured, series):
+    page = Page(written.read_text())
+    gains = written.with_name("gains.svg").read_bytes()
+    assert b64encode(gains).decode() in written.read_text()
+    assert not written.with_name("frontier.svg").exists(), "nothing is known of budgets"
     law, bare = series.law, series.bare
     known = [len(series.records), law.offset, law.exponent, bare.exponent, law.r2]
     known += [100 * v for v in (law.scatter, law.held_out.error, law.held_out.baseline_error)]
@@ -303,11 +323,10 @@ def test_every_number_of_the_tables_is_measured_or_fitted(tmp_path: Path, series
         _all_known([s.measured.replace("gain", ""), s.seeds], known)
 
 
-def test_the_same_records_give_the_same_bytes(tmp_path: Path, series):
-    pages = [report(series.records, [series], tmp_path / f"{i}.html") for i in range(2)]
-    texts = [page.read_text() for page in pages]
-    assert texts[0] == texts[1]
-    figures = re.findall(r"data:image/svg\+xml;base64,([^\"]+)", texts[0])
+def test_the_same_records_give_the_same_bytes(tmp_path: Path, written, measured, series):
+    again = report(measured, [series], tmp_path / "again.html", preset="laptop")
+    assert again.read_text() == written.read_text()
+    figures = re.findall(r"data:image/svg\+xml;base64,([^\"]+)", again.read_text())
     assert figures and not any(b"dc:date" in b64decode(figure) for figure in figures)
 
 
@@ -416,18 +435,13 @@ def test_the_first_page_says_what_compute_buys():
     assert lines([]) == {} and sentences({}, []) == []
 
 
-def test_the_report_is_written_as_markdown_too(tmp_path: Path, series):
-    measured = [*series.records, *steps(8.0)]
-    stale = tmp_path / "figures" / "of-other-records.svg"
-    stale.parent.mkdir()
-    stale.write_text("<svg/>")
-    page = report(measured, [series], tmp_path / "report.html", preset="laptop").read_text()
-    text = (tmp_path / "report.md").read_text()
+def test_the_report_is_written_as_markdown_too(written):
+    page, text = written.read_text(), written.with_suffix(".md").read_text()
     named = re.findall(r"!\[[^\]]+\]\((figures/[^)]+\.svg)\)", text)
     assert len(named) == len(set(named)) > 3
-    assert {p.name for p in (tmp_path / "figures").iterdir()} == {n[8:] for n in named}
+    assert {p.name for p in written.with_name("figures").iterdir()} == {n[8:] for n in named}
     for name in named:
-        svg = (tmp_path / name).read_bytes()
+        svg = (written.parent / name).read_bytes()
         assert svg.startswith(b"<?xml") and b64encode(svg).decode() in page, "the page has it too"
     assert text.count("<details>") == text.count("</details>") > 1
     assert "lookharder study steps --preset laptop --out DIR" in text

@@ -124,6 +124,7 @@ class Design:
         weights = np.exp(
             -log_y.mean(0) + log_y.mean()
         )  # relative errors: those of the mean problem do for a start
+        smallest = y.min(1, keepdims=True) * np.exp(-3.0)
         found, losses = [], []
         for exponents in _grid(k):
             powers = np.exp(-self.logs * exponents)
@@ -131,14 +132,15 @@ class Design:
             solution = (
                 np.linalg.pinv(columns * weights[:, None]) @ (y * weights).T
             ).T  # (b, offset + K)
-            smallest = y.min(1, keepdims=True) * np.exp(-3.0)
             solution = np.maximum(solution, smallest / np.maximum(columns.max(0), 1e-300))
             theta = np.concatenate(
                 [np.log(solution) + centre, np.broadcast_to(exponents, (b, k))], 1
             )
-            theta[:, : k + self.offset] -= (self.values(theta) - log_y).mean(1, keepdims=True)
+            miss = self.values(theta) - log_y
+            shift = miss.mean(1, keepdims=True)  # all terms times a factor are the law times it
+            theta[:, : k + self.offset] -= shift
             found.append(theta)
-            losses.append(np.abs(self.values(theta) - log_y).sum(1))
+            losses.append(np.abs(miss - shift).sum(1))
         order = np.argsort(np.array(losses), axis=0, kind="stable")[:count].T  # (b, s)
         return np.array(found)[order, np.arange(b)[:, None]]
 
