@@ -11,7 +11,8 @@ from lookharder.chain import Chain
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.errors import InputError
 from lookharder.evaluate.forecast import Forecast, best_width, forecast, laplace_crps, rival
-from lookharder.evaluate.forecast_scores import FORECAST_SCORES, forecast_scores
+from lookharder.evaluate.forecast_scores import forecast_scores
+from lookharder.metrics.scores import forecast_rule
 from lookharder.predict.predictor import Predictor
 
 WORLD = ProceduralWorld(32, 5, count=6)
@@ -134,7 +135,7 @@ def test_draws_from_the_truth_score_better_than_scrambled_ones():
     mixed = np.take_along_axis(draws.reshape(6, 30, -1), order, 0)  # each pixel by itself
     good = forecast_scores(about(draws, truth), "depth")
     bad = forecast_scores(about(mixed.reshape(draws.shape), truth), "depth")
-    assert tuple(good) == FORECAST_SCORES["depth"]
+    assert tuple(good) == forecast_rule("depth").names
     assert good["crps"].interval.mean == pytest.approx(bad["crps"].interval.mean)  # of pixels alone
     for name in ("gradients", "variogram", "edge_f1_error", "patches"):
         assert good[name].interval.mean < bad[name].interval.mean, name
@@ -158,10 +159,10 @@ def test_which_is_nearer_is_known_where_pixels_move_together():
 def test_flow_and_masks_have_scores_of_their_own():
     flow = np.repeat(maps(5), 2, 1)
     found = forecast_scores(about(np.stack([flow, flow]), flow), "flow")
-    assert tuple(found) == FORECAST_SCORES["flow"]
+    assert tuple(found) == forecast_rule("flow").names
     assert all(score.interval.mean == pytest.approx(0, abs=1e-12) for score in found.values())
     mask = np.round(maps(5))
     mask[:, :, 0, 0] = 1
     found = forecast_scores(about(np.stack([mask, mask]), mask), "amodal")
-    assert tuple(found) == FORECAST_SCORES["amodal"]
+    assert tuple(found) == forecast_rule("amodal").names
     assert found["ged"].interval.mean == found["best"].interval.mean == 0

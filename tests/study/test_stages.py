@@ -10,8 +10,8 @@ import torch
 from lookharder.chain import Chain
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import Remembered
-from lookharder.evaluate.forecast_scores import FORECAST_SCORES
 from lookharder.evaluate.held_out import validation_loss
+from lookharder.metrics.scores import forecast_rule
 from lookharder.models.flops import count
 from lookharder.recipes import pixel_chain
 from lookharder.seeding import torch_generator
@@ -75,7 +75,7 @@ def test_forecasts_are_scored_and_say_what_they_cost(done):
     results = [ledger.result(job.hash) for job in (drawn, rival)]
     assert drawn.cost == 2 * 2 * results[0]["inference_macs"]  # FLOPs of two scenes
     for result in results:
-        assert tuple(result["metrics"]) == FORECAST_SCORES["depth"]
+        assert tuple(result["metrics"]) == forecast_rule("depth").names
         for name, metric in result["metrics"].items():
             assert metric["low"] <= metric["value"] <= metric["high"], name
             assert metric["images"] == 2

@@ -10,7 +10,7 @@ import pytest
 from lookharder.config import to_json
 from lookharder.errors import InputError
 from lookharder.evaluate.forecast import Rival
-from lookharder.evaluate.forecast_scores import FORECAST_SCORES
+from lookharder.metrics.scores import forecast_rule
 from lookharder.report import findings
 from lookharder.scaling.record import Records
 from lookharder.study.command import (
@@ -143,7 +143,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, broken: str = "nothing") -> list[st
             names = (
                 ("loss",)
                 if job.kind == "loss"
-                else FORECAST_SCORES[task]
+                else forecast_rule(task).names
                 if job.kind == "forecast"
                 else {
                     "depth": ("abs_rel", "delta1_error"),

@@ -25,6 +25,7 @@ from jaxtyping import Bool, Float, Int
 from lookharder.chain import Chain
 from lookharder.data.example import Dataset, collate
 from lookharder.errors import InputError
+from lookharder.metrics.scores import forecast_rule
 from lookharder.predict.effort import Effort
 from lookharder.predict.sampling import BatchSampler, noise_keys
 from lookharder.seeding import numpy_generator
@@ -76,8 +77,12 @@ def forecast(
         seed: key of the noise, the same as that of predictions.
         change: done to the pictures (B, 3, H, W) that the network sees; the truth stays.
         batch: scenes at a time; what is drawn does not depend on it.
+
+    Raises:
+        InputError: a task whose draws are not scored as a forecast.
     """
     task, effort = chain.task(task_name), Effort(steps=steps, members=members)
+    rule = forecast_rule(task_name)
     chain.network.eval()
     found: list[tuple[np.ndarray, ...]] = []
     for start in range(0, len(dataset), batch):
@@ -89,7 +94,7 @@ def forecast(
         (latents,) = sampler.sample(range(members), range(count))
         draws = task.from_image(task.keep_given(sampler.decode(latents), shown))
         truth = task.from_image(target.images[None])
-        shape = (-1, count, 2 if task_name == "flow" else 1, *scenes.image.shape[-2:])
+        shape = (-1, count, rule.channels, *scenes.image.shape[-2:])
         maps = (each.reshape(shape).cpu().double().numpy() for each in (draws, truth))
         found.append((*maps, target.known.numpy(), (scenes.image.mean(1).numpy() + 1) / 2))
     draws, truth, known, luma = zip(*found, strict=True)
@@ -98,7 +103,7 @@ def forecast(
         truth=np.concatenate(truth, 1)[0],
         known=np.concatenate(known),
         luma=np.concatenate(luma).astype(np.float64),
-        bounds=(-np.inf, np.inf) if task_name == "flow" else (0.0, 1.0),
+        bounds=rule.bounds,
     )
 
 

@@ -12,11 +12,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from lookharder.errors import InputError
 from lookharder.metrics import depth as depth_metrics
 from lookharder.metrics import flow as flow_metrics
 from lookharder.metrics import segmentation
 from lookharder.metrics.error_maps import ErrorMap, depth_errors, flow_errors, mask_errors
 from lookharder.metrics.flow import inverse_search
+from lookharder.metrics.forecasts import DEPTH_DRAWS, FLOW_DRAWS, MASK_DRAWS, ForecastRule
 from lookharder.metrics.protocol import Protocol, Truth, depth_mask, flow_mask, flow_regions
 
 MAP_SIDE = 64  # side of the mean map among the depth baselines
@@ -44,6 +46,7 @@ class Score:
             the task has no notion of either.
         trivial_uncertainty: what the trivial uncertainty of `error_map` is, in words.
         dimensions: of the space in which the error of a pixel is a distance.
+        forecast: how draws are scored as a forecast; None where they are not.
     """
 
     needs: tuple[str, ...]
@@ -58,6 +61,7 @@ class Score:
     error_map: Callable[[np.ndarray, np.ndarray, Truth, Protocol], ErrorMap] | None = None
     trivial_uncertainty: str = ""
     dimensions: int = 1
+    forecast: ForecastRule | None = None
 
     def grows(self, metric: str) -> bool:
         """Whether more of a metric is better."""
@@ -153,6 +157,7 @@ SCORES: dict[str, Score] = {
         "answers, so with few scenes it is hard to beat.",
         error_map=depth_errors,
         trivial_uncertainty="equal spread everywhere",
+        forecast=DEPTH_DRAWS,
     ),
     "flow": Score(
         needs=("second", "flow", "flow_valid"),
@@ -172,6 +177,7 @@ SCORES: dict[str, Score] = {
         error_map=flow_errors,
         trivial_uncertainty="by predicted speed",
         dimensions=2,
+        forecast=FLOW_DRAWS,
     ),
     "amodal": Score(
         needs=("amodal", "visible"),
@@ -188,5 +194,18 @@ SCORES: dict[str, Score] = {
         "hides, iou_invisible counts the hidden part alone; iou_hidden_A_B is of objects of which A to B % are hidden.",
         error_map=mask_errors,
         trivial_uncertainty="nearness to the outline",
+        forecast=MASK_DRAWS,
     ),
 }
+
+
+def forecast_rule(task: str) -> ForecastRule:
+    """How draws of a task are scored as a forecast.
+
+    Raises:
+        InputError: they are not.
+    """
+    rules = {name: score.forecast for name, score in SCORES.items() if score.forecast is not None}
+    if task not in rules:
+        raise InputError("task", repr(task), f"one of {sorted(rules)}, whose draws are scored")
+    return rules[task]

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lookharder.errors import InputError
-from lookharder.evaluate.forecast_scores import FORECAST_SCORES
 from lookharder.files import atomic
-from lookharder.metrics.scores import SCORES
+from lookharder.metrics.scores import SCORES, forecast_rule
 from lookharder.report import Budgets, findings, markdown, read_trained_plans, report
 from lookharder.scaling.laws import Laws, hash_of
 from lookharder.scaling.record import Record, Records
@@ -33,7 +32,7 @@ def metrics(point: Point) -> tuple[str, ...]:
     if point.job.kind == "loss":
         return ("loss",)
     if point.job.kind == "forecast":
-        return FORECAST_SCORES[point.job.config["task"]]
+        return forecast_rule(point.job.config["task"]).names
     score = SCORES[point.job.config["task"]]
     return tuple(score.error_name(metric) for metric in score.studied)
 
