@@ -14,11 +14,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from tests.places import within
 
 from lookharder.cli import main
 from lookharder.config import override
+from lookharder.data.example import Dataset
+from lookharder.data.formats import read_npy
 from lookharder.data.procedural import ProceduralWorld
-from lookharder.data.source import DataConfig
+from lookharder.data.source import DataConfig, open_spec
+from lookharder.evaluate.forecast import forecast as drawn
+from lookharder.evaluate.forecast_scores import forecast_scores
+from lookharder.metrics.forecasts import ForecastRule
 from lookharder.metrics.scores import SCORES, Score
 from lookharder.predict.predictor import Predictor
 from lookharder.recipes import RECIPES, pixel_chain
@@ -81,6 +87,12 @@ def towards_camera(truths, rules):
     return {"facing": lambda truth: np.broadcast_to(facing, (3, *truth["depth"].shape))}
 
 
+def misses(draws, truth, known, luma):
+    """Mean angle of a draw to the true direction, radians."""
+    cosine = (draws * truth).sum(1)[:, known].clip(-1, 1)
+    return {"single": float(np.arccos(cosine).mean())}
+
+
 def rgb(normals):
     return np.rint(127.5 * (np.moveaxis(normals, 0, -1) + 1)).astype(np.uint8)
 
@@ -101,6 +113,7 @@ SCORE = Score(
     trivial=towards_camera,
     main=("angle",),
     studied=("angle",),
+    forecast=ForecastRule(names=("single", "spread"), score=misses, channels=3, bounds=(-1.0, 1.0)),
 )
 VIEW = View(
     title="Surface normals",
@@ -113,6 +126,7 @@ VIEW = View(
     show=show,
     captions=lambda record: {"input": "input", "picture": "normals"},
     meaning={"units": "none", "meaning": "unit vectors", "uncertainty_meaning": "1 - length"},
+    read={".npy": read_npy},
 )
 
 
@@ -180,11 +194,32 @@ def test_a_task_of_ones_own_goes_the_whole_way(tmp_path: Path):
     again = predictor.predict_examples([example], "normals", ensemble_size=3).prediction
     np.testing.assert_array_equal(np.moveaxis(again[0], -1, 0), stored)
 
+    found = drawn(
+        predictor.chain, "normals", ProceduralWorld(32, 5, count=2), steps=1, members=2, seed=0
+    )
+    forecasts = forecast_scores(found, "normals")
+    assert tuple(forecasts) == ("single", "spread") and forecasts["single"].interval[0] > 0
+
+    spec = "procedural:2:5?size=32x32"
+    theirs = answers(open_spec(spec, 32), tmp_path / "theirs")
+    read = ["evaluate", "--task", "normals", "--data", spec, "--predictions", str(theirs)]
+    assert main([*read, "--out", str(tmp_path / "theirs.json")]) == 0
+    exact = json.loads((tmp_path / "theirs.json").read_text())["means"]
+    assert exact["angle"]["mean"] < 0.1 < exact["trivial.facing.angle"]["mean"]
+
     records = [measure(tmp_path, model, steps, means["angle"]) for steps in (1, 2)]
     page = report(records, [], tmp_path / "report.html", root=tmp_path).read_text()
     assert "angle, normals" in page
     kept = json.loads((tmp_path / "pictures.json").read_text())["steps"]
     assert kept["titles"][:2] == ["input", "truth"] and len(kept["titles"]) == 4
+
+
+def answers(scenes: Dataset, folder: Path) -> Path:
+    """The true directions of some scenes, as files of somebody's answers."""
+    for i in range(len(scenes)):
+        depth = torch.from_numpy(scenes[i].depth).clamp_min(0.01)
+        np.save(within(folder / f"{scenes[i].name}.npy"), normals_of(depth[None])[0].numpy())
+    return folder
 
 
 def measure(root: Path, model: str, steps: int, angle: dict[str, float]) -> Record:

@@ -91,7 +91,9 @@ def test_a_photo_is_priced_predicted_and_downloaded_and_nobody_else_is_asked(ser
     assert hosts == {served[0].split("/")[2]}
 
 
-@pytest.mark.parametrize(("task", "title"), [("flow", "Motion"), ("amodal", "Hidden objects")])
+@pytest.mark.parametrize(
+    ("task", "title"), [("flow", "Optical flow"), ("amodal", "Hidden objects")]
+)
 def test_an_example_fills_in_what_a_task_needs(opened, task, title):
     tab, _ = opened
     tab.get_by_role("tab", name=title).click()

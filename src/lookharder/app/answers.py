@@ -9,7 +9,7 @@
 Pictures are read through the one door of the command line, so the page sees what `lookharder predict` sees.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from lookharder.predict.effort import Budget
 from lookharder.predict.options import Options
 from lookharder.predict.predictor import Prediction, Predictor
 from lookharder.predict.prompts import Prompt
+from lookharder.tasks.base import Given
 from lookharder.visualize.colours import uncertainty_to_rgb
 
 VEIL = 0.65  # of the uncertainty over the picture
@@ -35,9 +36,9 @@ class Question:
     """What somebody asks on the page; None = as the model does.
 
     Attributes:
-        task: "depth", "flow" or "amodal".
+        task: its name in `TASKS`.
         image: the picture.
-        second: the next frame, for flow.
+        second: the next frame, for a task that needs one.
         where: a point "x,y" on the object that is meant, or a box "x0,y0,x1,y1" around it.
         steps: denoising steps.
         members: answers that are merged.
@@ -66,17 +67,25 @@ class Question:
             "output_uncertainty": (self.members or 1) > 1,
         }
 
-    def given(self, image: UInt8[np.ndarray, "3 H W"]) -> dict[str, Any]:
-        """What the task needs beside its picture.
+    def given(self, image: UInt8[np.ndarray, "3 H W"], inputs: Sequence[Given]) -> dict[str, Any]:
+        """What a task needs beside its picture.
+
+        Args:
+            image: the picture.
+            inputs: what the task needs.
 
         Raises:
             InputError: it is not there, or cannot be used.
         """
-        if self.task == "flow":
-            if self.second is None:
+        found: dict[str, Any] = {}
+        for each in inputs:
+            if each.kind == "mask":
+                found[each.argument] = prompt_of(self.where).mask(image)
+            elif self.second is None:
                 raise InputError("second frame", "nothing", "a picture")
-            return {"second": read_image(self.second)}
-        return {"mask": prompt_of(self.where).mask(image)} if self.task == "amodal" else {}
+            else:
+                found[each.argument] = read_image(self.second)
+        return found
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -149,7 +158,7 @@ class Models:
             question.task,
             by="level" if alone else "member",
             every=None if "budget" in options else 1,
-            **question.given(image),
+            **question.given(image, predictor.chain.task(question.task).inputs),
             **options,
         )
         for result in stream:

@@ -6,7 +6,7 @@ have a limit, questions wait in a short line, and what was uploaded or made is d
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from lookharder.data.formats import write_image
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import HELD_OUT_SEED
 from lookharder.errors import InputError, printable
+from lookharder.visualize.views import VIEWS
 
 if TYPE_CHECKING:
     import gradio
@@ -26,15 +27,9 @@ UPLOAD = "32mb"
 WAITING = 16  # questions in line
 HOUR = 3600  # seconds
 SIZE, SCENES = (192, 256), (1, 2, 7)  # of the examples
-TITLES = {"depth": "Depth", "flow": "Motion", "amodal": "Hidden objects"}
 LEAD = """# lookharder
 Depth, motion and hidden objects by iterative denoising. More compute, a better look: the price stands below
 before you pay it. Nothing leaves this machine."""
-NOTES = {
-    "depth": "Red is near, blue is far; scale and shift are unknown.",
-    "flow": "The colour says where a pixel goes, the strength how far.",
-    "amodal": "Click on an object, or on two corners around it. Blue: visible, by GrabCut; red: found hidden.",
-}
 CSS = ".gradio-container {max-width: 72rem !important; margin: auto} footer {display: none !important}"
 
 
@@ -63,12 +58,13 @@ def build(models: Models, work: Path) -> "gradio.Blocks":
         work: a folder for examples and for files to download.
     """
     gr = gradio_of()
-    examples = write_examples(work / "examples")
+    kinds = kinds_of(models)
+    examples = write_examples(work / "examples", kinds)
     with gr.Blocks(title="lookharder", analytics_enabled=False, delete_cache=(HOUR, HOUR)) as page:
         gr.Markdown(LEAD)
-        for task, title in TITLES.items():
-            with gr.Tab(title, id=task):
-                _tab(gr, task, models, work, examples[task])
+        for task in kinds:
+            with gr.Tab(VIEWS[task].title, id=task):
+                _tab(gr, task, kinds[task], models, work, examples[task])
     page.queue(max_size=WAITING, default_concurrency_limit=1)
     return page
 
@@ -106,35 +102,56 @@ def launch(page: "gradio.Blocks", port: int, *, wait: bool = True, browse: bool 
     return str(address)
 
 
-def write_examples(folder: Path) -> dict[str, list[list[str]]]:
-    """Rendered scenes that no model was trained on: what each task's examples fill in."""
+def kinds_of(models: Models) -> dict[str, frozenset[str]]:
+    """What each task that the models do needs beside its picture: a "picture", a "mask", both or neither."""
+    owned = {task: models.of(task).chain.tasks for task in VIEWS}
+    return {
+        task: frozenset(each.kind for each in tasks[task].inputs)
+        for task, tasks in owned.items()
+        if task in tasks
+    }
+
+
+def write_examples(folder: Path, kinds: Mapping[str, frozenset[str]]) -> dict[str, list[list[str]]]:
+    """Rendered scenes that no model was trained on: what each task's examples fill in, by the kinds that it needs."""
     world = ProceduralWorld(SIZE, HELD_OUT_SEED, world="photo")
-    rows: dict[str, list[list[str]]] = {task: [] for task in TITLES}
+    rows: dict[str, list[list[str]]] = {task: [] for task in kinds}
     for index in SCENES:
         scene = world[index]
         first, second = folder / f"scene-{index}.png", folder / f"scene-{index}-next.png"
         write_image(first, scene.image)
-        rows["depth"].append([str(first)])
+        filled = {}
         if scene.second is not None:
             write_image(second, scene.second)
-            rows["flow"].append([str(first), str(second)])
+            filled["picture"] = str(second)
         if scene.visible is not None and scene.visible.any():
             down, across = (np.flatnonzero(scene.visible.any(axis)) for axis in (1, 0))
             box = across[0], down[0], across[-1] + 1, down[-1] + 1
-            rows["amodal"].append([str(first), ",".join(map(str, box))])
+            filled["mask"] = ",".join(map(str, box))
+        for task, needed in kinds.items():
+            if needed <= filled.keys():
+                beside = [filled[kind] for kind in ("picture", "mask") if kind in needed]
+                rows[task].append([str(first), *beside])
     return rows
 
 
-def _tab(gr: Any, task: str, models: Models, work: Path, examples: list[list[str]]) -> None:
+def _tab(
+    gr: Any,
+    task: str,
+    kinds: frozenset[str],
+    models: Models,
+    work: Path,
+    examples: list[list[str]],
+) -> None:
     """What a task is asked, what that costs, and its answer."""
     with gr.Row():
         with gr.Column():
             picture: dict[str, Any] = {"type": "filepath", "image_mode": None, "height": 260}
             picture["sources"] = ["upload", "clipboard"]
-            image = gr.Image(label="Picture" if task != "flow" else "First frame", **picture)
-            second = gr.Image(label="Next frame", visible=task == "flow", **picture)
+            image = gr.Image(label="First frame" if "picture" in kinds else "Picture", **picture)
+            second = gr.Image(label="Next frame", visible="picture" in kinds, **picture)
             where = gr.Textbox(
-                label="Object: x,y on it, or x0,y0,x1,y1 around it", visible=task == "amodal"
+                label="Object: x,y on it, or x0,y0,x1,y1 around it", visible="mask" in kinds
             )
             levels = gr.Slider(1, 4, models.of(task).planner.levels(task), step=1, label="Levels")
             members = gr.Slider(1, 16, 1, step=1, label="Members; two or more give uncertainty")
@@ -148,7 +165,7 @@ def _tab(gr: Any, task: str, models: Models, work: Path, examples: list[list[str
             slider = gr.ImageSlider(
                 label="Picture | answer", interactive=False, format="png", slider_position=25
             )
-            gr.Markdown(NOTES[task])
+            gr.Markdown(VIEWS[task].hint)
             words = gr.Markdown(elem_id=f"words-{task}")
             unsure = gr.Image(
                 label="Uncertainty over the picture", visible=False, interactive=False
@@ -157,7 +174,8 @@ def _tab(gr: Any, task: str, models: Models, work: Path, examples: list[list[str
     for each in (image, second):  # gradio would open what is uploaded, by rules of its own
         each.preprocess = lambda payload: payload and payload.path
     asked = [image, second, where, steps, members, levels, budget]
-    shown = [image, second] if task == "flow" else [image, where] if task == "amodal" else [image]
+    beside = {"picture": second, "mask": where}
+    shown = [image, *(widget for kind, widget in beside.items() if kind in kinds)]
     gr.Examples(examples, shown, cache_examples=False, label="Rendered scenes to try")
 
     def question(picture: str, after: str | None, place: str | None, *effort: Any) -> Question:
@@ -198,7 +216,7 @@ def _tab(gr: Any, task: str, models: Models, work: Path, examples: list[list[str
     def click(place: str | None, event: Any) -> str:
         return clicked(place or "", *event.index)
 
-    if task == "amodal":
+    if "mask" in kinds:
         click.__annotations__["event"] = gr.SelectData  # how gradio knows what to pass
         image.select(click, where, where)
         image.upload(lambda: "", None, where)

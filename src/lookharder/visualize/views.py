@@ -12,6 +12,12 @@ import numpy as np
 
 from lookharder.data.example import Example
 from lookharder.visualize import looks, panels
+from lookharder.visualize.answer_readers import (
+    DEPTH_FILES,
+    FLOW_FILES,
+    MASK_FILES,
+    AnswerReader,
+)
 from lookharder.visualize.colours import ENDS
 from lookharder.visualize.looks import Figures, GivenArrays, Look, Paths
 from lookharder.visualize.panels import Cells
@@ -40,6 +46,9 @@ class View:
         captions: (record of a prediction) -> caption of each role that a page shows.
         facts: (record of a prediction) -> figures that a page shows.
         meaning: units and meaning, for the record; `uncertainty_meaning` among them.
+        read: end of a file's name -> how an answer that others wrote is read from it, (C, H, W); none = it is not.
+        several: of others' answers to one picture there may be several, of which the majority counts.
+        hint: what a person is told beside an answer on a page, in one line.
     """
 
     title: str
@@ -59,6 +68,9 @@ class View:
     show_members: Callable[[np.ndarray, GivenArrays], np.ndarray] | None = None
     inverse: bool = False
     span: Callable[[np.ndarray], tuple[float, float]] = lambda predictions: (0.0, 1.0)
+    read: Mapping[str, AnswerReader] = field(default_factory=dict)
+    several: bool = False
+    hint: str = ""
 
 
 def _ends(record: Mapping[str, Any]) -> str:
@@ -85,6 +97,8 @@ VIEWS: dict[str, View] = {
             "png16_values": "65535 x depth",
             "uncertainty_meaning": "median absolute deviation of the aligned members, units of depth",
         },
+        read=DEPTH_FILES,
+        hint="Red is near, blue is far; scale and shift are unknown.",
     ),
     "flow": View(
         title="Optical flow",
@@ -110,6 +124,8 @@ VIEWS: dict[str, View] = {
             "meaning": "motion from input to second; [0] is u, right; [1] is v, down",
             "uncertainty_meaning": "median distance of the members from the answer, pixels",
         },
+        read=FLOW_FILES,
+        hint="The colour says where a pixel goes, the strength how far.",
     ),
     "amodal": View(
         title="Hidden objects",
@@ -142,6 +158,9 @@ VIEWS: dict[str, View] = {
             "meaning": "true inside the whole object, hidden parts included",
             "uncertainty_meaning": "share of the members that disagree, 0 to 0.5",
         },
+        read=MASK_FILES,
+        several=True,
+        hint="Click on an object, or on two corners around it. Blue: visible, by GrabCut; red: found hidden.",
     ),
 }
 
