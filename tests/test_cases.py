@@ -1,12 +1,11 @@
 """Small inputs of situations that people report, each with the answer that is right, or the one line that is clear.
 
-The inputs are outside the repository.
+The inputs are outside the repository; `docs/cases.md` says what each is.
 """
 
 import contextlib
 import json
 import shutil
-import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -221,31 +220,6 @@ def test_truth_that_can_teach_nothing_is_refused_before_the_start(
     data = {task: opened(spec.format(case("sparse-target")))}
     with pytest.raises(InputError, match=rf"data.{task}: .* denser truth"):
         check_teaching(config, Chain.load(random_model), data)
-
-
-def peak_of(run: Callable[[], object]) -> int:
-    """The most bytes that arrays of numpy held at once."""
-    tracemalloc.start()
-    try:
-        run()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
-def test_evaluate_does_not_keep_what_it_has_scored(case: Case, random_model: Path, tmp_path: Path):
-    """eval-memory: a frame more would be 7 MB more."""
-    peaks = []
-    for count in (2, 8):
-        folder = tmp_path / str(count)
-        folder.mkdir()
-        for number in range(count):
-            (folder / f"{number}.jpg").symlink_to(case("eval-memory/src.jpg"))
-            (folder / f"{number}_depth.png").symlink_to(case("eval-memory/src.png"))
-        line = ["evaluate", "--task", "depth", "--model", str(random_model), "--batch-size", "1"]
-        line += ["--data", f"folder:{folder}?depth_unit=mm", "--out", str(tmp_path / "x.json")]
-        peaks.append(peak_of(lambda line=line: main(line)))
-    assert peaks[1] - peaks[0] < 2e6, peaks
 
 
 def test_pictures_and_arrays_that_are_not_whole(case: Case, caplog):

@@ -276,3 +276,8 @@ def as_utf8(value: Any) -> Any:
     if isinstance(value, dict):
         return {as_utf8(key): as_utf8(item) for key, item in value.items()}
     return [as_utf8(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def as_named_here(text: str) -> str:
+    """Names in UTF-8 as this process has them in its locale, so that their files are found: `as_utf8`, undone."""
+    return os.fsdecode(text.encode(errors="surrogateescape"))

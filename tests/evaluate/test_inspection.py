@@ -105,7 +105,8 @@ def test_label_rows_are_the_chains():
 def measured(run: Callable[[], object]) -> int:
     """The most bytes that torch's allocator has out at once, beyond those at the start."""
     run()  # what is made once and kept
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as account:
+    activities = [ProfilerActivity.CPU]
+    with profile(activities=activities, profile_memory=True, acc_events=True) as account:
         run()
     now = most = 0
     events = account.profiler.kineto_results.events()

@@ -1,6 +1,8 @@
 """Pictures that cannot be scored are named, counted and left out; the others are read twice and not kept."""
 
+import gc
 import json
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +93,8 @@ class Counted:
     """A set that counts how many of its pictures are alive."""
 
     def __init__(self, count: int) -> None:
-        self.count, self.read = count, 0
+        self.count, self.read, self.most = count, 0, 0
+        self.images: list[weakref.ref[np.ndarray]] = []
 
     def __len__(self) -> int:
         return self.count
@@ -99,16 +102,20 @@ class Counted:
     def __getitem__(self, index: int) -> Example:
         self.read += 1
         rng = np.random.default_rng(index)
+        image = rng.integers(0, 256, (3, 32, 32), np.uint8)
+        self.images.append(weakref.ref(image))
+        gc.collect()
+        self.most = max(self.most, sum(each() is not None for each in self.images))
         return Example(
             name=str(index),
-            image=rng.integers(0, 256, (3, 32, 32), np.uint8),
+            image=image,
             depth=rng.uniform(1, 5, (32, 32)).astype(np.float32),
             depth_valid=np.ones((32, 32), bool),
         )
 
 
 def test_a_set_larger_than_memory_is_read_again_with_the_same_scores(predictor, monkeypatch):
-    asked = {"data": "counted", "rules": protocol("depth", "counted")}
+    asked = {"data": "counted", "rules": protocol("depth", "counted"), "batch_size": 2}
     kept = Counted(9)
     first = evaluate(predictor, "depth", kept, **asked)
     monkeypatch.setattr(judge, "KEPT", 0)
@@ -116,6 +123,7 @@ def test_a_set_larger_than_memory_is_read_again_with_the_same_scores(predictor, 
     second = evaluate(predictor, "depth", streamed, **asked)
     assert first.rows == second.rows
     assert (kept.read, streamed.read) == (9, 18)
+    assert kept.most == 9 and streamed.most <= 4  # those of two groups
 
 
 def test_wrong_options_are_no_fault_of_the_pictures(predictor):

@@ -186,10 +186,12 @@ def fuzzed(found: dict[str, Any]) -> list[str]:
     return ["## Damaged files", "", about, "", *head, *rows]
 
 
-def these_again(base: Path, name: str, faults: tuple[str, ...], former: Figures) -> Figures:
+def these_again(
+    base: Path, name: str, faults: tuple[str, ...], times: int, former: Figures
+) -> Figures:
     """A verb under some faults, among what was found before under the others."""
-    found = verb(base, name.removeprefix("verb-"), 3, faults)
-    cells = {fault: (former["cells"] | found["cells"])[fault] for fault in FAULTS}
+    found = verb(base, name.removeprefix("verb-"), times, faults)
+    cells = {fault: (former["cells"] | found["cells"]).get(fault) for fault in FAULTS}
     lost = [what for what in former["lost"] if what.partition(",")[0] not in faults]
     return {"trials": trials_of(cells), "cells": cells, "lost": lost + found["lost"]}
 
@@ -200,6 +202,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder of the figures")
     parser.add_argument("--short", action="store_true", help="a few of each trial, and no page")
     parser.add_argument("--fault", action="append", choices=FAULTS, help="of verbs; all")
+    parser.add_argument("--times", type=int, default=3, help="trials of each of these [3]")
     parser.add_argument("names", nargs="*", metavar="TRIAL", help=f"of {', '.join(WHOLE)}; all")
     args = parser.parse_args()
     logging.getLogger("lookharder").setLevel(logging.ERROR)  # what it says of damage is asked for
@@ -211,8 +214,9 @@ def main() -> int:
         began = time.monotonic()
         trial, earlier = trials[name], 0.0
         if args.fault and name.startswith("verb-"):
-            earlier = figures[name]["seconds"]
-            trial = partial(these_again, name=name, faults=tuple(args.fault), former=figures[name])
+            former = figures.get(name, {"cells": {}, "lost": [], "seconds": 0.0})
+            earlier, these = former["seconds"], tuple(args.fault)
+            trial = partial(these_again, name=name, faults=these, times=args.times, former=former)
         with tempfile.TemporaryDirectory() as base:
             found = trial(Path(base))
         seconds = round(earlier + time.monotonic() - began, 1)

@@ -80,7 +80,8 @@ def measured(config: RunConfig, scenes: list[Example]) -> tuple[int, int]:
     chain = Chain.build(config.chain, torch_generator(0))
     weights = sum(p.nbytes for p in chain.network.parameters())
     gc.collect()  # what is freed meanwhile must be of this training
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+    activities = [ProfilerActivity.CPU]
+    with profile(activities=activities, profile_memory=True, acc_events=True) as profiler:
         state = start(chain, config.train, Team(config=config.runtime))
         steps = list(train(config.train, state, chain, dict.fromkeys(TASKS, scenes)))
     assert len(steps) == 2 and not steps[1].skipped

@@ -1,14 +1,13 @@
 """The lines of a folder of results: its records and claims, those of the whole and those of shards."""
 
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lookharder.errors import InputError
-from lookharder.files import read_text
+from lookharder.files import as_named_here, read_text
 from lookharder.jsons import as_object, parse_json
 from lookharder.shard import Shard
 
@@ -91,7 +90,7 @@ def lines_of(path: Path) -> Iterator[AnswerRecord]:
             raise InputError(name, "no `files`", "a record of `lookharder predict`")
         if (start := PurePosixPath(str(record.get("name")))).is_absolute() or ".." in start.parts:
             raise InputError(name, f"name {str(start)!r}", "one that stays in the folder")
-        yield as_named_here(record)
+        yield _here(record)
 
 
 def files_of(record: AnswerRecord) -> list[str]:
@@ -113,8 +112,7 @@ def line_of(record: AnswerRecord) -> str:
     return json.dumps(json.loads(same)) + "\n"
 
 
-def as_named_here(record: AnswerRecord) -> AnswerRecord:
-    """A record of a file, its names as this process has them in its locale: what `line_of` did, undone."""
-    text = json.dumps(record, ensure_ascii=False).encode(errors="surrogateescape")
-    named: AnswerRecord = json.loads(os.fsdecode(text))
+def _here(record: AnswerRecord) -> AnswerRecord:
+    """A record of a file, its names as this process has them: what `line_of` did, undone."""
+    named: AnswerRecord = json.loads(as_named_here(json.dumps(record, ensure_ascii=False)))
     return named

@@ -15,13 +15,13 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from lookharder.config import read_as
-from lookharder.files import write_json
+from lookharder.files import as_named_here, write_json
 from lookharder.study.queue.ledger import Lease, Ledger
 
 # (the job's folder, its configuration, the folders of the jobs it needs) -> its result, finite JSON
@@ -65,7 +65,8 @@ class WorkerSpec:
     @classmethod
     def read(cls, path: Path) -> "WorkerSpec":
         """Read what `write` wrote."""
-        return read_as(cls, path)
+        spec = read_as(cls, path)
+        return replace(spec, root=as_named_here(spec.root))
 
 
 def drain(
