@@ -10,11 +10,13 @@ import torch.nn.functional as F
 from lookharder import Predictor
 from lookharder.chain import Chain
 from lookharder.errors import InputError
+from lookharder.predict.closer import Closer
 from lookharder.predict.effort import Effort, level_sizes
 from lookharder.predict.inputs import batch_of, resize
 from lookharder.predict.sampling import BatchSampler
 from lookharder.predict.settings import SettingsTable
 from lookharder.seeding import torch_generator
+from lookharder.tasks.closer.windows import Grid
 from lookharder.tasks.generation import Generation
 
 
@@ -106,6 +108,63 @@ def test_macs_are_those_of_the_windows_that_the_network_saw(predictor, monkeypat
     three = predictor(**pairs(2), task="flow", levels=3)
     assert three.macs * looks == one.macs * sum(seen)
     assert sum(seen) == looks * (1 + (1 + 9) + (1 + 9 + 49)), "96 pixels: 32, 64 and 128"
+
+
+def test_windows_that_have_come_to_rest_are_left_out(predictor, monkeypatch):
+    """None of them, some or all, which are then neither seen nor counted, whatever the chunk."""
+    asked = {"task": "flow", "levels": 3, "ensemble_size": 2, "output_uncertainty": True}
+    given, seen, network = pairs(2), [], predictor.chain.network
+    forward = network.forward
+    monkeypatch.setattr(network, "forward", lambda x, t, y: seen.append(len(x)) or forward(x, t, y))
+    whole = predictor(**given, **asked)
+    looks, cost = sum(seen), whole.macs // sum(seen)
+    found = {}
+    for rule in ("change:1e-9", "change:60", "change:1e9"):
+        seen.clear()
+        found[rule] = predictor(**given, **asked, until=rule)
+        assert found[rule].macs == sum(seen) * cost
+        assert found[rule].member_counts == (2, 2), "a rule of windows says nothing of members"
+        cut = predictor(**given, **asked, until=rule, batch_size=5)
+        np.testing.assert_array_equal(cut.prediction, found[rule].prediction)
+    none, some, every = found.values()
+    np.testing.assert_array_equal(none.prediction, whole.prediction)
+    assert none.macs == whole.macs
+    share = (1 + (1 + 0) + (1 + 9 + 0)) / (1 + (1 + 9) + (1 + 9 + 49))
+    assert every.macs == pytest.approx(cost * looks * share), "larger than all before: none"
+    assert every.macs < some.macs < whole.macs
+
+
+def test_the_windows_that_are_looked_at_are_those_that_changed(predictor):
+    """A change of 3 pixels at one place, in pixels of the last size, whatever size it is told at."""
+    chain, sizes = predictor.chain, ((32, 24), (64, 48), (128, 96))
+    task, given = chain.task("flow"), pairs(1)
+    whole = batch_of(task, given["image"], {"second": given["second"]})
+    batch = resize(whole, *sizes[0])
+    sampler = BatchSampler(chain, task, batch, chain.condition(task, batch), Effort(steps=1))
+    before = torch.zeros(1, 2, *sizes[1])
+    after = before.clone()
+    after[..., 40:44, 4:8] = 1.5  # pixels of the second size: 3 of the last, along each axis
+    paintings = [task.to_colours(task._paint(each / task._unit(each))) for each in (before, after)]
+    grid = Grid(size=sizes[2], window=sizes[0])
+    places = torch.zeros(1, 1, *sizes[2])
+    places[..., 80:88, 8:16] = 1
+    wanted = grid.cut(places).flatten(1).any(1)
+    assert 0 < wanted.sum() < len(wanted)
+    for rest, expected in ((4.0, wanted), (4.5, wanted & False)):  # 3 x the root of 2 is 4.24
+        moving = Closer(sampler, whole, sizes, rest)._moving(*paintings, sizes[2])
+        assert torch.equal(moving, expected)
+    assert Closer(sampler, whole, sizes, 1.0)._moving(*paintings, sizes[1]) is None, "seen already"
+
+
+@pytest.mark.parametrize(
+    ("task", "levels", "allowed"), [("flow", 1, "2 levels"), ("depth", 2, "task 'flow'")]
+)
+def test_where_no_window_can_be_left_out(predictor, task, levels, allowed):
+    given = pairs(1)
+    if task == "depth":
+        del given["second"]
+    with pytest.raises(InputError, match=allowed):
+        predictor(**given, task=task, levels=levels, until="change:0.5")
 
 
 def test_a_model_says_at_how_many_levels_it_looks_at_a_task(predictor):

@@ -47,13 +47,15 @@ def test_a_budget_reads_as_it_was_written(text):
         ("doubt:0.01", StopRule(doubt=0.01)),
         ("gain:1e-3", StopRule(gain=1e-3)),
         ("0.01, gain:0.001", StopRule(doubt=0.01, gain=0.001)),
+        ("change:0.5", StopRule(change=0.5)),
+        ("gain:0.1,change:2", StopRule(gain=0.1, change=2.0)),
     ],
 )
 def test_a_rule_is_read(text, rule):
     assert StopRule.parse(text) == rule
 
 
-@pytest.mark.parametrize("text", ["", "x", "doubt:", "joy:1", "-1", "0", "nan", "inf"])
+@pytest.mark.parametrize("text", ["", "x", "doubt:", "joy:1", "-1", "0", "nan", "inf", "change:0"])
 def test_what_is_not_a_rule_is_refused(text):
     with pytest.raises(InputError, match="until"):
         StopRule.parse(text)

@@ -98,7 +98,8 @@ def add_arguments(parser: Parser) -> None:
         "--until",
         type=rule("StopRule"),
         metavar="U",
-        help="sample members until the answer is this certain: 0.01 (units of the answer) or gain:0.001",
+        help="sample members until the answer is this certain: 0.01 (units of the answer) or gain:0.001;\n"
+        "look at windows of flow until they have come to rest: change:1 (pixels)",
     )
     parser.add_argument(
         "--output",

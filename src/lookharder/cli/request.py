@@ -144,6 +144,7 @@ def _prompts(args: argparse.Namespace) -> list[Prompt]:
 def _options(args: argparse.Namespace, predictor: Predictor) -> dict[str, Any]:
     """What is asked of the predictor, by its names."""
     members = predictor.chain.config.members if args.members is None else args.members
+    stops = args.until is not None and args.until.of_members
     return {
         "num_inference_steps": args.steps,
         "ensemble_size": args.members,
@@ -151,7 +152,7 @@ def _options(args: argparse.Namespace, predictor: Predictor) -> dict[str, Any]:
         "fit": args.fit,
         "batch_size": args.batch_size,
         "seed": args.seed,
-        "output_uncertainty": members > 1 or args.budget is not None or args.until is not None,
+        "output_uncertainty": members > 1 or args.budget is not None or stops,
         "sampler": args.sampler,
         "spacing": args.spacing,
         "noise_schedule": args.noise_schedule,

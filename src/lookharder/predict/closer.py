@@ -7,12 +7,15 @@
 What a window shows, and how the answer takes it in, is the task's (`Task.look_again`). Each member looks by itself, so
 members stay draws of one distribution. A window is an item of a batch like any other: its noise is keyed by (seed,
 image, level, look, window, member), and nothing depends on its neighbours or on the chunk it falls into.
+
+A window in which the look before changed nothing by more than `rest` is not looked at again at a larger size: it is
+taken for one with nothing left to find (`Task.at_rest`).
 """
 
 from collections.abc import Iterator, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lookharder.data.example import Batch
@@ -21,6 +24,7 @@ from lookharder.predict.inputs import resize
 from lookharder.predict.sampling import BatchSampler
 from lookharder.seeding import keyed_seed
 from lookharder.shapes import FieldDraws, HeightWidth
+from lookharder.tasks.closer.windows import Grid
 
 
 class Closer:
@@ -30,10 +34,22 @@ class Closer:
         sampler: of the first look, at the whole.
         batch: its pictures at their own size.
         sizes: (height, width) of each level.
+        rest: how much an answer may change in a window that is then left out, in its units at the last of the sizes;
+            None = all windows are looked at.
+
+    Attributes:
+        left_out: windows so far, of all members.
     """
 
-    def __init__(self, sampler: BatchSampler, batch: Batch, sizes: Sequence[HeightWidth]) -> None:
+    def __init__(
+        self,
+        sampler: BatchSampler,
+        batch: Batch,
+        sizes: Sequence[HeightWidth],
+        rest: float | None = None,
+    ) -> None:
         self.sampler, self.batch, self.sizes = sampler, batch, tuple(sizes)
+        self.rest, self.left_out = rest, 0
 
     def look(
         self, images: FieldDraws, members: Sequence[int], places: Sequence[int], by: By = "member"
@@ -47,12 +63,13 @@ class Closer:
             by: when to yield.
         """
         rows = [(place, member) for member in members for place in places]
-        answer = images.flatten(0, 1)
+        answer, before = images.flatten(0, 1), None
         for level in range(1, len(self.sizes)):
             if by == "level":
                 yield answer.unflatten(0, images.shape[:2])
             for look, size in enumerate(self.sampler.task.looks(self.sizes[: level + 1])):
-                answer = self._again(answer, rows, size, (level, look))
+                wanted = self._moving(before, answer, size)
+                before, answer = answer, self._again(answer, rows, size, (level, look), wanted)
         yield answer.unflatten(0, images.shape[:2])
 
     def _again(
@@ -61,6 +78,7 @@ class Closer:
         rows: Sequence[tuple[int, int]],
         size: HeightWidth,
         key: tuple[int, int],
+        wanted: Bool[Tensor, "RV"] | None,
     ) -> Float[Tensor, "R F 3 H W"]:
         """One look at the pictures of a size.
 
@@ -69,6 +87,7 @@ class Closer:
             rows: R, image and member of each answer.
             size: (height, width) at which the pictures are looked at.
             key: level and look.
+            wanted: which windows are looked at; None = all.
         """
         first, device = self.sampler, self.sampler.condition.device
         pictures = self.batch.select([place for place, _ in rows])
@@ -80,11 +99,38 @@ class Closer:
             (first.noise[b][0], keyed_seed(first.noise[b][1], "level", *key, window))
             for b, _, window in owners
         ]
+        places = list(range(len(owners))) if wanted is None else wanted.nonzero()[:, 0].tolist()
+        self.left_out += len(owners) - len(places)
         seen = []
-        for start in range(0, len(owners), first.chunk):
-            part = range(start, min(start + first.chunk, len(owners)))
+        for start in range(0, len(places), first.chunk):
+            part = places[start : start + first.chunk]
             sampler = first.on(batch.select(part), [noise[i] for i in part])
             latents = sampler.clean([owners[i][1] for i in part])
             shown = first.task.keep_given(sampler.decode(latents), sampler.batch)
             seen.append(shown[0])
-        return join(torch.cat(seen))
+        if len(places) == len(owners):
+            return join(torch.cat(seen))
+        every = first.task.at_rest(len(owners), self.sizes[0]).to(device)
+        if places:
+            every[places] = torch.cat(seen)
+        return join(every)
+
+    def _moving(
+        self,
+        before: Float[Tensor, "R F 3 _ _"] | None,
+        answer: Float[Tensor, "R F 3 _ _"],
+        size: HeightWidth,
+    ) -> Bool[Tensor, "RV"] | None:
+        """Windows of a size larger than all so far in which the last look changed something; None = all are looked at.
+
+        The answer is as large as the largest picture that was looked at.
+        """
+        task, largest = self.sampler.task, (answer.shape[-2], answer.shape[-1])
+        if self.rest is None or before is None or max(size) <= max(largest):
+            return None
+        old, new = (task.resize(task.from_image(each[None])[0], *size) for each in (before, answer))
+        change = (new - old).norm(dim=1, keepdim=True) * task.uncertainty_scale(
+            size, self.sizes[-1]
+        )
+        windows = Grid(size=size, window=self.sizes[0]).cut(change)
+        return windows.flatten(1).amax(1) > self.rest

@@ -39,6 +39,11 @@ class ImageCost:
     joined: int = 0
 
     @property
+    def look(self) -> int:
+        """Cost of one window of a further level."""
+        return self.fields * (self.network[-1] + self.decode) + self.encode
+
+    @property
     def member(self) -> int:
         """Cost of one member, decoded at its end."""
         return self.member_at(len(self.looks))

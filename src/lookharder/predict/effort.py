@@ -1,7 +1,7 @@
 """How hard to look: what a prediction does, when it has done enough, and what it may cost.
 
     Effort      steps, members, levels, sampler, where the steps lie         predictor(image, num_inference_steps=4)
-    StopRule    when to stop sampling for an image                           predictor(image, until="0.01")
+    StopRule    when enough is done for an image, or for a window of it      predictor(image, until="0.01")
     Budget      what an image may cost                                       predictor(image, budget="2s")
 
 With n members whose spread at a pixel is u (the uncertainty of `task.merge`), the merged answer is uncertain by about
@@ -26,6 +26,7 @@ from lookharder.models.config import DiTConfig
 
 AS_TRAINED = Sampling()
 BudgetKind = Literal["MACs", "seconds", "bytes"]
+RULES = ("doubt", "gain", "change")
 By = Literal["member", "step", "level"]  # after which a stream gives an answer
 
 
@@ -106,31 +107,39 @@ def level_sizes(
 
 @dataclass(frozen=True, kw_only=True)
 class StopRule:
-    """When to stop sampling for an image: as soon as one of its two rules holds.
+    """When enough is done: members for an image as soon as one of two rules holds, looks at a window by a third.
 
     Attributes:
         doubt: stop when the merged answer is uncertain by this much or less (above).
         gain: stop when the next members would lower the doubt by this much or less.
         least: members before either rule is applied; the spread of one is not known.
+        change: at a further level leave out windows in which the look before changed the answer nowhere by more than
+            this, in its units at the size of the image.
     """
 
     doubt: float | None = None
     gain: float | None = None
     least: int = 2
+    change: float | None = None
 
     def __post_init__(self) -> None:
-        if self.doubt is None and self.gain is None:
-            raise InputError("until", "no rule", "doubt, gain or both")
-        for name in ("doubt", "gain"):
+        if not self.of_members and self.change is None:
+            raise InputError("until", "no rule", "doubt, gain or change")
+        for name in RULES:
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InputError(f"until.{name}", value, "a positive number")
         if self.least < 2:
             raise InputError("until.least", self.least, "2 or more")
 
+    @property
+    def of_members(self) -> bool:
+        """Whether it says when to stop sampling members."""
+        return self.doubt is not None or self.gain is not None
+
     @classmethod
     def parse(cls, text: str) -> "StopRule":
-        """Read a rule: "0.01" or "doubt:0.01", "gain:0.002", or both with a comma between."""
+        """Read a rule: "0.01" or "doubt:0.01", "gain:0.002", "change:0.5", or several with commas between."""
         rules: dict[str, float] = {}
         for part in text.split(","):
             name, colon, value = part.strip().rpartition(":")
@@ -139,17 +148,20 @@ class StopRule:
             except ValueError:
                 rules = {}
                 break
-        if not rules or not rules.keys() <= {"doubt", "gain"}:
-            raise InputError("until", repr(text), "a positive number, doubt:NUMBER or gain:NUMBER")
-        return cls(doubt=rules.get("doubt"), gain=rules.get("gain"))
+        if not rules or not rules.keys() <= set(RULES):
+            allowed = "a positive number, doubt:NUMBER, gain:NUMBER or change:NUMBER"
+            raise InputError("until", repr(text), allowed)
+        doubt, gain, change = map(rules.get, RULES)
+        return cls(doubt=doubt, gain=gain, change=change)
 
     def scale(self, factor: float) -> "StopRule":
         """The same rule in another unit, of which `factor` are one of this rule's."""
-        doubt, gain = (None if v is None else v * factor for v in (self.doubt, self.gain))
-        return replace(self, doubt=doubt, gain=gain)
+        values = (self.doubt, self.gain, self.change)
+        doubt, gain, change = (None if v is None else v * factor for v in values)
+        return replace(self, doubt=doubt, gain=gain, change=change)
 
     def met(self, spread: float, members: int, more: int) -> bool:
-        """Whether an image is done.
+        """Whether an image has members enough.
 
         Args:
             spread: mean of its uncertainty.

@@ -57,7 +57,7 @@ class Options:
         levels: looks: one at the whole, and each further one at twice the size, in windows; None = as many as pay.
         budget: what one image may cost. It picks steps, members, levels and sampler from the model's table of measured
             settings, so they must not be given beside it.
-        until: stop sampling for an image when its answer meets this rule.
+        until: stop sampling for an image, or looking at a window of it, when its answer meets this rule.
         by: yield a prediction after every round of members ("member"), after every denoising step ("step") or after
             every level ("level").
         every: members in a round; None = all in one, or what keeps a budget of seconds.
@@ -103,7 +103,7 @@ class Options:
             require(value is None, name, value, "nothing beside a budget, which picks it")
         once = self.levels in (None, 1)
         require(self.budget is None or once, "levels", self.levels, "1 beside a budget")
-        stopped = self.by != "member" and self.until is not None
+        stopped = self.by != "member" and self.stops_members
         require(not stopped, "until", f"by {self.by}", "a rule that stops between members")
         require(
             self.by != "step" or once,
@@ -112,6 +112,11 @@ class Options:
             "1, or by member or level",
         )
 
+    @property
+    def stops_members(self) -> bool:
+        """Whether members are sampled in rounds, until a rule is met."""
+        return self.until is not None and self.until.of_members
+
     def effort(self, config: ChainConfig, levels: int = 1) -> Effort:
         """How hard to look at each image, where no budget decides it.
 
@@ -119,7 +124,7 @@ class Options:
             config: of the model, with its defaults.
             levels: at which the model looks at the task by default.
         """
-        members = config.members if self.until is None else MOST
+        members = MOST if self.stops_members else config.members
         return Effort(
             steps=self.num_inference_steps or config.steps,
             members=self.ensemble_size or members,

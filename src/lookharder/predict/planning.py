@@ -80,6 +80,7 @@ class SamplingPlanner:
             size = self.working_size(*native, asked, options.fit)
             several = effort.members > 1 or not options.output_uncertainty
             require(several, "output_uncertainty", True, "ensemble_size of 2 or more")
+            self._check_change(task, options, effort)
             refuse_if_too_large(self.chain, size, effort.steps)
             self._warn(effort)
             return SamplingPlan(
@@ -127,6 +128,14 @@ class SamplingPlanner:
         """At which the model looks where nothing is asked."""
         return self.settings.levels.get(task, 1) if self.settings else 1
 
+    def _check_change(self, task: str, options: Options, effort: Effort) -> None:
+        """Of one look nothing can be left out."""
+        if options.until is None or options.until.change is None:
+            return
+        able = self.chain.task(task).leaves_windows_out
+        require(able, "until", f"change, of task {task!r}", "a rule of members, or task 'flow'")
+        require(effort.levels > 1, "until", "change, at one level", "2 levels or more")
+
     def _warn(self, effort: Effort) -> None:
         """Say once where prediction, schedule and spacing do not work together."""
         own = self.chain.config
@@ -158,10 +167,11 @@ def rounds_of(
     """
     if options.by != "member":
         return Rounds(images, plan.effort.members)
+    rule = options.until if options.stops_members else None
     return Rounds(
         images,
         plan.effort.members,
         every=options.every or plan.every,
-        until=None if options.until is None else options.until.scale(1 / unit),
+        until=None if rule is None else rule.scale(1 / unit),
         deadline=None if plan.seconds is None else began + plan.seconds,
     )

@@ -69,7 +69,8 @@ class Predictor(Pretrained):
         sampler = BatchSampler(
             self.chain, task, whole, condition, plan.effort, noise=noise, **plan.chunks
         )
-        closer = Closer(sampler, batch, plan.sizes)
+        rest = None if options.until is None else options.until.change
+        closer = Closer(sampler, batch, plan.sizes, None if rest is None else rest / one)
         for members in rounds:
             for latents in sampler.sample(members, rounds.active, options.by):  # (n, A, F, c, h, w)
                 painted = task.keep_given(sampler.decode(latents), whole.select(rounds.active))
@@ -81,6 +82,7 @@ class Predictor(Pretrained):
                     rounds.update(merged, uncertainty, painting=task.to_colours(images[0]))
                     member = cost.so_far(rounds.updates, options.by)
                     macs = count * cost.encode + sum(rounds.counts) * member
+                    macs -= closer.left_out * cost.look
                     seconds = time.perf_counter() - began
                     yield present(rounds, task, plan, options, batch, seconds=seconds, macs=macs)
 
@@ -137,13 +139,15 @@ class Predictor(Pretrained):
             cache: run all blocks of the network in every so many steps only: sooner, and a little different.
             levels: looks: one at the whole, each further one at twice the size, in windows; None = the model's default.
             budget: what one image may cost, "2s", "5 GMACs", "500 MB": it picks steps, members, levels, sampler.
-            until: stop sampling for an image when its answer is this certain: "0.01", "gain:0.001" (see `StopRule`).
+            until: stop sampling for an image when its answer is this certain, "0.01" or "gain:0.001"; leave windows of
+                flow out that have come to rest, "change:1" (see `StopRule`).
             **unknown: refused, with the nearest name that is known; as whatever cannot be used, by an InputError.
         """
+        rule = StopRule.parse(until) if isinstance(until, str) else until
         *_, last = self.stream(
             image,
             task,
-            every=None if until is None else 2,
+            every=None if rule is None or not rule.of_members else 2,
             second=second,
             mask=mask,
             num_inference_steps=num_inference_steps,
@@ -164,7 +168,7 @@ class Predictor(Pretrained):
             cache=cache,
             levels=levels,
             budget=budget,
-            until=until,
+            until=rule,
             **unknown,
         )
         return last

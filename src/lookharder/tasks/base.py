@@ -169,6 +169,15 @@ class Task(ABC):
         """
         raise self._looks_once()
 
+    @property
+    def leaves_windows_out(self) -> bool:
+        """Whether a further look can leave windows out, see `at_rest`."""
+        return False
+
+    def at_rest(self, windows: int, window: tuple[int, int]) -> Fields:
+        """Paintings (V, F, 3, h, w) of windows of a `Grid` that leave the answer as it is."""
+        raise self._looks_once()
+
     def _looks_once(self) -> InputError:
         return InputError("levels", "2 or more", f"1 for task {self.name!r}, which looks once")
 

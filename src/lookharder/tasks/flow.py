@@ -126,6 +126,15 @@ class Flow(Task):
         names = tuple(name for name in batch.name for _ in grid.corners)
         return Batch(name=names, image=shown[0], second=shown[1]), join
 
+    @property
+    def leaves_windows_out(self) -> bool:
+        """Each look asks for the motion that is left."""
+        return True
+
+    def at_rest(self, windows: int, window: HeightWidth) -> Fields:
+        """No motion is left."""
+        return self._paint(torch.zeros(windows, 2, *window))
+
     def _paint(self, flow: FlowField) -> Fields:
         """Motion as a share of the limit -> (B, F, 3, H, W)."""
         if self.layout == "joint":
