@@ -3,6 +3,7 @@
     python tests/faults --out docs/results               the whole: 200 kills and all the rest
     python tests/faults --out docs/results sites stops   these again, beside what the folder has of the others
     python tests/faults --out docs/results verb-train --fault SIGINT    of a verb these alone, beside its others
+    python tests/faults --out docs/results verb-study --fault SIGINT --times 1    once each: its trials are long
     python tests/faults --short --out FOLDER             a few of each
 
     kills        kill -9 at random moments, many of them inside a save
@@ -126,7 +127,8 @@ def report(figures: dict[str, Figures], fuzz: dict[str, Any]) -> str:
                 ranked.format(**found),
                 f"{ranked.format(**found)}; of {of} damaged files {harm['detected']} detected",
             )
-    lost = [f"- {name}: {what}" for name, found in figures.items() for what in found["lost"]]
+    pairs = [(name, what) for name, found in figures.items() for what in found["lost"]]
+    lost = [f"- {name}: {' '.join(what.split())}" for name, what in pairs]
     return "\n".join(
         [
             "# Reliability: what happens to a run, and what it loses",
