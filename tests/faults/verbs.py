@@ -174,7 +174,8 @@ def verb(base: Path, name: str, times: int, faults: tuple[str, ...] = ()) -> dic
     """A verb under all faults, or those named; `times` trials where moments or sizes differ."""
     torch.set_num_threads(1)
     # of one core: a worker of `study` has a thread for each, and two add up in another order each time
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-1:])
+    if hasattr(os, "sched_setaffinity"):  # Linux
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-1:])
     furnish(base)
     may = may_mount(base)
     stage = Stage(VERBS[name], base)
