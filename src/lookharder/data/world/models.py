@@ -87,6 +87,13 @@ def case(w: Real, h: Real, d: Real, columns: int, rows: int, plinth: Real = 0.06
 
 def indoors() -> dict[str, Parts]:
     """What stands on floors and hangs on walls."""
+    return (
+        _beds_and_shelves() | _tables_and_chairs() | _kitchens_and_screens() | _lamps_and_fittings()
+    )
+
+
+def _beds_and_shelves() -> dict[str, Parts]:
+    """What one lies and sits on, and what things are kept in."""
     spine = [
         (
             -0.42 + 0.84 * i / 2,
@@ -99,17 +106,6 @@ def indoors() -> dict[str, Parts]:
         for i in range(2)
         for j in range(5)
     ]
-    pole = [(0, 1.55), (0.02, 1.55), (0.02, 0.04), (0.16, 0.03), (0.16, 0), (0, 0)]
-    shade = [(0.13, 1.7), (0.22, 1.4), (0.21, 1.4), (0.12, 1.69), (0.13, 1.7)]
-    leaves = [
-        blob(i, 0.2 * np.cos(2.4 * i), 0.55 + 0.12 * i, 0.2 * np.sin(2.4 * i), 0.24 - 0.015 * i)
-        for i in range(5)
-    ]
-    unit = case(0.6, 0.86, 0.58, 1, 1)
-    units = [(1, unit[0][1]), (1, unit[1][1]), (2, unit[2][1])]
-    waves = [(0.03 * i, 0.05 * np.sin(1.6 * i)) for i in range(-10, 11)]
-    fold = [(x - 0.0, z) for x, z in waves]
-    curtain = [(x - 0.016, x + 0.016, 0, 2.2, z - 0.02, z + 0.02) for x, z in fold]
     return {
         "couch": cushioned(2.0, 3), "armchair": cushioned(0.95, 1),
         "bed": [
@@ -124,6 +120,12 @@ def indoors() -> dict[str, Parts]:
                 0.13, 0.15),
                     *((-0.45, 0.45, 0.37 * j + 0.02, 0.37 * j + 0.05, -0.15, 0.15) for j in range(6)))),
             (1, cut(*spine))],
+    }  # fmt: skip
+
+
+def _tables_and_chairs() -> dict[str, Parts]:
+    """Tables, and seats for one."""
+    return {
         "desk": [(0, cut((-0.7, 0.7, 0.71, 0.74, -0.35, 0.35), (0.25, 0.66, 0.1, 0.71, -0.3, 0.32))), (1,
             cut(*legs(1.4, 0.7, 0.71, 0.05)))],
         "dining table": [(0, cut((-0.8, 0.8, 0.71, 0.75, -0.45, 0.45))), (1, cut(*legs(1.6, 0.9, 0.71, 0.07), (-0.7,
@@ -142,6 +144,14 @@ def indoors() -> dict[str, Parts]:
             (1, cut((-0.25, 0.25, 0.42, 0.52, -0.25, 0.25), (-0.22, 0.22, 0.6, 1.05, 0.2, 0.27), (-0.03, 0.03, 0.45,
                 0.7, 0.24, 0.28)))],
         "stool": [(0, lathe([(0, 0.46), (0.18, 0.46), (0.18, 0.42), (0.12, 0.4), (0.16, 0), (0, 0)], 12))],
+    }  # fmt: skip
+
+
+def _kitchens_and_screens() -> dict[str, Parts]:
+    """Kitchen units, a fridge, and screens."""
+    unit = case(0.6, 0.86, 0.58, 1, 1)
+    units = [(1, unit[0][1]), (1, unit[1][1]), (2, unit[2][1])]
+    return {
         "kitchen unit": [(0, cut((-0.3, 0.3, 0.86, 0.9, -0.31, 0.3))), *units],
         "wall unit": [(0, cut((-0.3, 0.3, 0, 0.7, -0.16, 0.17))), (0, fronts(0.6, 0, 0.7, -0.16, 2, 1)[0]), (1,
             fronts(0.6, 0, 0.7, -0.16, 2, 1)[1])],
@@ -152,6 +162,21 @@ def indoors() -> dict[str, Parts]:
             0, 0.1, -0.02, 0.04))), (1, cut((-0.53, 0.53, 0.08, 0.68, -0.03, -0.02)))],
         "monitor": [(0, cut((-0.27, 0.27, 0.1, 0.43, -0.015, 0.03), (-0.12, 0.12, 0, 0.015, -0.08, 0.1), (-0.025,
             0.025, 0, 0.14, 0.01, 0.05))), (1, cut((-0.255, 0.255, 0.115, 0.415, -0.02, -0.015)))],
+    }  # fmt: skip
+
+
+def _lamps_and_fittings() -> dict[str, Parts]:
+    """Lamps, and what belongs to walls and windows."""
+    pole = [(0, 1.55), (0.02, 1.55), (0.02, 0.04), (0.16, 0.03), (0.16, 0), (0, 0)]
+    shade = [(0.13, 1.7), (0.22, 1.4), (0.21, 1.4), (0.12, 1.69), (0.13, 1.7)]
+    leaves = [
+        blob(i, 0.2 * np.cos(2.4 * i), 0.55 + 0.12 * i, 0.2 * np.sin(2.4 * i), 0.24 - 0.015 * i)
+        for i in range(5)
+    ]
+    waves = [(0.03 * i, 0.05 * np.sin(1.6 * i)) for i in range(-10, 11)]
+    fold = [(x - 0.0, z) for x, z in waves]
+    curtain = [(x - 0.016, x + 0.016, 0, 2.2, z - 0.02, z + 0.02) for x, z in fold]
+    return {
         "floor lamp": [(0, lathe(pole, 10)), (1, lathe(shade, 14))],
         "table lamp": [(0, lathe([(0, 0.3), (0.02, 0.3), (0.02, 0.2), (0.08, 0.12), (0.06, 0), (0, 0)], 12)), (1,
             lathe([(0.08, 0.48), (0.15, 0.28), (0.14, 0.28), (0.07, 0.47), (0.08, 0.48)], 14))],

@@ -14,6 +14,38 @@ def set_table(stage: PropDraft) -> Light:
     """Things on a table close by, a room behind."""
     width, depth = stage.uniform(0.9, 2.2), stage.uniform(0.6, 1.4)
     floor = -stage.uniform(0.4, 0.95)
+    _place_top(stage, width, depth, floor)
+    back = _build_room(stage, depth, floor)
+    spread = stage.uniform(0.5, 1.0)
+    for _ in range(3):
+        set_out(stage, [(0.0, 0.0, 0.0, spread * width / 2, spread * depth / 2, 0.0)], 6)
+    stage.spots = stage.spots or [(0.0, 0.1, 0.0)]
+    for _ in range(int(stage.rng.integers(1, 3))):
+        place = np.array(
+            [
+                stage.uniform(-1.8, 1.8),
+                stage.uniform(0.8, 2.2),
+                stage.uniform(-2, min(1.5, back - 0.2)),
+            ]
+        )
+        stage.lamps.append(
+            bulb(
+                stage, place, stage.uniform(0.5, 1.8), stage.uniform(1, 3), stage.uniform(0.05, 0.3)
+            )
+        )
+    ambient = stage.uniform(0.15, 0.6) * np.ones(3)
+    return Light(
+        position=np.array([0, 2.0, 0]),
+        colour=0.2 * ambient,
+        reach=2.0,
+        radius=0.6,
+        above=ambient,
+        below=0.6 * ambient,
+    )
+
+
+def _place_top(stage: PropDraft, width: float, depth: float, floor: float) -> None:
+    """The table itself: its top, at height 0, and four legs."""
     top = (
         stage.wood()
         if stage.chance(0.5)
@@ -25,6 +57,10 @@ def set_table(stage: PropDraft) -> Light:
     for x in (-0.45 * width, 0.45 * width):
         for z in (-0.42 * depth, 0.42 * depth):
             stage.panel((x - 0.03, x + 0.03), (floor, -0.04), (z - 0.03, z + 0.03), stage.wood())
+
+
+def _build_room(stage: PropDraft, depth: float, floor: float) -> float:
+    """A floor, four walls, and at times what stands along the back wall; where that wall is."""
     stage.panel(
         (-6, 6),
         (floor - 0.1, floor),
@@ -54,32 +90,7 @@ def set_table(stage: PropDraft) -> Light:
             stage.put(name, stage.uniform(-2.5, 2.5), away, 0.0, floor)
         if stage.chance(0.4):
             stage.put("window", stage.uniform(-2, 2), back - 0.1, 0.0, floor + 0.9, movable=False)
-    spread = stage.uniform(0.5, 1.0)
-    for _ in range(3):
-        set_out(stage, [(0.0, 0.0, 0.0, spread * width / 2, spread * depth / 2, 0.0)], 6)
-    stage.spots = stage.spots or [(0.0, 0.1, 0.0)]
-    for _ in range(int(stage.rng.integers(1, 3))):
-        place = np.array(
-            [
-                stage.uniform(-1.8, 1.8),
-                stage.uniform(0.8, 2.2),
-                stage.uniform(-2, min(1.5, back - 0.2)),
-            ]
-        )
-        stage.lamps.append(
-            bulb(
-                stage, place, stage.uniform(0.5, 1.8), stage.uniform(1, 3), stage.uniform(0.05, 0.3)
-            )
-        )
-    ambient = stage.uniform(0.15, 0.6) * np.ones(3)
-    return Light(
-        position=np.array([0, 2.0, 0]),
-        colour=0.2 * ambient,
-        reach=2.0,
-        radius=0.6,
-        above=ambient,
-        below=0.6 * ambient,
-    )
+    return back
 
 
 def view_table(stage: PropDraft) -> CameraView:
