@@ -27,9 +27,11 @@ from lookharder.shard import WHOLE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookharder.data.example import Example
+    from lookharder.data.example import Dataset, Example
     from lookharder.evaluate.calibration import ErrorMaps
+    from lookharder.evaluate.card import Card
     from lookharder.evaluate.evaluation import Evaluation
+    from lookharder.evaluate.parts import Parts
     from lookharder.metrics.protocol import Protocol
     from lookharder.predict.predictor import Prediction, Predictor
 
@@ -85,9 +87,8 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score every image, or those of a shard; the last shard writes and prints the scores."""
-    from lookharder.cli.terminal import progress
     from lookharder.data.source import open_spec
-    from lookharder.evaluate.evaluation import evaluate, protocol
+    from lookharder.evaluate.evaluation import protocol
     from lookharder.evaluate.parts import Parts, Unfinished
     from lookharder.predict.acceleration import precision_of
     from lookharder.predict.info import fingerprint
@@ -117,43 +118,12 @@ def run(args: argparse.Namespace) -> int:
     if card is not None:  # depth is fitted in the space of the model's answer
         card = replace(card, rules=rules)
     maps = _error_maps(args, predictor, rules, len(dataset)) if args.calibration else None
-    with (
-        progress(total=len(dataset), desc="data") as reading,
-        progress(total=len(dataset), desc=args.task) as bar,
-    ):
-
-        def watch(seen: "Sequence[Example]", prediction: "Prediction") -> None:
-            if maps is not None:
-                maps.add(seen, prediction)
-            bar.update(len(seen))
-
-        try:
-            result = evaluate(
-                predictor,
-                args.task,
-                dataset,
-                data=args.data,
-                rules=rules,
-                steps=args.steps,
-                members=args.members,
-                levels=args.levels,
-                resolution=args.resolution,
-                fit=args.fit,
-                seed=args.seed,
-                output_uncertainty=args.calibration,
-                watch=watch,
-                tick=reading.update,
-                sampler=args.sampler,
-                spacing=args.spacing,
-                noise_schedule=args.noise_schedule,
-                merge=args.merge,
-                card=card,
-                parts=parts,
-            )
-        except Unfinished as others:
-            groups = f"{others.missing} groups of pictures are not scored yet"
-            print(f"shard {shard} is done; {groups}: the last shard writes {args.out}")
-            return 0
+    try:
+        result = _score(args, predictor, dataset, rules, card, maps, parts)
+    except Unfinished as others:
+        groups = f"{others.missing} groups of pictures are not scored yet"
+        print(f"shard {shard} is done; {groups}: the last shard writes {args.out}")
+        return 0
     result = replace(result, weights=fingerprint(predictor.chain))
     if (precision := precision_of(predictor.chain)) != "fp32":
         result = replace(result, options={**result.options, "precision": precision})
@@ -167,6 +137,53 @@ def run(args: argparse.Namespace) -> int:
     if maps is not None:
         _calibrate(args.out, result, maps)
     return 0
+
+
+def _score(
+    args: argparse.Namespace,
+    predictor: "Predictor",
+    dataset: "Dataset",
+    rules: "Protocol",
+    card: "Card | None",
+    maps: "ErrorMaps | None",
+    parts: "Parts | None",
+) -> "Evaluation":
+    """The scores of a model, while bars tell how many images are read and scored; `maps` sees every prediction."""
+    from lookharder.cli.terminal import progress
+    from lookharder.evaluate.evaluation import evaluate
+
+    with (
+        progress(total=len(dataset), desc="data") as reading,
+        progress(total=len(dataset), desc=args.task) as bar,
+    ):
+
+        def watch(seen: "Sequence[Example]", prediction: "Prediction") -> None:
+            if maps is not None:
+                maps.add(seen, prediction)
+            bar.update(len(seen))
+
+        return evaluate(
+            predictor,
+            args.task,
+            dataset,
+            data=args.data,
+            rules=rules,
+            steps=args.steps,
+            members=args.members,
+            levels=args.levels,
+            resolution=args.resolution,
+            fit=args.fit,
+            seed=args.seed,
+            output_uncertainty=args.calibration,
+            watch=watch,
+            tick=reading.update,
+            sampler=args.sampler,
+            spacing=args.spacing,
+            noise_schedule=args.noise_schedule,
+            merge=args.merge,
+            card=card,
+            parts=parts,
+        )
 
 
 def _error_maps(
