@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from lookharder.app import page
 from lookharder.app.answers import Models, Question, clicked, prompt_of
-from lookharder.data.formats import write_image
+from lookharder.data.formats import read_image, write_image
 from lookharder.errors import InputError
 from lookharder.predict.predictor import Predictor
 from lookharder.predict.prompts import Prompt
@@ -65,3 +66,15 @@ def test_clicks_are_a_point_and_then_a_box():
     for words in ("", "here", "1,2,3"):
         with pytest.raises(InputError):
             prompt_of(words)
+
+
+def test_examples_are_written_into_a_folder_of_their_own(models, tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "SCENES", page.SCENES[:1])
+    rows = page.write_examples(tmp_path / "examples", page.kinds_of(models))
+    assert sorted(rows) == ["amodal", "depth", "flow"]
+    for task, kind in (("depth", 1), ("flow", 2), ("amodal", 2)):
+        (row,) = rows[task]
+        assert len(row) == kind
+        assert read_image(row[0]).shape[1:] == page.SIZE
+    assert read_image(rows["flow"][0][1]).shape[1:] == page.SIZE
+    assert prompt_of(rows["amodal"][0][1]).mask(read_image(rows["amodal"][0][0])).any()

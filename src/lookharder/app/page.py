@@ -17,6 +17,7 @@ from lookharder.data.formats import write_image
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import HELD_OUT_SEED
 from lookharder.errors import InputError, printable
+from lookharder.files import make_inside
 from lookharder.visualize.views import VIEWS
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def write_examples(folder: Path, kinds: Mapping[str, frozenset[str]]) -> dict[st
     """Rendered scenes that no model was trained on: what each task's examples fill in, by the kinds that it needs."""
     world = ProceduralWorld(SIZE, HELD_OUT_SEED, world="photo")
     rows: dict[str, list[list[str]]] = {task: [] for task in kinds}
+    make_inside(folder.parent, folder.name)
     for index in SCENES:
         scene = world[index]
         first, second = folder / f"scene-{index}.png", folder / f"scene-{index}-next.png"
