@@ -94,6 +94,7 @@ def nano(
     prediction: str = "x0",
     time_shift: float = 1.0,
     factor: int = 2,
+    photos: str | None = None,
 ) -> RunConfig:
     """A training of the family.
 
@@ -112,14 +113,17 @@ def nano(
         prediction: "x0", "eps" or "v".
         time_shift: above 1, more training at high noise.
         factor: side of a token is twice that, in pixels.
+        photos: what to generate in the place of scenes, `imagenet:PATH?side=RESOLUTION`, of no more classes than the
+            embedded world has families.
     """
     chain = system(size, resolution, factor)
     noise = NoiseSchedule(name=_known(schedule), zero_terminal_snr=zero_terminal_snr)
     data = world(scenes, 1, resolution)
+    made = data if photos is None else DataConfig(spec=photos, size=resolution)
     return RunConfig(
         name=f"nano-{size}",
         chain=replace(chain, schedule=noise, prediction=_known(prediction)),
-        data=dict.fromkeys(mix, data),
+        data={task: made if task == "generation" else data for task in mix},
         train=TrainConfig(
             iterations=iterations,
             batch_size=batch_size,

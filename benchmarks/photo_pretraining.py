@@ -1,0 +1,72 @@
+"""Does pre-training on photographs help a fine-tuning on scenes, as the paper has it (figure 4)?
+
+    python -m benchmarks photo_pretraining PHOTOS docs/results/photo-pretraining.json --work runs/photos
+
+The study `pretraining` generates the scenes that it fine-tunes on. Here the same generator of the nano family learns
+photographs, PHOTOS/CLASS/*.jpg, of sixteen classes at the most; the fine-tuning and the held-out scenes are those of
+the study. Beside it stand its records, of the same seeds: fresh weights, and as long a pre-training on scenes.
+Errors are AbsRel of one step; differences are paired by scene, negative where photographs are better.
+"""
+
+from pathlib import Path
+
+from lookharder.files import write_json
+from lookharder.metrics.statistics import paired_bootstrap
+from lookharder.scaling.record import Records
+from lookharder.study.benches import NanoBench
+from lookharder.study.command import execute, plan_studies
+from lookharder.study.presets import LAPTOP
+from lookharder.study.queue.ledger import Ledger
+
+NAME = "photo-pretraining"
+RECORDS = Path("docs/results/laptop/records.jsonl")
+
+
+def of_the_study(records: Path, place: dict[str, int | str]) -> dict[int, list[float]]:
+    """AbsRel of each scene in `pretraining` at this place, by seed."""
+    return {
+        record.seed: list(record.per_image)
+        for record in Records.read(records)
+        if record.study == "pretraining" and record.metric == "abs_rel" and record.point == place
+    }
+
+
+def run(
+    photos: Path,
+    out: Path,
+    *,
+    work: Path,
+    iterations: int = 3000,
+    seeds: tuple[int, ...] = (0, 1, 2),
+    workers: int = 1,
+    records: Path = RECORDS,
+) -> None:
+    bench, size = NanoBench(NAME, LAPTOP), LAPTOP.reference
+    spec = f"imagenet:{photos}?side=32"
+    for seed in seeds:
+        start = bench.pretrained(size, seed, iterations, photos=spec)
+        bench.score(bench.finetuned(size, seed, start), NAME, {"size": size}, seed)
+    study = bench.study("Do photographs help?")
+    ledger = Ledger(work)
+    todo = plan_studies([study], ledger, frozenset())
+    own = Records(work / "records.jsonl")
+    if execute(todo, ledger, own, executor="local", workers=workers, retry=0, say=print):
+        raise SystemExit("a training failed: see its folder")
+    rivals = {
+        name: of_the_study(
+            records, {"size": size, "pretrain_iterations": count, "steps": 1, "members": 1}
+        )
+        for name, count in {"fresh weights": 0, "scenes": iterations}.items()
+    }
+    rows = []
+    for point in study.points:
+        error = ledger.result(point.job.hash)["metrics"]["abs_rel"]
+        row = {"seed": point.seed, "photographs": error["value"]}
+        for name, found in rivals.items():
+            other = found[point.seed]
+            row[name] = sum(other) / len(other)
+            apart = paired_bootstrap(error["per_image"], other, point.seed)
+            row[f"less {name}"] = apart._asdict()
+        rows.append(row)
+        print(row)
+    write_json(out, {"size": size, "iterations": iterations, "rows": rows})
