@@ -361,3 +361,16 @@ def test_what_is_raised_in_the_place_of_a_signal_is_not_said(
     monkeypatch.setattr(demo, "run", fails)
     with pytest.raises(IndexError):  # a fault of ours stays a traceback
         main(["demo"])
+
+
+def test_a_study_says_that_runs_failed(place, capsys, monkeypatch):
+    """Each on standard output, where its progress is; one line of it all on standard error."""
+    from lookharder.study import command
+
+    monkeypatch.setattr(command, "execute", lambda *plan, **how: {"pre-train n1": "MemoryError"})
+    assert main(["study", "model-size", "--preset", "micro", "--out", "out"]) == 1
+    said = capsys.readouterr()
+    assert "failed: pre-train n1: MemoryError" in said.out
+    assert said.err.splitlines() == [
+        "lookharder: error: 1 run failed, see above; --retry tries again what failed"
+    ]

@@ -1,6 +1,7 @@
 """The verb `study`."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from lookharder.cli.arguments import add_download
@@ -97,6 +98,9 @@ def run(args: argparse.Namespace) -> int:
         print(path)
     measured = command.count_measured(plan, records)
     print(f"{measured} of {len(plan.points)} points: {args.out / 'records.jsonl'}")
+    if failed:
+        count = f"{len(failed)} run{'s' * (len(failed) > 1)} failed, see above"
+        print(f"lookharder: error: {count}; --retry tries again what failed", file=sys.stderr)
     return 1 if failed else 0
 
 
