@@ -1,4 +1,4 @@
-"""Does pre-training on photographs help a fine-tuning on scenes, as the paper has it (figure 4)?
+"""Does pre-training on photographs, as the paper does it, help a fine-tuning on scenes?
 
     python -m benchmarks photo_pretraining PHOTOS docs/results/photo-pretraining.json --work runs/photos
 

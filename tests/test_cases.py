@@ -25,7 +25,6 @@ from lookharder.data.store import Stored
 from lookharder.data.usable import Usable
 from lookharder.errors import InputError
 from lookharder.files import say_once
-from lookharder.models.foreign import unpickle, weightfile
 from lookharder.predict.predictor import Predictor
 from lookharder.scaling.laws import Laws
 from lookharder.scaling.record import Records
@@ -42,17 +41,6 @@ Case = Callable[[str], Path]
 @pytest.fixture
 def case(shared: Callable[[str], Path]) -> Case:
     return lambda name: shared(f"cases/{name}")
-
-
-@pytest.fixture
-def opened_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pickles are opened in this process: one of their own imports torch first."""
-
-    def opened(path: Path, folder: Path) -> Path:
-        unpickle.convert(path, folder / "weights.safetensors")
-        return folder / "weights.safetensors"
-
-    monkeypatch.setattr(weightfile, "_unpickled", opened)
 
 
 def opened(spec: str) -> Dataset:

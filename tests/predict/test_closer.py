@@ -167,6 +167,11 @@ def test_where_no_window_can_be_left_out(predictor, task, levels, allowed):
         predictor(**given, task=task, levels=levels, until="change:0.5")
 
 
+def test_a_budget_leaves_no_windows_of_depth_out(predictor):
+    with pytest.raises(InputError, match="task 'flow'"):
+        predictor(pairs(1)["image"], "depth", budget="5 GMACs", until="change:1")
+
+
 def test_a_model_says_at_how_many_levels_it_looks_at_a_task(predictor):
     table = SettingsTable(data="", errors={}, rows=(), levels={"flow": 2})
     told, given = Predictor(predictor.chain, settings=table), pairs(1)

@@ -67,6 +67,18 @@ def test_the_range_of_a_clip_follows_that_of_its_frames():
     assert apart[0] > 0.08 and apart[1] < 0.1 * apart[0]
 
 
+def test_a_frame_without_depth_ends_nothing():
+    """Where an answer is flat it has no scale; the frames after it have theirs."""
+    last = clip(3)
+    flat = np.full_like(last.alone, 0.5)
+    last = steady(last, frame(3)[0], flat, 0.5)
+    assert last.depth is flat
+    for i in (4, 5, 6):
+        last = steady(last, *frame(i), 0.5)
+        assert last.scale == pytest.approx(1, abs=0.1)
+    assert np.abs(last.depth - frame(6)[1]).mean() < 0.02
+
+
 def test_a_share_is_less_than_all():
     with pytest.raises(InputError, match="steady"):
         steady(clip(1), *frame(1), 1.0)

@@ -75,12 +75,14 @@ class SamplingPlanner:
             InputError: options that these images, or this system, do not allow.
         """
         asked, chunk = options.processing_resolution, options.batch_size
+        self._check_change(task, options)
         if options.budget is None:
             effort = options.effort(self.chain.config, self.levels(task))
             size = self.working_size(*native, asked, options.fit)
             several = effort.members > 1 or not options.output_uncertainty
             require(several, "output_uncertainty", True, "ensemble_size of 2 or more")
-            self._check_change(task, options, effort)
+            still = options.until is None or options.until.change is None or effort.levels > 1
+            require(still, "until", "change, at one level", "2 levels or more")
             refuse_if_too_large(self.chain, size, effort.steps)
             self._warn(effort)
             return SamplingPlan(
@@ -128,13 +130,13 @@ class SamplingPlanner:
         """At which the model looks where nothing is asked."""
         return self.settings.levels.get(task, 1) if self.settings else 1
 
-    def _check_change(self, task: str, options: Options, effort: Effort) -> None:
-        """Of one look nothing can be left out."""
+    def _check_change(self, task: str, options: Options) -> None:
+        """A rule of windows is of tasks that can leave windows out, whoever picks the levels."""
         if options.until is None or options.until.change is None:
             return
-        able = self.chain.task(task).leaves_windows_out
-        require(able, "until", f"change, of task {task!r}", "a rule of members, or task 'flow'")
-        require(effort.levels > 1, "until", "change, at one level", "2 levels or more")
+        able = [name for name, each in self.chain.tasks.items() if each.leaves_windows_out]
+        allowed = " ".join(["a rule of members, or task", *map(repr, able)])
+        require(task in able, "until", f"change, of task {task!r}", allowed)
 
     def _warn(self, effort: Effort) -> None:
         """Say once where prediction, schedule and spacing do not work together."""

@@ -22,6 +22,7 @@ LEAK = 0.05
 SIDE = 384  # motion is searched for at this longest side, pixels
 UNLIKE = 24.0  # grey values by which a point may differ from itself in the frame before
 ENOUGH = 0.2  # of a frame; where less is alike, a new scene has begun
+FLAT = 1e-3  # deviation of a depth in [0, 1] that says nothing of scale
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,7 +69,10 @@ def steady(
     moved, old, alike = _taken_along(before, image)
     if alike.mean() < ENOUGH:
         return first
-    change = float(old[alike].std() / max(alone[alike].std(), 1e-6))
+    spread = old[alike].std(), alone[alike].std()
+    if min(spread) < FLAT:  # a scale of nothing would be nothing for ever
+        return first
+    change = float(spread[0] / spread[1])
     offset = float(old[alike].mean() - change * alone[alike].mean())
     scale = (before.scale * change) ** (1 - LEAK)
     shift = (before.scale * offset + before.shift) * (1 - LEAK)
