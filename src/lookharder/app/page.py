@@ -5,18 +5,18 @@ have a limit, questions wait in a short line, and what was uploaded or made is d
 """
 
 import os
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lookharder.app.answers import Models, Question, clicked
+from lookharder.app.answers import Models
+from lookharder.app.tab import Tab
 from lookharder.data.formats import write_image
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import HELD_OUT_SEED
-from lookharder.errors import InputError, printable
+from lookharder.errors import InputError
 from lookharder.files import make_inside
 from lookharder.visualize.views import VIEWS
 
@@ -65,7 +65,11 @@ def build(models: Models, work: Path) -> "gradio.Blocks":
         gr.Markdown(LEAD)
         for task in kinds:
             with gr.Tab(VIEWS[task].title, id=task):
-                _tab(gr, task, kinds[task], models, work, examples[task])
+                tab = Tab(gr, task, kinds[task], models, work)
+                gr.Examples(
+                    examples[task], tab.given, cache_examples=False, label="Rendered scenes to try"
+                )
+                tab.connect()
     page.queue(max_size=WAITING, default_concurrency_limit=1)
     return page
 
@@ -135,94 +139,3 @@ def write_examples(folder: Path, kinds: Mapping[str, frozenset[str]]) -> dict[st
                 beside = [filled[kind] for kind in ("picture", "mask") if kind in needed]
                 rows[task].append([str(first), *beside])
     return rows
-
-
-def _tab(
-    gr: Any,
-    task: str,
-    kinds: frozenset[str],
-    models: Models,
-    work: Path,
-    examples: list[list[str]],
-) -> None:
-    """What a task is asked, what that costs, and its answer."""
-    with gr.Row():
-        with gr.Column():
-            picture: dict[str, Any] = {"type": "filepath", "image_mode": None, "height": 260}
-            picture["sources"] = ["upload", "clipboard"]
-            image = gr.Image(label="First frame" if "picture" in kinds else "Picture", **picture)
-            second = gr.Image(label="Next frame", visible="picture" in kinds, **picture)
-            where = gr.Textbox(
-                label="Object: x,y on it, or x0,y0,x1,y1 around it", visible="mask" in kinds
-            )
-            levels = gr.Slider(1, 4, models.of(task).planner.levels(task), step=1, label="Levels")
-            members = gr.Slider(1, 16, 1, step=1, label="Members; two or more give uncertainty")
-            steps = gr.Slider(1, 50, models.of(task).chain.config.steps, step=1, label="Steps")
-            budget = gr.Textbox(
-                label="Or a budget, which picks the three", placeholder="2s, 5GMACs, 500MB"
-            )
-            price = gr.Markdown("Choose a picture.", elem_id=f"price-{task}")
-            button = gr.Button("Look", variant="primary", elem_id=f"look-{task}")
-        with gr.Column():
-            slider = gr.ImageSlider(
-                label="Picture | answer", interactive=False, format="png", slider_position=25
-            )
-            gr.Markdown(VIEWS[task].hint)
-            words = gr.Markdown(elem_id=f"words-{task}")
-            unsure = gr.Image(
-                label="Uncertainty over the picture", visible=False, interactive=False
-            )
-            files = gr.Files(label="Files", interactive=False, elem_id=f"files-{task}")
-    for each in (image, second):  # gradio would open what is uploaded, by rules of its own
-        each.preprocess = lambda payload: payload and payload.path
-    asked = [image, second, where, steps, members, levels, budget]
-    beside = {"picture": second, "mask": where}
-    shown = [image, *(widget for kind, widget in beside.items() if kind in kinds)]
-    gr.Examples(examples, shown, cache_examples=False, label="Rendered scenes to try")
-
-    def question(picture: str, after: str | None, place: str | None, *effort: Any) -> Question:
-        steps, members, levels, budget = effort
-        return Question(
-            task=task,
-            image=Path(picture),
-            second=Path(after) if after else None,
-            where=place or "",  # of a box that is not shown: nothing
-            steps=int(steps),
-            members=int(members),
-            levels=int(levels),
-            budget=budget or "",
-        )
-
-    def quote(picture: str | None, *rest: Any) -> str:
-        if not picture:
-            return "Choose a picture."
-        try:
-            return f"Price: {models.price(question(picture, *rest))}."
-        except InputError as error:
-            return f"Cannot be done: {printable(str(error))}"
-
-    def look(picture: str | None, *rest: Any) -> Iterator[dict[Any, Any]]:
-        if not picture:
-            raise gr.Error("Choose a picture first.", print_exception=False)
-        last = None
-        try:
-            for last in models.answers(question(picture, *rest)):
-                over = gr.update(value=last.unsure, visible=last.unsure is not None)
-                yield {slider: (last.given, last.picture), words: last.words, unsure: over}
-        except InputError as error:
-            raise gr.Error(printable(str(error)), print_exception=False) from error
-        assert last is not None, "a stream gives an answer or an error"
-        made = last.result.save(tempfile.mkdtemp(dir=work), [Path(picture).stem[:80]])
-        yield {files: [str(path) for path in made]}
-
-    def click(place: str | None, event: Any) -> str:
-        return clicked(place or "", *event.index)
-
-    if "mask" in kinds:
-        click.__annotations__["event"] = gr.SelectData  # how gradio knows what to pass
-        image.select(click, where, where)
-        image.upload(lambda: "", None, where)
-    quiet: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
-    changes: list[Callable[..., Any]] = [each.change for each in asked]
-    gr.on(changes, quote, asked, price, **quiet)
-    button.click(look, asked, [slider, words, unsure, files], api_name=f"look_{task}")
