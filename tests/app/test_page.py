@@ -1,7 +1,6 @@
 """The page in a browser: load, upload, each task, downloads, a bad file, a phone."""
 
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -38,7 +37,7 @@ def served(tmp_path_factory):
         said = server.stdout.readline()
         assert said.startswith(f"http://127.0.0.1:{port}"), said
         yield said.split()[0], picture
-        server.send_signal(signal.SIGINT)
+        server.terminate()  # not Ctrl-C: where these tests run in the background, that is ignored
 
 
 @pytest.fixture(scope="module")
