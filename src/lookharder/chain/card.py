@@ -11,11 +11,6 @@ from lookharder.files import read_text
 
 CARD = "README.md"
 FENCE = "---\n"
-PIPELINES = {  # how the hub sorts models; it has no word for optical flow
-    "depth": "depth-estimation",
-    "amodal": "image-segmentation",
-    "generation": "unconditional-image-generation",
-}
 
 
 def write_card(
@@ -24,17 +19,17 @@ def write_card(
     """The card of a model.
 
     Args:
-        config: of the model; it is sorted under the first task of `PIPELINES` that it has.
+        config: of the model; the hub sorts it under the first task that it has a word for, perception first.
         text: Markdown, from the title on.
         license: of the weights, by the hub's name; None = not said.
         datasets: names of what it was trained on.
     """
-    names = [task.name for task in config.tasks]
+    perception_first = sorted(config.tasks, key=lambda task: task.sources == 0)
     said = {
         "license": license,
         "library_name": "lookharder",
-        "pipeline_tag": next((PIPELINES[name] for name in PIPELINES if name in names), None),
-        "tags": names,
+        "pipeline_tag": next(filter(None, (task.pipeline for task in perception_first)), None),
+        "tags": [task.name for task in config.tasks],
         "datasets": list(datasets),
     }
     return with_fields(text, {key: value for key, value in said.items() if value})

@@ -36,7 +36,6 @@ def run(args: argparse.Namespace) -> int:
     from lookharder.chain.card import read_card, with_fields, write_card
     from lookharder.chain.hub import check_named, files_of, push
     from lookharder.evaluate.model_card import with_scores
-    from lookharder.predict.info import fingerprint
 
     folder = find(args.model, "MODEL")
     files, chain = files_of(folder), Chain.load(folder)
@@ -46,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     if args.license is not None:
         card = with_fields(card, {"license": args.license})
     if args.scores:
-        card = with_scores(card, folder.name, fingerprint(chain), args.scores)
+        card = with_scores(card, folder.name, chain, args.scores)
     check_named(args.name, card)
     if args.dry_run:
         print(card)

@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lookharder.chain.card import PIPELINES, with_fields
+from lookharder.chain import Chain
+from lookharder.chain.card import with_fields
 from lookharder.errors import InputError
 from lookharder.jsons import as_object, read_json
+from lookharder.predict.info import fingerprint
 
 HEAD = """
 ## Scores
@@ -18,26 +20,26 @@ By `lookharder evaluate`; in brackets intervals of 95 % over the pictures. Score
 """
 
 
-def with_scores(card: str, name: str, weights: str, files: Iterable[Path]) -> str:
+def with_scores(card: str, name: str, chain: Chain, files: Iterable[Path]) -> str:
     """A card with the scores of some files of `lookharder evaluate`.
 
     Args:
         card: the card.
         name: of the model.
-        weights: its fingerprint; only its own scores go on its card.
+        chain: the model; only scores of its weights go on its card.
         files: of the scores.
 
     Raises:
         InputError: a file that `lookharder evaluate` did not write, or the scores of another model.
     """
-    results, rows = [], ""
+    results, rows, weights = [], "", fingerprint(chain)
     for path in files:
         said = as_object(read_json(path), str(path))
         if said.get("weights") != weights:
             got = f"scores of {said.get('model')}, of other weights"
             raise InputError(str(path), got, f"what `lookharder evaluate --model {name}` writes")
         means = {k: v for k, v in said["means"].items() if not k.startswith("trivial.")}
-        results.append(_result(said, means))
+        results.append(_result(said, means, chain.task(said["task"]).pipeline))
         rows += "".join(_row(said, metric, mean) for metric, mean in means.items())
     metrics = sorted({metric["type"] for result in results for metric in result["metrics"]})
     index = [{"name": name, "results": results}]
@@ -58,11 +60,11 @@ def _data(said: dict[str, Any]) -> str:
     return str(said["data"]).partition(":")[0]
 
 
-def _result(said: dict[str, Any], means: dict[str, Any]) -> dict[str, Any]:
+def _result(said: dict[str, Any], means: dict[str, Any], pipeline: str | None) -> dict[str, Any]:
     protocol, digest = _protocol(said)
     spent = {key: said[key] for key in ("steps", "members", "levels", "seed")}
     return {
-        "task": {"type": PIPELINES.get(said["task"], said["task"]), "name": said["task"]},
+        "task": {"type": pipeline or said["task"], "name": said["task"]},
         "dataset": {
             "type": _data(said),
             "name": _data(said),

@@ -68,6 +68,11 @@ class Amodal(Task):
         return (Given(argument="mask", field="visible", kind="mask"),)
 
     @property
+    def pipeline(self) -> str:
+        """The hub's word."""
+        return "image-segmentation"
+
+    @property
     def reads(self) -> tuple[str, ...]:
         """The picture, the object that is meant, and all of it, as a picture and as a mask."""
         return ("image", "visible", "whole", "amodal")

@@ -118,6 +118,11 @@ class Task(ABC):
         """How answers are shown: a row of `VIEWS`, or a variant of one."""
         return self.name
 
+    @property
+    def pipeline(self) -> str | None:
+        """What the Hugging Face hub calls it, by which it sorts models; None = it has no word for it."""
+        return None
+
     def uncertainty_scale(self, size: tuple[int, int], other: tuple[int, int]) -> float:
         """What one unit of uncertainty at `size`, (height, width), is at another size; a share stays a share."""
         return 1.0

@@ -111,6 +111,11 @@ class Depth(Task):
         return 1 if self.prompt == "none" else SOURCES
 
     @property
+    def pipeline(self) -> str:
+        """The hub's word."""
+        return "depth-estimation"
+
+    @property
     def reads(self) -> tuple[str, ...]:
         """The picture, depth, and where it is known."""
         return ("image", "depth", "depth_valid")

@@ -38,6 +38,11 @@ class Generation(Task):
         return 0
 
     @property
+    def pipeline(self) -> str:
+        """The hub's word."""
+        return "unconditional-image-generation"
+
+    @property
     def reads(self) -> tuple[str, ...]:
         """The picture and its class."""
         return ("image", "label")
