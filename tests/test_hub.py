@@ -146,6 +146,10 @@ def test_a_model_is_sent_with_its_card_and_nothing_else(server, random_model, tm
     assert found["abs_rel"].dataset_args["protocol_hash"] == digest
     assert f"| procedural | 2 | procedural-depth, `{digest}` |" in card
 
+    (folder / "README.md").write_text(card)  # scores anew are in the place of those that were there
+    assert main([*upload.split(), "--dry-run"]) == 0
+    assert capsys.readouterr().out == shown
+
 
 def test_a_predictor_is_pushed_with_the_card_that_it_came_with(server, random_model, tmp_path):
     predictor = Predictor.from_pretrained(random_model)

@@ -1,5 +1,6 @@
 """Scores on a model's card: a table for people, and the hub's `model-index`, each with the hash of its protocol."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ By `lookharder evaluate`; in brackets intervals of 95 % over the pictures. Score
 
 
 def with_scores(card: str, name: str, chain: Chain, files: Iterable[Path]) -> str:
-    """A card with the scores of some files of `lookharder evaluate`.
+    """A card with the scores of some files of `lookharder evaluate`, in the place of scores that it had.
 
     Args:
         card: the card.
@@ -43,8 +44,9 @@ def with_scores(card: str, name: str, chain: Chain, files: Iterable[Path]) -> st
         rows += "".join(_row(said, metric, mean) for metric, mean in means.items())
     metrics = sorted({metric["type"] for result in results for metric in result["metrics"]})
     index = [{"name": name, "results": results}]
+    text = re.sub(re.escape(HEAD) + r"(?:\|.*\n)*", "", card)
     return (
-        with_fields(card, {"metrics": metrics, "model-index": index}).rstrip() + f"\n{HEAD}{rows}"
+        with_fields(text, {"metrics": metrics, "model-index": index}).rstrip() + f"\n{HEAD}{rows}"
     )
 
 
