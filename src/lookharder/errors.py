@@ -1,5 +1,9 @@
-"""The one error that a user's bad input may cause: `lookharder` prints its line and exits with code 2."""
+"""The one error that a user's bad input may cause, and those that are a machine's fault.
 
+For the former `lookharder` prints its line and exits with code 2.
+"""
+
+import errno
 import unicodedata
 
 
@@ -33,3 +37,30 @@ class InputError(ValueError):
 
     def __str__(self) -> str:
         return printable("{}: got {}, allowed: {}".format(*self.args))
+
+
+MACHINE = {  # what goes wrong with a machine, not with a file's bytes or a job
+    errno.EIO,
+    errno.ENOMEM,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.ENODEV,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+}
+OUT_OF_MEMORY = (  # in the words of torch, C++ and the linker, which have no MemoryError
+    *("can't allocate memory", "cannot allocate memory", "failed to map segment"),
+    *("out of memory", "not enough memory", "bad_alloc"),
+)
+
+
+def fault_of_machine(error: Exception) -> int | None:
+    """The `errno` of an error that is the machine's fault: memory, disk, descriptors; None for another."""
+    if isinstance(error, OSError):
+        return error.errno if error.errno in MACHINE else None
+    words = isinstance(error, RuntimeError | ImportError) and str(error).lower()
+    short = words and any(each in words for each in OUT_OF_MEMORY)
+    return errno.ENOMEM if short or isinstance(error, MemoryError) else None

@@ -28,7 +28,7 @@ from typing import NoReturn, Protocol, cast, runtime_checkable
 
 from lookharder import __version__
 from lookharder.cli.parser import Parser, close_to
-from lookharder.errors import InputError, printable
+from lookharder.errors import InputError, fault_of_machine, printable
 
 __all__ = ["VERBS", "build_parser", "load_verb", "main", "parse"]
 
@@ -59,10 +59,6 @@ SIGNALLED: dict[int, tuple[str, int]] = {
     signal.SIGINT: ("interrupted", 130),
     signal.SIGTERM: ("terminated", 143),
 }
-OUT_OF_MEMORY = (
-    *("can't allocate memory", "cannot allocate memory", "failed to map segment"),
-    *("out of memory", "not enough memory", "bad_alloc"),
-)
 SMALLER = "a smaller picture, --size, --resolution or --batch-size may do"
 OVERVIEW = """usage: lookharder VERB ...
 
@@ -192,7 +188,7 @@ def _attempt(line: Sequence[str] | None) -> int:
     except MemoryError as error:
         return _fail(f"out of memory: {str(error) or SMALLER}", 1)
     except (RuntimeError, ImportError) as error:  # torch and the linker have no MemoryError
-        if not any(words in str(error).lower() for words in OUT_OF_MEMORY):
+        if fault_of_machine(error) is None:
             raise
         return _fail(f"out of memory: {str(error).splitlines()[0]}", 1)
     except KeyboardInterrupt:

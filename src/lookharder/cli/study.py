@@ -11,7 +11,8 @@ from lookharder.errors import InputError
 HELP = "run or resume a study of how errors scale"
 EPILOG = """NAME is one of model-size, steps, draws, spacing, schedule, trade, pretraining, upcycling, resolution,
 generalist, allocation, or all. The same command resumes a study, whatever was killed; studies that share a DIR share
-their runs. SIGTERM and Ctrl-C give the runs back, saved, and exit with 75."""
+their runs. SIGTERM and Ctrl-C give the runs back, saved, and exit with 75; where memory or disk
+runs out they are given back too, with 1."""
 
 
 def add_arguments(parser: Parser) -> None:

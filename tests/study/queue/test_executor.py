@@ -1,5 +1,6 @@
 """Workers do what is ready, leave what has failed, and give back what they are stopped in."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -97,6 +98,41 @@ def test_a_stopped_stage_gives_its_job_back(tmp_path: Path, monkeypatch):
             drain(ledger, [name], {"a": each})
         assert ledger.state(name) == "planned"
         assert not (ledger.folder(name) / "failed.json").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+        OSError(errno.ENOSPC, "No space left on device"),
+    ],
+)
+def test_what_the_machine_fails_in_is_given_back(tmp_path: Path, error: Exception):
+    ledger = Ledger(tmp_path)
+
+    def stage(folder, config, needs):
+        raise error
+
+    (name,) = chain(ledger, "a")
+    with pytest.raises(type(error)):
+        drain(ledger, [name], {"a": stage})
+    assert ledger.state(name) == "planned" and ledger.error(name) is None
+
+
+@pytest.mark.parametrize(("kind", "tries"), [("short", 1), ("killed", 4)])
+def test_without_memory_workers_end_and_a_job_has_not_failed(tmp_path: Path, kind, tries):
+    ledger = Ledger(tmp_path)
+    (name,) = chain(ledger, kind)
+    with pytest.raises(OSError, match="Cannot allocate memory; runs are given back"):
+        local(ledger, [name], stages="toy:STAGES")
+    folder = ledger.folder(name)
+    assert (folder / "events").read_text().count("begin") == tries
+    assert ledger.state(name) == "planned" and (folder / "lock").read_text() == ""
+    (folder / "mended").touch()
+    local(ledger, [name], stages="toy:STAGES")
+    assert ledger.state(name) == "done"
 
 
 SCHEDULER = """

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 import time
 from pathlib import Path
 
@@ -62,4 +63,20 @@ def die(folder, config, needs):
     os._exit(9)
 
 
-STAGES = {"count": count, "fail": fail, "die": die}
+def short(folder, config, needs):
+    """Finds no memory, until the machine is mended."""
+    say(folder, "begin")
+    if not (folder / "mended").exists():
+        raise MemoryError
+    return {}
+
+
+def killed(folder, config, needs):
+    """Is killed, as where memory runs out, until the machine is mended."""
+    say(folder, "begin")
+    if not (folder / "mended").exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
+STAGES = {"count": count, "fail": fail, "die": die, "short": short, "killed": killed}

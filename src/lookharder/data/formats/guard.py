@@ -1,25 +1,15 @@
 """What a reader asks of a file before it believes it: that its size is right, and what a decoder may raise."""
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
 from typing import IO
 
-from lookharder.errors import InputError
+from lookharder.errors import MACHINE, InputError
 
 MAX_SIDE = 16_384  # pixels
 MAX_PIXELS = 64 * 2**20  # 8192 x 8192: 192 MiB as RGB, 512 MiB as flow
-MACHINE = {  # what goes wrong with a machine, not with a file's bytes
-    errno.EIO,
-    errno.ENOMEM,
-    errno.EMFILE,
-    errno.ENFILE,
-    errno.ESTALE,
-    errno.ETIMEDOUT,
-    errno.ENODEV,
-}
 Stream = IO[bytes] | BufferedIOBase  # zipfile's is typed as the one and is the other
 
 

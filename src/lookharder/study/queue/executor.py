@@ -7,6 +7,7 @@ Neither knows which worker does what, so a scheduler that is killed loses nothin
 those of a cluster go on, and the same command starts anew beside them.
 """
 
+import errno
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from lookharder.errors import InputError
+from lookharder.errors import MACHINE, InputError
 from lookharder.files import make_inside
 from lookharder.study.queue.ledger import JobState, Ledger
 from lookharder.study.queue.worker import Stopped, WorkerSpec
@@ -64,6 +65,7 @@ def local(
 
     Raises:
         Stopped: by a signal; the workers have given their jobs back.
+        OSError: the machine has failed a worker (memory, disk); likewise.
         ChildProcessError: workers die without doing anything.
     """
     spec = WorkerSpec(
@@ -75,7 +77,6 @@ def local(
     )
     threads = str(max(1, cores() // workers))
     limits = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-    patience = 3 * workers  # deaths in a row without a lease: then it is not a job that kills them
     with _spec_file(ledger, spec) as path, _signals("runs are given back"):
         command = [sys.executable, "-m", "lookharder.study.queue.worker", str(path)]
 
@@ -86,16 +87,12 @@ def local(
 
         processes = [start(number) for number in range(workers)]
         reported: dict[str, JobState] = {}
-        active, deaths = _last_activity(ledger, jobs), 0
+        deaths = _Deaths(ledger, jobs, patience=3 * workers)
         try:
             while any(worker.poll() != 0 for worker in processes):  # None: it runs
                 for i, worker in enumerate(processes):
-                    if worker.poll():  # it died
-                        now = _last_activity(ledger, jobs)
-                        active, deaths = now, 1 if now > active else deaths + 1
-                        if deaths > patience:
-                            log = path.parent / "workers.log"
-                            raise ChildProcessError(f"workers die before they take a job: {log}")
+                    if code := worker.poll():  # it died
+                        deaths.add(code, ended=len(reported))
                         processes[i] = start(i)
                 began = time.perf_counter()
                 _report(ledger, jobs, reported, watch)
@@ -158,6 +155,45 @@ def slurm(
 
 
 EXECUTORS: dict[str, Callable[..., None]] = {"local": local, "slurm": slurm}
+
+
+class _Deaths:
+    """Those of workers: others take their places until too many have died in a row for nothing.
+
+    Args:
+        ledger: of the jobs.
+        jobs: theirs.
+        patience: how many that is.
+    """
+
+    def __init__(self, ledger: Ledger, jobs: Sequence[str], patience: int) -> None:
+        self.ledger, self.jobs, self.patience = ledger, jobs, patience
+        self.active, self.idle = _last_activity(ledger, jobs), 0  # without a lease
+        self.ended, self.killed = 0, 0  # by signal 9, without a job that ended
+
+    def add(self, code: int, ended: int) -> None:
+        """Count one that left `code`, when so many jobs had ended.
+
+        Raises:
+            OSError: it was the machine's fault: it says so, or workers are killed as where memory runs out.
+            ChildProcessError: workers die before they take a job.
+        """
+        active = _last_activity(self.ledger, self.jobs)
+        self.idle = 1 if active > self.active else self.idle + 1
+        if code == -signal.SIGKILL:
+            self.killed = 1 if ended > self.ended else self.killed + 1
+            self.ended = ended
+        self.active = active
+        if self.killed > self.patience:
+            for name in self.jobs:
+                self.ledger.forgive(name)
+            code = errno.ENOMEM
+        if code in MACHINE:
+            what = f"{os.strerror(code)}; runs are given back, and the same command resumes"
+            raise OSError(code, what, str(self.ledger.root))
+        if self.idle > self.patience:
+            log = self.ledger.root / "workers" / "workers.log"
+            raise ChildProcessError(f"workers die before they take a job: {log}")
 
 
 def _report(

@@ -167,6 +167,14 @@ class Ledger:
         os.ftruncate(lease.lock, 0)  # nobody died on it
         _unlock(lease.lock)
 
+    def forgive(self, name: str) -> None:
+        """Forget the workers that died on a job, unless one has it: they were killed, and not by the job."""
+        path = self.folder(name) / "lock"
+        lock = os.open(path, os.O_RDWR | os.O_CREAT)
+        if _lock(lock, fcntl.LOCK_EX, path):
+            os.ftruncate(lock, 0)
+        os.close(lock)
+
     def result(self, name: str) -> dict[str, Any]:
         """The result of a job that is done.
 

@@ -3,7 +3,11 @@
     python -m lookharder.study.queue.worker SPEC.json
 
 Workers know nothing of each other and nothing of a scheduler: all that they share is the ledger. So any number of
-them may be started, killed and started again, on one host or many.
+them may be started, killed and started again, on one host or many. What a worker exits with:
+
+    0        nothing is left to do
+    75       it was asked to stop, and has given its job back
+    errno    the machine has failed it (memory, disk), and it has given its job back: not the job's fault
 """
 
 import importlib
@@ -21,6 +25,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from lookharder.config import read_as
+from lookharder.errors import fault_of_machine
 from lookharder.files import as_named_here, write_json
 from lookharder.study.queue.ledger import Lease, Ledger
 
@@ -88,6 +93,7 @@ def drain(
 
     Raises:
         Stopped: a stage was stopped; its job is given back.
+        OSError, MemoryError, RuntimeError: of the machine (`fault_of_machine`); the job is given back.
     """
     needs = {name: ledger.job(name).needs for name in jobs}
     owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
@@ -135,6 +141,9 @@ def _do(ledger: Ledger, lease: Lease, stages: Mapping[str, Stage]) -> None:
         if CAME:  # code in C may drop what a signal raises, and raise something of its own
             ledger.release(lease)
             raise Stopped(CAME[0]) from error
+        if fault_of_machine(error) is not None:
+            ledger.release(lease)
+            raise
         ledger.fail(lease, traceback.format_exc())
     except BaseException:
         ledger.release(lease)
@@ -171,6 +180,11 @@ def main(path: str) -> int:
         drain(Ledger(Path(spec.root)), spec.jobs, stages, retry=spec.retry)
     except Stopped:
         return STOPPED
+    except Exception as error:
+        if (fault := fault_of_machine(error)) is None:
+            raise
+        traceback.print_exc()
+        return fault
     return 0
 
 
