@@ -94,3 +94,23 @@ def test_qk_norm_makes_attention_blind_to_the_scale_of_queries_and_keys():
     with torch.no_grad():
         attention.qkv.weight[:24] *= 100  # queries and keys, not values
     torch.testing.assert_close(attention(x), before, atol=1e-3, rtol=1e-3)
+
+
+def test_the_gradient_of_gathered_maps_is_the_same_each_time_on_two_threads():
+    """Sums of tens of thousands of numbers, which two threads share."""
+    embed = PatchEmbedder(4, 3, 16, 4)
+    images = torch.randn(64, 3, 8, 8, generator=torch_generator(0))
+    route = torch.arange(64) % 4
+
+    def gradient() -> list[torch.Tensor]:
+        embed.zero_grad()
+        embed(images, route).square().sum().backward()
+        return [embed.proj.weight.grad, embed.proj.bias.grad]
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        first, *others = (gradient() for _ in range(20))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for other in others for a, b in zip(first, other, strict=True))

@@ -76,7 +76,9 @@ class PatchEmbedder(nn.Module):
     """Cuts an image into patches and maps each to a token, by one of `count` maps per sample.
 
     `proj.weight` is (count * D, C, p, p), the maps one below the other; for count = 1 that is DiT's
-    own parameter. Each sample's map is gathered, so the device never waits for the labels.
+    own parameter. Each sample's map is gathered, so the device never waits for the labels. It is
+    looked up as in a table, whose gradient is added up in one order: that of an index is added up by
+    several threads of a CPU as they come, and training would not be the same twice.
     """
 
     def __init__(self, patch: int, channels: int, width: int, count: int = 1) -> None:
@@ -94,8 +96,9 @@ class PatchEmbedder(nn.Module):
         weight, bias = self.proj.weight.flatten(1), self.proj.bias  # (K*D, C*p*p), (K*D,)
         if self.count == 1:
             return F.linear(patches, weight, bias)  # (B, L, D)
-        weight = weight.unflatten(0, (self.count, -1))[route]  # (B, D, C*p*p)
-        bias = bias.unflatten(0, (self.count, -1))[route]  # (B, D)
+        bias = F.embedding(route, bias.unflatten(0, (self.count, -1)))  # (B, D)
+        weight = F.embedding(route, weight.reshape(self.count, -1))  # (B, D*C*p*p)
+        weight = weight.unflatten(1, (bias.shape[1], -1))  # (B, D, C*p*p)
         if len(route) == 1:
             return F.linear(patches, weight[0], bias[0])  # (B, L, D)
         return torch.baddbmm(bias[:, None], patches, weight.mT)  # (B, L, D)
