@@ -15,6 +15,7 @@ from collections import Counter
 from typing import Any
 
 import torch
+from tests.device.grouped import check_grouped
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import return_and_correct_aliasing
@@ -290,10 +291,4 @@ class Pretend(TorchFunctionMode):
         both = [tuple(t.shape) for t in host]
         assert not host, f"{func}: tensors of the host {both} beside those of the device"
         if func is aten._grouped_mm.default:
-            x, weights, offsets = args[0], args[1], args[2]
-            assert offsets.dtype == torch.int32, "offsets of experts are int32"
-            for operand in (x, weights):
-                rows = [
-                    stride * operand.element_size() for stride in operand.stride() if stride != 1
-                ]
-                assert all(stride % 16 == 0 for stride in rows), "rows of 16 bytes"
+            check_grouped(*args[:3])

@@ -25,8 +25,8 @@ pictures on 2 ranks, with 100 kills, 0 are lost, 0 are there twice, and every fi
 A verb under a fault ends with a code that `lookharder.cli` documents and with one line, without a traceback, and leaves
 no half-written file under a final name; where it says that it is done, all is there. The same command once more, when
 the fault is gone, ends as one that nothing happened to. `app`, a server, writes nothing that outlives it, and is not
-among the verbs. Verbs run on one core: on two a worker of `study` adds up in another order each time, and
-ends in other last bits.
+among the verbs. Verbs run on one core. Each trial of `study` takes minutes, so it was struck once or twice where the
+others were struck three times.
 """
 
 import argparse

@@ -173,7 +173,7 @@ MOUNTED = ("full disk", "read-only")
 def verb(base: Path, name: str, times: int, faults: tuple[str, ...] = ()) -> dict[str, Any]:
     """A verb under all faults, or those named; `times` trials where moments or sizes differ."""
     torch.set_num_threads(1)
-    # of one core: a worker of `study` has a thread for each, and two add up in another order each time
+    # of one core, as many as the threads of this process and of its forks
     if hasattr(os, "sched_setaffinity"):  # Linux
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-1:])
     furnish(base)
