@@ -117,7 +117,7 @@ def names() -> list[str]:
 SEVERAL = {
     "forecasts": ("measure", "report"),
     "frontier": ("measure", "report"),
-    "levels": ("measure", "picture"),
+    "levels": ("measure", "records", "picture"),
 }
 
 

@@ -1,38 +1,47 @@
 """Which axis of compute pays: levels, steps or members? Error against MACs on large scenes whose truth is exact.
 
     python -m benchmarks levels.measure sight docs/results/levels --scenes 12
+    python -m benchmarks levels.records docs/results/laptop/others.jsonl docs/results/levels.json
     python -m benchmarks levels.picture docs/results/looks.png
 
 Scenes of the photographed world, 384 x 512 pixels, which no model was trained on. Every setting answers the same
 scenes, so that differences to one look are paired. A power law is fitted to the levels but the last, and the last is
 compared with what it predicts. Writes OUT.json and OUT.png, and into the model's table, by which a budget is spent, the
-settings that no cheaper one equals. `picture` shows one scene a task at one, two and three levels, by the models that
-are shipped.
+settings that no cheaper one equals. `records` makes of such files the study "closer" of the report, which judges laws
+by its own rules. `picture` shows one scene a task at one, two and three levels, by the models that are shipped.
 """
 
+import hashlib
+import json
 import time
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.harness import machine
-from lookharder.chain import default_model, find
+from lookharder.chain import Chain, default_model, find
 from lookharder.data.source import open_spec
 from lookharder.evaluate.evaluation import Evaluation, evaluate, protocol
 from lookharder.files import atomic, write_json
+from lookharder.jsons import read_json
 from lookharder.metrics.scores import SCORES
 from lookharder.metrics.statistics import bootstrap_mean, paired_bootstrap
 from lookharder.predict.effort import Effort
 from lookharder.predict.predictor import Predictor
 from lookharder.predict.settings import Setting, SettingsTable
+from lookharder.scaling.record import Record, Records
+from lookharder.study.facts import facts
 from lookharder.visualize.views import VIEWS
 
 SEED, HEIGHT, WIDTH = 9, 384, 512
 METRICS = {"depth": ("abs_rel", "boundary_f1"), "flow": ("epe",), "amodal": ("iou",)}
 LABELS = {"depth": "AbsRel", "flow": "end-point error, pixels", "amodal": "1 - IoU"}
 ONE = {"levels": 1, "steps": 1, "members": 1}
+CALLED = {"members": "draws"}  # by the report
 AXES = {"levels": (2, 3, 4), "steps": (2, 5, 10), "members": (4, 16)}
 
 
@@ -165,6 +174,62 @@ def table(rows: list[dict[str, Any]], resolution: int) -> tuple[Setting, ...]:
     return tuple(kept)
 
 
+def records(out: Path, measured: tuple[Path, ...]) -> None:
+    """The records of what `measure` wrote, for the report of the studies beside them."""
+    out.unlink(missing_ok=True)
+    for path in measured:
+        for record in records_of(read_json(path)):
+            Records(out).append(record)
+
+
+def records_of(measured: dict[str, Any]) -> Iterator[Record]:
+    """A record for each metric of each setting; one look begins all three axes."""
+    for row in measured["rows"]:
+        axes = AXES if row["axis"] == "one look" else (row["axis"],)
+        for metric in METRICS[row["task"]]:
+            name = SCORES[row["task"]].error_name(metric)
+            for axis in axes:
+                yield record_of(row, name, axis, measured)
+
+
+@cache
+def network(model: str) -> Chain:
+    return Chain.load(find(model))
+
+
+def record_of(row: dict[str, Any], metric: str, axis: str, measured: dict[str, Any]) -> Record:
+    values, about = row[f"{metric}_of_scenes"], measured["machine"]
+    place = {name: row[name] for name in ONE}
+    chain = network(row["model"])
+    known = facts(chain)
+    asked = json.dumps([row["model"], row["task"], spec_of(row["task"], len(values)), place])
+    mean = float(np.mean(values))  # of rounded values, as the report resamples them
+    return Record(
+        study="closer",
+        claim="ours",
+        run=hashlib.blake2b(asked.encode(), digest_size=8).hexdigest(),
+        point={"model": row["model"], "along": CALLED.get(axis, axis), **place},
+        seed=0,
+        params=known["params"],
+        active_params=known["active_params"],
+        train_macs=0.0,
+        train_macs_paper=0.0,
+        inference_macs=row["macs"],
+        task=row["task"],
+        metric=metric,
+        value=mean,
+        low=min(row[metric]["low"], mean),
+        high=max(row[metric]["high"], mean),
+        images=len(values),
+        per_image=tuple(values),
+        seconds=len(values) * row["seconds_with_scoring"],
+        machine=f"{about['processor']}, {about['threads']} threads",
+        versions={"torch": about["torch"].split("+")[0]},
+        time=measured["time"],
+        protocol=protocol(row["task"], "procedural", chain).hash,
+    )
+
+
 def measure(model: str, out: Path, *, scenes: int = 12) -> None:
     predictor, folder = Predictor.from_pretrained(model), find(model)
     rows = [row for task in METRICS for row in measure_task(predictor, task, scenes)]
@@ -173,7 +238,8 @@ def measure(model: str, out: Path, *, scenes: int = 12) -> None:
         mine = [row for row in rows if row["task"] == task]
         laws[task] = law(mine, SCORES[task].error_name(METRICS[task][0]))
         print(task, laws[task])
-    write_json(out.with_suffix(".json"), {"machine": machine(), "laws": laws, "rows": rows})
+    told = {"machine": machine(), "time": time.time(), "laws": laws, "rows": rows}
+    write_json(out.with_suffix(".json"), told)
     draw(rows, out.with_suffix(".png"))
     former = SettingsTable.read(folder) or SettingsTable(data="", errors={}, rows=())
     data = f"{scenes} scenes of the photo world of {WIDTH} x {HEIGHT} pixels"

@@ -10,6 +10,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 from benchmarks import harness  # noqa: E402
 
+from lookharder.scaling.record import Records  # noqa: E402
+
 
 @pytest.mark.parametrize("name", harness.names())
 def test_a_benchmark_has_a_command_line_and_stands_in_the_table(name):
@@ -45,6 +47,21 @@ def test_a_signature_is_a_command_line():
     _, parser = harness.build("planner")
     with pytest.raises(SystemExit):
         parser.parse_args(["results"])  # --budgets and --work are required
+
+
+def test_the_report_has_the_settings_that_were_measured():
+    pytest.importorskip("diffusers")
+    from benchmarks import levels
+
+    results = ROOT / "docs/results"
+    measured = [
+        json.loads((results / f"{name}.json").read_text()) for name in ("levels", "levels-tiny")
+    ]
+    found = [record for each in measured for record in levels.records_of(each)]
+    assert found == Records.read(results / "laptop/others.jsonl")
+    axes = {(r.task, r.metric, r.point["model"], r.point["along"]) for r in found}
+    once = [r for r in found if all(r.point[axis] == 1 for axis in levels.ONE)]
+    assert len(once) == len(axes), "one look begins every axis"
 
 
 def test_sides_alternate_and_the_warm_up_does_not_count():

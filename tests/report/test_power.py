@@ -1,12 +1,15 @@
 """The seeds that an effect takes, against how often a t-test of so many seeds finds it; and gains that grow."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy
 
 from lookharder.report.compare import Scatter, Strata, gain
-from lookharder.report.power import Power, power, power_words
+from lookharder.report.power import Power, farther, law_words, power, power_words
 from lookharder.report.trend import trend
+from lookharder.scaling.law import fit_power_law
 from lookharder.scaling.record import Record
 
 RNG = np.random.default_rng(0)
@@ -60,12 +63,27 @@ def test_where_images_are_too_few_seeds_do_not_help():
 def test_words():
     vague = scatter(4.0)
     takes = power(vague).seeds
-    assert power_words(vague, 9.0, 0.0, 3) == f"to tell 3 % takes {takes} seeds"
-    assert power_words(vague, -1.0, -5.0, 3) == "worse, by about the 5 % that are allowed"
-    assert power_words(scatter(1.0), 4.0, 0.0, 9) == "3 % would have been told"
-    assert "images, and seeds" in power_words(scatter(1.0, images=9.0), 20.0, 0.0, 3)
+    said = f"to tell a difference of 3 % takes {takes} seeds of each network, in place of 3"
+    assert power_words(vague, 9.0, 0.0, 3) == said
+    side = power_words(replace(vague, value=-6.0), -1.0, -5.0, 3)
+    assert "worse, by about the 5 % that are allowed" in side
+    assert f"takes {power(vague, 1.0).seeds or 'more than 100'} seeds" in side
+    assert "would have been told" in power_words(scatter(1.0), 4.0, 0.0, 9)
+    assert "images, and more seeds" in power_words(scatter(1.0, images=9.0), 20.0, 0.0, 3)
     assert "one seed" in power_words(scatter(0.0, seeds=1), 9.0, 0.0, 1)
     assert isinstance(power(vague), Power)
+
+
+def test_a_law_that_is_open_says_how_far_a_point_would_decide_it():
+    x = [float(4**i) for i in range(6)]
+    noise = np.tile([0.98, 1.0, 1.02], 2)
+    law = fit_power_law(x, list(noise * np.array(x) ** -0.2), offset=False, resamples=40)
+    factor = farther(law)
+    fall = law.predict(x[-1]) / law.predict(x[-1] * factor)
+    assert fall == pytest.approx(np.exp(2 * law.scatter))
+    assert f"takes a point at {factor:.2g} times the compute" in law_words(law)
+    rising = fit_power_law(x, list(noise * np.array(x) ** 0.01), offset=False, resamples=40)
+    assert farther(rising) is None and "no larger point" in law_words(rising)
 
 
 def measured(size: int, seed: int, asked: int, error: float, images: int) -> Record:

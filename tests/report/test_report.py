@@ -16,6 +16,7 @@ from lookharder.report.buys import lines, sentences
 from lookharder.report.claims import CLAIMS
 from lookharder.report.compare import MOST, gain, pair_trades, pairs, settle
 from lookharder.report.findings import Finding, findings
+from lookharder.report.parts import PARTS
 from lookharder.report.rows import TOGETHER, Row, rows
 from lookharder.report.wording import claim_text, lead, markdown
 from lookharder.scaling.law import fit_power_law
@@ -287,11 +288,32 @@ def test_a_law_holds_if_it_predicts_and_not_if_it_misses(series):
     hardly = judged(replace(series, law=replace(series.law, held_out=close)))
     assert hardly.verdict == "undecided" and "scatter" in hardly.why
     once = judged(replace(series, records=series.records[:-1]))
-    assert once.verdict == "undecided" and "single seed" in once.why
+    assert once.verdict == "undecided" and "second seed" in once.why
     missed = judged(planted(last=2.0))
     assert missed.verdict in ("does not hold", "undecided")
     worse = fit_power_law(series.x, [0.1 + x / 1e12 for x in series.x], resamples=40)
     assert judged(replace(series, law=worse)).verdict == "does not hold"
+
+
+def test_a_law_of_four_places_has_no_floor_and_of_three_no_test(series):
+    def judged(places: int):
+        few = series.records[: 2 * places]
+        bare = fit_power_law([r.train_macs for r in few], [r.value for r in few], False)
+        one = replace(series, records=few, law=None, bare=bare)
+        return next(f for f in findings(few, [one], ["model-size"]) if f.where), bare
+
+    found, bare = judged(4)
+    assert found.value == bare.exponent and found.verdict != "not enough data"
+    found, _ = judged(3)
+    assert found.verdict == "not enough data" and "it takes 4" in found.why
+
+
+def test_a_law_is_of_the_measurements_that_its_claim_names(series):
+    claim = next(c for c in CLAIMS if c.rule == "law" and c.metric == "abs_rel")
+    once, often = {"steps": 1}, {"steps": 4}
+    for where, count in ((once, 1), (often, 0)):
+        found = findings(series.records, [series], ["model-size"], [replace(claim, before=where)])
+        assert sum(each.value is not None for each in found) == count
 
 
 def test_every_number_of_the_tables_is_measured_or_fitted(written, measured, series):
@@ -452,7 +474,8 @@ def test_claims_name_studies_and_metrics_that_exist():
 
     scores = SCORES.values()
     reported = {score.error_name(metric) for score in scores for metric in score.studied} | {"loss"}
-    assert {claim.study for claim in CLAIMS} <= {*STUDIES, *MORE_STUDIES}
+    elsewhere = {name for name, part in PARTS.items() if part.how}
+    assert {claim.study for claim in CLAIMS} <= {*STUDIES, *MORE_STUDIES, *elsewhere}
     rules = [score.forecast for score in scores if score.forecast is not None]
     reported |= {name for rule in rules for name in rule.names}
     assert {claim.metric for claim in CLAIMS} <= reported

@@ -23,7 +23,7 @@ class Claim:
         task: of the records.
         metric: of the records.
         rule: "law", "better", "as good", "trade", or "grows": the gain does, with the network.
-        before: of a difference.
+        before: of a difference; of a law what its measurements have in common, where the study has several.
         after: of a difference; of a trade the effort of the smaller network, empty for what the larger one costs.
     """
 
@@ -39,16 +39,24 @@ class Claim:
     after: Selection
 
 
-def _law(says: str, source: str, metric: str, printed: str, task: str = "depth") -> Claim:
+def _law(
+    says: str,
+    source: str,
+    metric: str,
+    printed: str = "",
+    task: str = "depth",
+    study: str = "model-size",
+    where: Selection | None = None,
+) -> Claim:
     return Claim(
         says=says,
         source=source,
         printed=printed,
-        study="model-size",
+        study=study,
         task=task,
         metric=metric,
         rule="law",
-        before={},
+        before=where or {},
         after={},
     )
 
@@ -87,6 +95,7 @@ PRETRAIN = "pretrain_iterations"
 TRAIN, TEST = "train_schedule", "test_schedule"
 ROOT = "scaled-linear"
 COSINE: Selection = {TRAIN: "cosine", TEST: "cosine"}
+LEVELS: Selection = {"along": "levels"}
 
 # fmt: off
 CLAIMS: tuple[Claim, ...] = (
@@ -158,5 +167,14 @@ CLAIMS: tuple[Claim, ...] = (
           "as good", "flow"),
     _pair("One network is as good as three: amodal", "section 6.4", "generalist", ALONE, ONE, "", "iou_error",
           "as good", "amodal"),
+    *(
+        claim
+        for task, metric in (("depth", "abs_rel"), ("flow", "epe"), ("amodal", "iou_error"))
+        for claim in (
+            _pair(f"More levels lower the error: {task}", "ours", "closer", {**LEVELS, "levels": 1},
+                  {**LEVELS, "levels": MOST}, "", metric, "better", task),
+            _law(f"Error is a power law of the compute of levels: {task}", "ours", metric, "", task, "closer", LEVELS),
+        )
+    ),
 )
 # fmt: on

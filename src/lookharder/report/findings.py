@@ -9,7 +9,8 @@
                                                                 or better by less than the points scatter, or the two
                                                                 largest have one seed, or a is not known
                                                                 to within a factor of 10
-    not enough data  no pair of two seeds                       fewer than 5 places, or nothing held out
+    not enough data  no pair of two seeds                       fewer than 5 places (4 of a law with E = 0, which
+                                                                stands in for it there), or nothing held out
 
 "Better" needs a gain of more than 0. "As good" needs one of more than -5 %: no interval is wholly at 0. An effect of
 3 % either way is the least that would matter here: where the whole interval lies within, there is none.
@@ -33,7 +34,7 @@ from lookharder.report.compare import (
     settle,
 )
 from lookharder.report.parts import axis_words, place_words
-from lookharder.report.power import EFFECT, power_words
+from lookharder.report.power import EFFECT, law_words, power_words
 from lookharder.report.trend import trend
 from lookharder.scaling.law import Law
 from lookharder.scaling.record import Record
@@ -43,7 +44,7 @@ from lookharder.seeding import numpy_generator
 Verdict = Literal["holds", "does not hold", "no effect", "undecided", "not enough data"]
 MARGIN = 5.0  # percent: what counts as equally good
 LEAST_SEEDS = 2
-LEAST_PLACES = 5  # of a law with three unknowns
+LEAST_PLACES = 5  # of a law with three unknowns; one less without a floor
 VAGUE = 10.0  # an exponent known to no better than such a factor says little
 
 
@@ -154,13 +155,17 @@ def _difference(claim: Claim, records: Sequence[Record]) -> Finding:
         varies = None if grows else scatter(strata, numpy_generator(0, "gain"), known)
         why = power_words(varies, told.high, needed, fewest)
     if most < LEAST_SEEDS:
-        verdict, why = "not enough data", "one seed: the interval is over images alone"
+        verdict = "not enough data"
+        why = "one seed: the interval is over images alone, it takes a second training"
     return Finding(**base, **vars(told), needed=needed, verdict=verdict, why=why)
 
 
 def _laws(claim: Claim, series: Sequence[Series]) -> list[Finding]:
     mine = [
-        s for s in series if (s.study, s.task, s.metric) == (claim.study, claim.task, claim.metric)
+        s
+        for s in series
+        if (s.study, s.task, s.metric) == (claim.study, claim.task, claim.metric)
+        and claim.before.items() <= s.where.items()
     ]
     if not mine:
         return [Finding(**_base(claim, "exponent", "", (0, 0)), why="no records")]
@@ -172,27 +177,32 @@ def _followed(claim: Claim, series: Series) -> Finding:
     counts = [series.x.count(x) for x in set(series.x)]
     base = _base(claim, "exponent", _bare_words(series.bare), (min(counts), max(counts)))
     base["where"] = place_words(series.where)
-    law = series.law
-    if len(counts) < LEAST_PLACES or law is None or not law.samples or law.held_out is None:
-        return Finding(**base, why=f"{len(counts)} places are too few for a law that is tested")
+    law, least = series.law, LEAST_PLACES
+    if len(counts) < least:
+        law, least = series.bare, least - 1
+        base["compared"] = "with E = 0: there are too few places for a floor"
+    if len(counts) < least or law is None or not law.samples or law.held_out is None:
+        why = f"{len(counts)} places are too few for a law that is tested: it takes {least}"
+        return Finding(**base, why=why)
     low, high = law.interval("exponent")
     held = law.held_out
     verdict, why = decide(low, high), ""
     ahead = abs(held.baseline_error) - abs(held.error)
     if verdict == "holds" and 0 < ahead <= law.scatter:
-        why = "predicts the largest point better than no law does, but by less than points scatter"
         verdict = "undecided"
     if verdict == "holds" and ahead <= 0:
         inside = held.low is not None and held.high is not None
-        if inside and held.low <= held.measured <= held.high:  # type: ignore[operator]
-            verdict, why = "undecided", "predicts the largest point no better than no law does"
-        else:
-            verdict, why = "does not hold", "predicts the largest point worse than no law does"
+        inside = inside and held.low <= held.measured <= held.high  # type: ignore[operator]
+        verdict = "undecided" if inside else "does not hold"
+        why = "" if inside else "predicts the largest point worse than no law does"
+    if verdict == "undecided":
+        why = law_words(law)
     last = sorted(set(series.x))[-2:]  # what is predicted, and what no law would say of it
     if verdict == "holds" and min(map(series.x.count, last)) < LEAST_SEEDS:
-        verdict, why = "undecided", "of the two largest points one has a single seed"
+        verdict, why = "undecided", "it takes a second seed of each of the two largest points"
     if verdict == "holds" and high > VAGUE * low:
-        verdict, why = "undecided", f"the exponent is not known to within a factor of {VAGUE:g}"
+        verdict = "undecided"
+        why = f"the exponent is not known to within a factor of {VAGUE:g}, and {law_words(law)}"
     return Finding(**base, value=law.exponent, low=low, high=high, verdict=verdict, why=why)
 
 

@@ -26,6 +26,7 @@ from lookharder.report.figures.buys import draw_buys
 from lookharder.report.figures.frontier import draw_frontier
 from lookharder.report.figures.gains import draw_gains
 from lookharder.report.findings import MARGIN, findings
+from lookharder.report.parts import part
 from lookharder.report.power import EFFECT
 from lookharder.report.rows import rows
 from lookharder.report.sections import FigureNumbers, study_section
@@ -97,7 +98,7 @@ def report(
             name,
             [record for record in records if record.study == name],
             [series for series in laws if series.study == name],
-            question=(questions or {}).get(name, ""),
+            question=(questions or {}).get(name, part(name).question),
             planned=(planned or {}).get(name),
             root=root,
             how=_command(name, preset),
@@ -157,7 +158,7 @@ def _write(path: Path, text: str | None) -> None:
 
 
 def _command(study: str, preset: str | None) -> str:
-    return f"lookharder study {study} --preset {preset or 'PRESET'} --out DIR"
+    return part(study).how or f"lookharder study {study} --preset {preset or 'PRESET'} --out DIR"
 
 
 def _facts(records: Sequence[Record]) -> dict[str, str]:

@@ -21,6 +21,8 @@ class Part:
         xlabel: what that is, and its unit.
         lines: axes of its points by which measurements are joined to lines.
         beside: where the pictures of its lines are put beside each other; empty = pictures along one line.
+        question: what it asks, and
+        how: the command that measures it, where no `lookharder study` does.
     """
 
     title: str
@@ -29,6 +31,8 @@ class Part:
     xlabel: str
     lines: tuple[str, ...]
     beside: tuple[tuple[str, int | str], ...] = ()
+    question: str = ""
+    how: str = ""
 
 
 TRAIN = "training compute, multiply-adds (3 forwards an image)"
@@ -57,14 +61,18 @@ PARTS = {
     "generalist": Part(title="One network for all tasks", source="section 6.4", x="model", xlabel="",
                        lines=("size",)),
     "allocation": Part(title="Size against images", source="ours", x="train", xlabel=TRAIN, lines=("size",)),
+    "closer": Part(title="Looking closer", source="ours", x="inference", xlabel=INFERENCE, lines=("along", "model"),
+                   question="Does error fall as a power of the compute of an answer, spent on levels, steps or draws?",
+                   how="python -m benchmarks levels.records DIR/others.jsonl MEASURED"),
 }
 METRICS = {
     "abs_rel": "AbsRel", "delta1_error": "1 - δ1", "loss": "diffusion loss", "epe": "end-point error, px",
     "iou_error": "1 - IoU", "iou_invisible_error": "1 - IoU of the hidden part",
+    "boundary_f1_error": "1 - F1 of steps in depth",
 }
 WORDS = {
     "steps": "T", "members": "n", "train_macs": "C", "train_schedule": "trained on",
-    "test_schedule": "asked by", "more_iterations": "iterations after",
+    "test_schedule": "asked by", "more_iterations": "iterations after", "along": "more",
 }
 # fmt: on
 

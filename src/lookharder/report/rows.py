@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lookharder.report.findings import Finding
+from lookharder.visualize.views import VIEWS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,7 @@ class Row:
 STEPS = "More denoising steps lower the error, where the first starts"
 OVER = "over training on without experts"
 SMALL = "A small network asked more often is as good as the next larger one"
+TASKS = {task: view.title.lower() for task, view in VIEWS.items()}
 # what a row says -> the findings that stand in it, and what tells each from the others; those of no row are their own
 TOGETHER: dict[str, dict[str, str]] = {
     "The loss falls as a power of training compute": {
@@ -97,9 +99,14 @@ TOGETHER: dict[str, dict[str, str]] = {
         ),
     },
     "One network for three tasks is as good as three": {
-        "One network is as good as three: depth": "depth",
-        "One network is as good as three: flow": "flow",
-        "One network is as good as three: amodal": "hidden objects",
+        f"One network is as good as three: {task}": word for task, word in TASKS.items()
+    },
+    "More levels, closer looks at the same picture, lower the error": {
+        f"More levels lower the error: {task}": word for task, word in TASKS.items()
+    },
+    "The error falls as a power of the compute of an answer": {
+        f"Error is a power law of the compute of levels: {task}": word
+        for task, word in TASKS.items()
     },
 }
 OPEN = ("undecided", "not enough data")
@@ -122,16 +129,18 @@ def _row(says: str, members: Sequence[Finding]) -> Row:
     verdicts = list(dict.fromkeys(each.verdict for each in members))
     known = {says: tag for row in TOGETHER.values() for says, tag in row.items()}
     tags = tuple(known.get(each.says, "") if len(members) > 1 else "" for each in members)
-    decided, why = str(verdicts[0]), [each.why for each in members]
-    if len(verdicts) > 1:
+    decided, alike = str(verdicts[0]), len(verdicts) == 1
+    if not alike:
         decided = "undecided" if set(verdicts) & set(OPEN) else "in part"
-        told = zip(tags, members, strict=True)
-        why = [f"{tag}: {', '.join(filter(None, (m.verdict, m.why)))}" for tag, m in told]
+    why = members[0].why
+    if len({(each.verdict, each.why) for each in members}) > 1:
+        said = [", ".join(filter(None, ("" if alike else m.verdict, m.why))) for m in members]
+        why = "; ".join(f"{tag}: {text}" for tag, text in zip(tags, said, strict=True) if text)
     return Row(
         says=says,
         source=", ".join(dict.fromkeys(each.source for each in members)),
         decided=decided,
-        why="; ".join(dict.fromkeys(filter(None, why))),
+        why=why,
         members=tuple(members),
         tags=tags,
     )

@@ -188,9 +188,9 @@ def _isoflop(
 
 
 def _law(numbers: FigureNumbers, series: Series, shown: Part, how: str) -> Figure | None:
-    """The figure of a series; None where it has no law, or one that may as well be flat."""
+    """The figure of a series; None where its law has as many unknowns as points, may be flat, or is not there."""
     law = series.law
-    if law is None or (law.samples and is_flat(law)):
+    if law is None or not law.samples or is_flat(law):
         return None
     words = series_words(series)
     said = f"{capital(words)}, with its law and residuals."

@@ -33,7 +33,8 @@ def run_table(records: Sequence[Record]) -> Table:
         first, by_metric = members[0], {record.metric: record for record in members}
         images = "" if first.train_images is None else f"{first.train_images}"
         cells = [_interval(by_metric.get(metric)) for metric in metrics]
-        facts = [f"{first.params}", images, number(first.train_macs), number(first.inference_macs)]
+        training = number(first.train_macs) if first.train_macs else ""
+        facts = [f"{first.params}", images, training, number(first.inference_macs)]
         seconds = f"{first.seconds:.3g}"
         rows.append([run[:8], place, f"{first.seed}", task, *facts, *cells, seconds])
     names = ["run", "where", "seed", "task", "parameters", "images", "training MACs", "answer MACs"]

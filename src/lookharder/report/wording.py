@@ -17,11 +17,11 @@ MARKS = {
     "not enough data": "…",
 }
 NOTATION = (
-    "T is the number of denoising steps, n the number of draws that are merged, C the compute of a training. A gain is "
-    "the share of the error that is gone, in percent; what stands in brackets is its 95 % interval. A law is "
-    "E + A C^-a, with an exponent a and a floor E; with E = 0 it has none, as the paper's have none. "
-    "The paper's losses are of the noise (eps) in training, ours of the picture (x0) on held-out scenes: "
-    "their exponents do not compare. "
+    "T is the number of denoising steps, n the number of draws that are merged, C the compute of a training, or of an "
+    "answer where that is said. A gain is the share of the error that is gone, in percent; what stands in brackets is "
+    "its 95 % interval. A law is E + A C^-a, with an exponent a and a floor E; with E = 0 it has none, as the "
+    "paper's have none. The paper's losses are of the noise (eps) in training, ours of the picture (x0) on held-out "
+    "scenes: their exponents do not compare. "
     f"As good means: worse by less than {MARGIN:g} %."
 )
 

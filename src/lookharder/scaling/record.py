@@ -46,7 +46,7 @@ class Record:
         params: parameters of the network.
         active_params: those in use for one token of one task.
         train_images: images seen in training, repeats counted; None where it is not known.
-        train_macs: multiply-adds of the training, 3 forwards an image, attention counted.
+        train_macs: multiply-adds of the training, 3 forwards an image, attention counted; 0 where it is not known.
         train_macs_paper: the same training in the unit of the paper's axes.
         inference_macs: multiply-adds of one image's answer, all steps and members.
         inference_macs_paper: the same answer in the unit of the paper's axes; None where it is not known.

@@ -27,7 +27,9 @@ AXES: dict[str, tuple[str, tuple[str, ...]]] = {
     "steps": ("steps", ("steps",)),
     "draws": ("members", ("members",)),
     "spacing": ("steps", ("steps",)),
+    "closer": ("inference_macs", ("levels", "steps", "members")),
 }
+COMPUTE = ("train_macs", "inference_macs")  # what a record says of itself, and not of its place
 PRINTED = {
     "model-size": "finetune",
     "steps": "steps",
@@ -44,7 +46,7 @@ class Series:
         task: what was asked.
         metric: what was measured.
         where: what they have in common, e.g. {"members": 1, "steps": 1}.
-        variable: what varies: "train_macs", "steps" or "members".
+        variable: what varies: "train_macs", "inference_macs", "steps" or "members".
         records: the measurements.
         law: with an offset; None where there are too few places for one.
         bare: without.
@@ -106,7 +108,7 @@ def series_of(study: str, records: Sequence[Record]) -> list[Series]:
 
 
 def _at(record: Record, variable: str) -> float:
-    return record.train_macs if variable == "train_macs" else float(record.point[variable])
+    return float(getattr(record, variable) if variable in COMPUTE else record.point[variable])
 
 
 def _fit(variable: str, records: Sequence[Record], offset: bool) -> Law | None:

@@ -25,6 +25,7 @@ from lookharder.study.queue.ledger import Ledger
 from lookharder.visualize.axes import require_matplotlib
 
 log = logging.getLogger(__name__)
+OTHERS = "others.jsonl"  # records of studies without jobs, of a benchmark say; they stand in the report too
 
 
 def metrics(point: Point) -> tuple[str, ...]:
@@ -126,7 +127,9 @@ def conclude(
     shown = [study for study in studies if any(r.study == study.name for r in records)]
     if not shown:
         raise InputError("records", f"{path}, with nothing of these studies", "measurements")
-    names = tuple(study.name for study in shown)
+    others = Records.read(out / OTHERS) if (out / OTHERS).exists() else []
+    records += others
+    names = (*(study.name for study in shown), *dict.fromkeys(r.study for r in others))
     series = [each for name in names for each in series_of(name, records)]
     found = findings(records, series, names)
     known = families(records)

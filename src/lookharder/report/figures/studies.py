@@ -11,7 +11,7 @@ from lookharder.errors import InputError
 from lookharder.report.figures.isoflop import draw_profiles
 from lookharder.report.figures.laws import Points, draw_law
 from lookharder.report.figures.svg import svg_from
-from lookharder.report.parts import STEPS, TRAIN, metric_word, place_words
+from lookharder.report.parts import INFERENCE, STEPS, TRAIN, metric_word, place_words
 from lookharder.scaling.law import Law, fit_growth, profiles
 from lookharder.scaling.record import Record
 from lookharder.scaling.series import Series
@@ -27,7 +27,7 @@ def draw_series(series: Series) -> str:
     """
     if series.law is None:
         raise InputError("series", "one without a law", "one with enough places")
-    names = {"train_macs": TRAIN, "steps": STEPS, "members": "draws n"}
+    names = {"train_macs": TRAIN, "inference_macs": INFERENCE, "steps": STEPS, "members": "draws n"}
     law, words = series.law, metric_word(series.task, series.metric)
     place = place_words(series.where)
     points = Points(
