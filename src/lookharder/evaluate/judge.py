@@ -11,6 +11,7 @@ from lookharder.data.example import Dataset, Example
 from lookharder.data.source import Remembered
 from lookharder.errors import InputError
 from lookharder.evaluate.survey import Survey, truth_of
+from lookharder.hardware import free_memory
 from lookharder.metrics.protocol import Protocol
 from lookharder.metrics.scores import BEST, SCORES, MetricValues, Score, TrivialAnswer
 from lookharder.metrics.statistics import bootstrap_mean
@@ -18,7 +19,7 @@ from lookharder.metrics.statistics import bootstrap_mean
 PIXELS = (
     "pixels"  # of a row: how many of the image are scored; with _NAME, of the part of that name
 )
-KEPT = 2**28  # bytes of examples that are not made twice
+KEPT = 2**28  # bytes of examples that are not made twice, at most
 Row = dict[str, Any]
 
 
@@ -54,7 +55,7 @@ class Judge:
             raise InputError("--task", repr(task), f"one of {sorted(SCORES)}")
         self.score: Score = SCORES[task]
         self.rules, self.data = rules, data
-        self.survey = Survey(Remembered(dataset, KEPT), self.score, rules, tick)
+        self.survey = Survey(Remembered(dataset, _room()), self.score, rules, tick)
         truths = self.survey.truths()
         if (first := next(truths, None)) is None:
             raise self.survey.refusal(data)
@@ -113,6 +114,12 @@ class Judge:
                 )
                 means[key] = {"mean": mean, "low": low, "high": high, "count": len(values)}
         return means
+
+
+def _room() -> int:
+    """Bytes for examples that are not made twice: of what is free an eighth, for the model needs the rest."""
+    free = free_memory()
+    return KEPT if free is None else min(KEPT, free // 8)
 
 
 def weights(key: str, rows: Sequence[Row], pooled: Sequence[str]) -> list[float] | None:
