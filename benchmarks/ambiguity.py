@@ -15,10 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.harness import Device
 from lookharder.chain import Chain, find
 from lookharder.data.source import HELD_OUT_SEED, DataConfig, Remembered, open_data
 from lookharder.evaluate.forecast import Forecast, best_width, forecast, laplace_crps, rings_of
 from lookharder.files import atomic
+from lookharder.hardware import pick_device
 from lookharder.metrics.draws import crps
 from lookharder.metrics.statistics import bootstrap_mean
 
@@ -39,9 +41,9 @@ class Pixels:
     noise: np.ndarray
 
 
-def measure(model: str, *, scenes: int, steps: int, members: int) -> Pixels:
+def measure(model: str, *, scenes: int, steps: int, members: int, device: Device) -> Pixels:
     """CRPS of a model's draws, and of its one answer with noise."""
-    chain = Chain.load(find(model))
+    chain = Chain.load(find(model)).to(pick_device(device))
     spec = f"procedural:{scenes}:{HELD_OUT_SEED}"
     data = Remembered(open_data(DataConfig(spec=spec, size=chain.config.resolution)), 2**28)
 
@@ -115,9 +117,16 @@ def table(title: str, found: list[Pixels], bins: list[np.ndarray]) -> list[str]:
 
 
 def run(
-    models: tuple[str, ...], *, out: Path, scenes: int = 256, steps: int = 10, members: int = 8
+    models: tuple[str, ...],
+    *,
+    out: Path,
+    scenes: int = 256,
+    steps: int = 10,
+    members: int = 8,
+    device: Device = "cpu",
 ) -> None:
-    found = [measure(m, scenes=scenes, steps=steps, members=members) for m in models]
+    asked = {"scenes": scenes, "steps": steps, "members": members, "device": device}
+    found = [measure(model, **asked) for model in models]
     lines = [
         "# What steps gain where the answer is less certain",
         "",

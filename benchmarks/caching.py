@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.harness import Device
 from lookharder.data.source import open_spec
 from lookharder.evaluate.evaluation import protocol
 from lookharder.evaluate.survey import truth_of
@@ -31,9 +32,10 @@ def run(
     steps: tuple[int, ...] = (10, 50),
     every: tuple[int, ...] = (1, 2, 3, 5),
     members: int = 1,
+    device: Device = "auto",
     out: Path = Path("docs/results/caching.json"),
 ) -> None:
-    predictor = Predictor.from_pretrained(model)
+    predictor = Predictor.from_pretrained(model, device)
     data = open_spec(f"procedural:{scenes}", predictor.chain.config.resolution)
     examples = [data[i] for i in range(len(data))]
     rows: list[dict[str, Any]] = []

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.harness import Device
 from lookharder.chain import find
 from lookharder.data.source import open_spec
 from lookharder.evaluate.evaluation import protocol
@@ -48,10 +49,11 @@ def beyond(predictor: Predictor, task: str, spec: str, members: int) -> list[np.
     return found
 
 
-def run(model: str, data: Path, *, out: Path, members: int = 8) -> None:
-    predictor, folder = Predictor.from_pretrained(model), find(model)
+def run(model: str, data: Path, *, out: Path, members: int = 8, device: Device = "auto") -> None:
+    predictor, folder = Predictor.from_pretrained(model, device), find(model)
     table = SettingsTable.read(folder) or SettingsTable(data="", errors={}, rows=())
-    predictor = Predictor(predictor.chain, name=model, settings=replace(table, bounds=()))
+    plain = replace(table, bounds=())
+    predictor = Predictor(predictor.chain, predictor.device, name=model, settings=plain)
     rows, bounds = [], []
     for task, (reader, path) in SETS.items():
         pictures = beyond(predictor, task, f"{reader}:{data / path}", members)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.harness import Device
 from lookharder.data.example import Example
 from lookharder.data.source import open_spec
 from lookharder.files import write_json
@@ -34,9 +35,10 @@ def run(
     members: tuple[int, ...] = (1, 4),
     shares: tuple[float, ...] = (0.0, 0.3, 0.5, 0.7),
     pairs: str | None = None,
+    device: Device = "cpu",
     out: Path = Path("docs/results/flicker.json"),
 ) -> None:
-    predictor = Predictor.from_pretrained(model, "cpu")
+    predictor = Predictor.from_pretrained(model, device)
     world = f"procedural:{scenes}?world=photo&size=96x128"
     rows: list[dict[str, Any]] = []
     steadied = []

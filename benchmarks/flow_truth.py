@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.harness import machine
+from benchmarks.harness import Device, machine
 from lookharder.data.source import open_spec
 from lookharder.files import write_json
 from lookharder.metrics.flow import inverse_search
@@ -23,9 +23,10 @@ def run(
     *,
     model: str = "tiny",
     levels: int = 3,
+    device: Device = "cpu",
     out: Path = Path("docs/results/flow-truth.json"),
 ) -> None:
-    predictor, pairs = Predictor.from_pretrained(model, "cpu"), open_spec(data, 128)
+    predictor, pairs = Predictor.from_pretrained(model, device), open_spec(data, 128)
     rows = []
     for each in (pairs[i] for i in range(len(pairs))):
         known = each.flow_valid
@@ -49,7 +50,7 @@ def run(
     means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key != "name"}
     print(means)
     about = {"data": data.partition(":")[0], "model": model, "levels": levels}
-    write_json(out, about | {"means": means, "rows": rows} | machine())
+    write_json(out, about | {"means": means, "rows": rows} | machine(device))
 
 
 def _length(vectors: np.ndarray, known: np.ndarray) -> float:

@@ -16,11 +16,13 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
+from benchmarks.harness import Device
 from lookharder.chain import Chain, find
 from lookharder.data.source import HELD_OUT_SEED, DataConfig, Remembered, open_data
 from lookharder.evaluate.forecast import Rival, forecast, rival
 from lookharder.evaluate.forecast_scores import forecast_scores
 from lookharder.files import atomic
+from lookharder.hardware import pick_device
 from lookharder.jsons import read_lines
 from lookharder.metrics.statistics import Interval, paired_bootstrap
 
@@ -46,8 +48,9 @@ def measure(
     shown: tuple[float, ...] = (1.0,),
     members: int = 8,
     scenes: int = 256,
+    device: Device = "cpu",
 ) -> None:
-    chain = Chain.load(find(model))
+    chain = Chain.load(find(model)).to(pick_device(device))
     spec = f"procedural:{scenes}:{HELD_OUT_SEED}"
     data = Remembered(open_data(DataConfig(spec=spec, size=chain.config.resolution)), 2**28)
     done = (

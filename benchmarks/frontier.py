@@ -22,6 +22,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from benchmarks.harness import Device
 from lookharder.chain import find
 from lookharder.data.example import Example, collate
 from lookharder.data.procedural import ProceduralWorld
@@ -62,11 +63,11 @@ def measure_effort(
     doubts, seconds = np.zeros_like(errors), 0.0
     for first in range(0, len(examples), 16):
         part = examples[first : first + 16]
-        batch = resize(collate([seen(e) for e in part]), *size)
+        batch = resize(collate([seen(e) for e in part]), *size).to(predictor.device)
         sampler = BatchSampler(chain, task, batch, chain.condition(task, batch), effort)
         began = time.perf_counter()
         (latents,) = sampler.sample(range(most), range(len(part)))
-        images = sampler.decode(latents)  # (N, B, F, 3, H, W)
+        images = sampler.decode(latents).cpu()  # (N, B, F, 3, H, W)
         seconds += time.perf_counter() - began
         draws = task.from_image(images)  # (N, B, ...)
         for n in range(1, most + 1):
@@ -95,9 +96,10 @@ def measure(
     resolution: int | None = None,
     reference: bool = False,
     world: Literal["classic", "photo"] = "classic",
+    device: Device = "auto",
 ) -> None:
     """The settings, one line of the JSONL each; `ways`: only the first so many; `reference`: 200 steps x 5 draws."""
-    predictor = Predictor.from_pretrained(model)
+    predictor = Predictor.from_pretrained(model, device)
     lines = records.read_text().splitlines() if records.exists() else []
     done = {key_of(json.loads(line)) for line in lines}
     own = predictor.chain.config.resolution

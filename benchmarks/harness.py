@@ -21,7 +21,11 @@ from typing import Any, Generic, Literal, TypeVar, get_args, get_origin
 
 import torch
 
+from lookharder.errors import InputError
+from lookharder.hardware import pick_device
+
 Key = TypeVar("Key")
+Device = Literal["auto", "cpu", "cuda"]  # where a model answers; "auto": a GPU if there is one
 WARM_UP = 2
 
 
@@ -86,8 +90,9 @@ def take_turns(
 
 def machine(device: str = "cpu") -> dict[str, Any]:
     """What a figure depends on beside the code."""
+    gpu = pick_device(device).type == "cuda"
     return {
-        "device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
+        "device": torch.cuda.get_device_name() if gpu else "cpu",
         "processor": processor(),
         "threads": torch.get_num_threads(),
         "load": os.getloadavg()[0],
@@ -133,7 +138,10 @@ def call(arguments: Sequence[str]) -> None:
     options = vars(parser.parse_args(rest))
     if isinstance(out := options.get("out"), Path):
         out.parent.mkdir(parents=True, exist_ok=True)
-    function(**options)
+    try:
+        function(**options)
+    except InputError as error:
+        parser.exit(2, f"{parser.prog}: error: {error}\n")
 
 
 def build(name: str) -> tuple[Callable[..., None], argparse.ArgumentParser]:

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import machine
+from benchmarks.harness import Device, machine
 from lookharder.chain import Chain, default_model, find
 from lookharder.data.source import open_spec
 from lookharder.evaluate.evaluation import Evaluation, evaluate, protocol
@@ -230,15 +230,15 @@ def record_of(row: dict[str, Any], metric: str, axis: str, measured: dict[str, A
     )
 
 
-def measure(model: str, out: Path, *, scenes: int = 12) -> None:
-    predictor, folder = Predictor.from_pretrained(model), find(model)
+def measure(model: str, out: Path, *, scenes: int = 12, device: Device = "auto") -> None:
+    predictor, folder = Predictor.from_pretrained(model, device), find(model)
     rows = [row for task in METRICS for row in measure_task(predictor, task, scenes)]
     laws = {}
     for task in METRICS:
         mine = [row for row in rows if row["task"] == task]
         laws[task] = law(mine, SCORES[task].error_name(METRICS[task][0]))
         print(task, laws[task])
-    told = {"machine": machine(), "time": time.time(), "laws": laws, "rows": rows}
+    told = {"machine": machine(device), "time": time.time(), "laws": laws, "rows": rows}
     write_json(out.with_suffix(".json"), told)
     draw(rows, out.with_suffix(".png"))
     former = SettingsTable.read(folder) or SettingsTable(data="", errors={}, rows=())

@@ -10,6 +10,7 @@ table). A handful of pictures is no benchmark; the table says whether the model 
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks.harness import Device
 from lookharder.chain import default_model
 from lookharder.data.source import open_spec
 from lookharder.evaluate.evaluation import Evaluation, evaluate, protocol
@@ -118,10 +119,17 @@ def summary(results: list[Evaluation]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def run(data: Path, *, out: Path, model: str | None = None, resolution: int | None = None) -> None:
+def run(
+    data: Path,
+    *,
+    out: Path,
+    model: str | None = None,
+    resolution: int | None = None,
+    device: Device = "auto",
+) -> None:
     out.mkdir(parents=True, exist_ok=True)
     predictors = {
-        task: Predictor.from_pretrained(model or default_model(task)) for task in REFERENCE
+        task: Predictor.from_pretrained(model or default_model(task), device) for task in REFERENCE
     }
     results = score(predictors, data, resolution)
     write_json(out / "real-samples.json", [result.to_json() for result in results])

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import machine
+from benchmarks.harness import Device, machine
 from lookharder.data.source import open_spec
 from lookharder.files import write_json
 from lookharder.metrics import flow as flow_metrics
@@ -24,9 +24,10 @@ def run(
     model: str = "tiny",
     levels: int = 3,
     changes: tuple[float, ...] = (1.0, 2.0),
+    device: Device = "cpu",
     out: Path = Path("docs/results/rest.json"),
 ) -> None:
-    predictor, pairs = Predictor.from_pretrained(model, "cpu"), open_spec(data, 128)
+    predictor, pairs = Predictor.from_pretrained(model, device), open_spec(data, 128)
     examples = [pairs[i] for i in range(len(pairs))]
     rows: list[dict[str, Any]] = []
     for change in (None, *changes):
@@ -47,4 +48,6 @@ def run(
             }
         )
         print(rows[-1], flush=True)
-    write_json(out, {"data": data.partition(":")[0], "model": model, "rows": rows} | machine())
+    write_json(
+        out, {"data": data.partition(":")[0], "model": model, "rows": rows} | machine(device)
+    )

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 from benchmarks import harness  # noqa: E402
 
+from lookharder.hardware import pick_device  # noqa: E402
 from lookharder.scaling.record import Records  # noqa: E402
 
 
@@ -47,6 +48,33 @@ def test_a_signature_is_a_command_line():
     _, parser = harness.build("planner")
     with pytest.raises(SystemExit):
         parser.parse_args(["results"])  # --budgets and --work are required
+
+
+def test_where_a_network_runs_is_asked_on_the_command_line():
+    """Of all that load a model for its answers; others compare what a CPU does, or make what is shipped."""
+    pytest.importorskip("diffusers")
+    hosts = (
+        "cold folder frontier.report forecasts.report levels.picture levels.records onnx_runtime "
+    )
+    hosts += "ship ship_sight sight_curve sight_trials stem_layout waiting"
+    loads = ("from_pretrained(", "Chain.load(")
+    for name in set(harness.names()) - set(hosts.split()):
+        text = (ROOT / "benchmarks" / f"{name.partition('.')[0]}.py").read_text()
+        _, parser = harness.build(name)
+        assert "--device" in parser.format_help() or not any(call in text for call in loads), name
+
+
+def test_what_a_benchmark_cannot_use_is_one_line(capsys, tmp_path):
+    pytest.importorskip("diffusers")
+    with pytest.raises(SystemExit) as ended:
+        harness.call(["rest", "nowhere:", "--out", str(tmp_path / "rest.json")])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and said.startswith("benchmarks rest: error: ")
+
+
+def test_a_result_says_where_it_ran():
+    assert harness.machine("cpu")["device"] == "cpu"
+    assert harness.machine("auto")["device"] == harness.machine(str(pick_device("auto")))["device"]
 
 
 def test_the_report_has_the_settings_that_were_measured():
