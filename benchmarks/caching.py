@@ -38,6 +38,12 @@ def run(
     predictor = Predictor.from_pretrained(model, device)
     data = open_spec(f"procedural:{scenes}", predictor.chain.config.resolution)
     examples = [data[i] for i in range(len(data))]
+    about = {
+        "what": "step-to-step caching: every k-th call runs all blocks, the others the first alone",
+        "model": model,
+        "data": f"procedural:{scenes}",
+        "members": members,
+    }
     rows: list[dict[str, Any]] = []
     for task in tasks:
         rules = protocol(task, "procedural", predictor.chain)
@@ -86,14 +92,5 @@ def run(
                     "{:+.4f} [{:+.4f}, {:+.4f}]".format(*row["error_change"]),
                     flush=True,
                 )
-    write_json(
-        out,
-        {
-            "what": "step-to-step caching: every k-th call runs all blocks, the others the first alone",
-            "model": model,
-            "data": f"procedural:{scenes}",
-            "members": members,
-            "rows": rows,
-        },
-    )
+                write_json(out, about | {"rows": rows})
     print(f"-> {out}")

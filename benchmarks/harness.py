@@ -134,7 +134,13 @@ def call(arguments: Sequence[str]) -> None:
         )
         raise SystemExit(2)
     name, *rest = arguments
-    function, parser = build(name)
+    try:
+        function, parser = build(name)
+    except ModuleNotFoundError as error:
+        print(
+            f"benchmarks {name}: error: it needs {error.name}, which is not here", file=sys.stderr
+        )
+        raise SystemExit(2) from error
     options = vars(parser.parse_args(rest))
     if isinstance(out := options.get("out"), Path):
         out.parent.mkdir(parents=True, exist_ok=True)

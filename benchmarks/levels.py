@@ -232,14 +232,15 @@ def record_of(row: dict[str, Any], metric: str, axis: str, measured: dict[str, A
 
 def measure(model: str, out: Path, *, scenes: int = 12, device: Device = "auto") -> None:
     predictor, folder = Predictor.from_pretrained(model, device), find(model)
-    rows = [row for task in METRICS for row in measure_task(predictor, task, scenes)]
+    rows: list[dict[str, Any]] = []
     laws = {}
     for task in METRICS:
-        mine = [row for row in rows if row["task"] == task]
+        mine = measure_task(predictor, task, scenes)
+        rows += mine
         laws[task] = law(mine, SCORES[task].error_name(METRICS[task][0]))
         print(task, laws[task])
-    told = {"machine": machine(device), "time": time.time(), "laws": laws, "rows": rows}
-    write_json(out.with_suffix(".json"), told)
+        told = {"machine": machine(device), "time": time.time(), "laws": laws, "rows": rows}
+        write_json(out.with_suffix(".json"), told)  # as they come
     draw(rows, out.with_suffix(".png"))
     former = SettingsTable.read(folder) or SettingsTable(data="", errors={}, rows=())
     data = f"{scenes} scenes of the photo world of {WIDTH} x {HEIGHT} pixels"

@@ -72,6 +72,15 @@ def test_what_a_benchmark_cannot_use_is_one_line(capsys, tmp_path):
     assert ended.value.code == 2 and said.startswith("benchmarks rest: error: ")
 
 
+def test_what_another_package_is_needed_for_says_which(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    monkeypatch.delitem(sys.modules, "benchmarks.dit_forward", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        harness.call(["dit_forward"])
+    assert ended.value.code == 2
+    assert "it needs diffusers, which is not here" in capsys.readouterr().err
+
+
 def test_a_result_says_where_it_ran():
     assert harness.machine("cpu")["device"] == "cpu"
     assert harness.machine("auto")["device"] == harness.machine(str(pick_device("auto")))["device"]
