@@ -59,6 +59,14 @@ def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(capsys, place):
         assert words in capsys.readouterr().out
 
 
+def test_a_dry_run_prices_the_model_that_the_run_would_start_from(capsys, place):
+    assert main(["train", "finetune", "--set", "init=sight", "--dry-run"]) == 0
+    words = capsys.readouterr().out.split()
+    assert "5,070,180" in words  # parameters of sight, as `inspect` counts them
+    assert main(["train", "finetune", "--set", "init=nobody", "--dry-run"]) == 2
+    assert "init: got 'nobody'" in capsys.readouterr().err
+
+
 def test_train_of_another_recipe_is_refused(capsys, place, short):
     assert main(f"train {short} --quiet --out {place}/run".split()) == 0
     said = capsys.readouterr()

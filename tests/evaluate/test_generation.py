@@ -95,6 +95,7 @@ def test_ddpm_and_another_batch_size(generator: Path, tmp_path: Path):
 def test_what_cannot_be_drawn_is_refused(generator: Path, tmp_path: Path, capsys):
     out = str(tmp_path / "out")
     for line, words in (
+        (["sample", "sight", "--classes", "1"], "MODEL: got sight, which does depth, flow, amodal"),
         (["sample", str(generator), "--classes", "5"], "label 5, allowed: 0 to 4"),
         (["sample", str(generator), "--classes", "1", "--guidance", "-1"], "--guidance"),
         (["sample", str(generator), "--classes", "1", "--size", "17"], "--size: got 17"),

@@ -1,6 +1,10 @@
 """`lookharder train RECIPE --dry-run`: what a run is, costs and needs, and nothing is written."""
 
+from dataclasses import replace
+
+from lookharder.chain import ChainConfig, find
 from lookharder.cli.terminal import show
+from lookharder.config import read_as
 from lookharder.data.source import sides_in, sides_of
 from lookharder.hardware import MFU
 from lookharder.training.cost import DEVICES, TrainingCost, codec_of, cost, cpu_peak
@@ -16,7 +20,14 @@ NOTE = (
 
 
 def dry_run(config: RunConfig) -> None:
-    """Print what the run is, costs and needs."""
+    """Print what the run is, costs and needs.
+
+    Raises:
+        InputError: for a model to start from that is not there.
+    """
+    if config.init is not None and not config.surgery:  # the run takes the system of that model over
+        folder = find(config.init, "init")
+        config = replace(config, chain=read_as(ChainConfig, folder / "config.json"))
     priced = cost(config)
     memories = {device: forecast(config, device=device) for device in ("cpu", "cuda")}
     rows = [*_what(config), *_price(priced), *_memory(memories)]

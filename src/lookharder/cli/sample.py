@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     """Draw, write and say where."""
     import numpy as np
 
-    from lookharder.cli.arguments import named, open_model
+    from lookharder.cli.arguments import open_model
     from lookharder.cli.terminal import progress
     from lookharder.data.formats import write_image, write_npz
     from lookharder.errors import InputError
@@ -65,8 +65,9 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--guidance", args.guidance, "0 or more")
     predictor = open_model(args, "generation")
     chain = predictor.chain
-    with named("MODEL"):
-        chain.task("generation")
+    if "generation" not in chain.tasks:
+        allowed = "a model with the task generation: a converted DiT, or one that was pre-trained"
+        raise InputError("MODEL", f"{args.model}, which does {', '.join(chain.tasks)}", allowed)
     make_folder(args.out)
     effort = Effort(
         steps=args.steps or chain.config.steps,

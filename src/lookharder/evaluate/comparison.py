@@ -20,7 +20,8 @@ from lookharder.metrics.statistics import Interval, bootstrap_mean
 from lookharder.visualize.html import Table
 
 NOTE = (
-    "A - B is taken image by image; its interval leaves out 0 where one is better than by chance."
+    "A - B is taken image by image. Where its interval holds 0, the difference may be chance, "
+    "and no model is named as better."
 )
 
 
@@ -142,7 +143,7 @@ def comparison_table(found: list[Difference]) -> Table:
     rows = [
         (
             each.metric,
-            each.better,
+            "-" if each.better == "neither" else each.better,
             f"{each.a:.4f}",
             f"{each.b:.4f}",
             f"{each.difference.mean:.4f} [{each.difference.low:.4f}, {each.difference.high:.4f}]",
