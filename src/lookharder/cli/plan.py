@@ -27,7 +27,12 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--total", metavar="B", help="budget of the training and all answers")
     parser.add_argument("--error", type=number, metavar="X", help="to be reached for the least")
     parser.add_argument("--answers", type=number, metavar="N", help="images that will be served")
-    parser.add_argument("--device", default="h100", metavar="D", help="[%(default)s]")
+    parser.add_argument(
+        "--device",
+        default="h100",
+        metavar="D",
+        help="accelerator: a100, h100, h200 and others [%(default)s]",
+    )
     parser.add_argument(
         "--mfu",
         type=number,

@@ -68,13 +68,16 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--mask", **pictures, help="amodal: the visible part in each IMAGE, in order"
     )
-    for flag, where in (("--box", "x0,y0,x1,y1"), ("--point", "x,y")):
+    for flag, where, what in (
+        ("--box", "x0,y0,x1,y1", "a box around"),
+        ("--point", "x,y", "a pixel of"),
+    ):
         parser.add_argument(
             flag,
             nargs="+",
             action="extend",
             metavar=where,
-            help="amodal: in the place of --mask; its visible part is found by GrabCut",
+            help=f"amodal: in place of --mask, {what} the object, pixels; GrabCut finds its visible part",
         )
     add_model(parser)
     add_speed(parser)
@@ -111,12 +114,16 @@ def add_arguments(parser: Parser) -> None:
         "--steady",
         type=number,
         metavar="S",
-        help="depth of a clip: share of the frame before in each, against flicker; 0: frames alone [0.5]",
+        help="depth of a clip: share of the frame before that is mixed in, against flicker; 0: frames alone [0.5]",
     )
     parser.add_argument(
-        "--as-released", action="store_true", help="the paper's release: as its program does"
+        "--as-released",
+        action="store_true",
+        help="of the paper's release: predict as its program does",
     )
-    parser.add_argument("--antithetic", action="store_true", help="members in opposite pairs")
+    parser.add_argument(
+        "--antithetic", action="store_true", help="members in pairs of opposite noise"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results")
     add_writing(parser)
     add_shard(parser)

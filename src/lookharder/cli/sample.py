@@ -15,7 +15,12 @@ def add_arguments(parser: Parser) -> None:
     """What `lookharder sample` takes."""
     parser.add_argument("model", metavar="MODEL", help="model folder, or org/name of the hub")
     parser.add_argument(
-        "--classes", type=whole(0), nargs="+", required=True, metavar="K", help="labels"
+        "--classes",
+        type=whole(0),
+        nargs="+",
+        required=True,
+        metavar="K",
+        help="class labels, from 0",
     )
     parser.add_argument(
         "--count", type=whole(1), default=8, metavar="N", help="pictures of each [%(default)s]"
@@ -25,7 +30,7 @@ def add_arguments(parser: Parser) -> None:
         type=number,
         default=1.0,
         metavar="S",
-        help="how much of the class is asked for; 1 none [%(default)s]",
+        help="scale of classifier-free guidance; 1: none [%(default)s]",
     )
     parser.add_argument(
         "--guided",
@@ -40,7 +45,11 @@ def add_arguments(parser: Parser) -> None:
         "--size", type=whole(8, MAX_SCENE), metavar="S", help="side, pixels [the model's]"
     )
     parser.add_argument(
-        "--batch-size", type=whole(1), default=16, metavar="B", help="at a time [%(default)s]"
+        "--batch-size",
+        type=whole(1),
+        default=16,
+        metavar="B",
+        help="pictures at a time [%(default)s]",
     )
     parser.add_argument(
         "--seed", type=whole(0), default=0, metavar="S", help="key of the noise [%(default)s]"

@@ -45,7 +45,7 @@ def add_writing(parser: Parser) -> None:
     parser.add_argument(
         "--near-far",
         metavar="N,F",
-        help="of --ply and --glb: nearest and farthest distance [1,5, assumed]",
+        help="of --ply and --glb: nearest and farthest distance, metres [1,5, assumed]",
     )
     parser.add_argument(
         "--metric",
