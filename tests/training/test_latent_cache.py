@@ -33,6 +33,7 @@ from lookharder.training.latent_cache import (
     weights_digest,
 )
 from lookharder.training.loop import TrainConfig, start, train
+from lookharder.training.teaching import check_teaching
 
 COUNT = 7
 CONFIG = CacheConfig(spec="procedural:7:6", size=32, shard=3, batch_size=2)
@@ -394,3 +395,5 @@ def test_training_on_latents_is_training_on_what_they_were_made_of(
     wrong = {"generation": latents["depth"], "depth": latents["generation"]}
     with pytest.raises(InputError, match=r"(depth|generation): task"):
         next(train(config, start(chain, config), chain, wrong))
+    with pytest.raises(InputError, match=r"further_looks: got 0.5, allowed: 0 where"):
+        check_teaching(replace(config, further_looks=0.5), chain, latents)

@@ -252,3 +252,23 @@ def test_a_picture_that_is_the_target_keeps_its_colours():
     assert kept(replace(SMALL.train, recolour=True))["generation"] < 0.7
     with pytest.raises(InputError, match="camera"):
         replace(SMALL.train, recolour=False, camera=Photometric())
+
+
+def test_a_share_of_the_pairs_is_shown_as_a_further_look_shows_it():
+    chain, _ = fresh()
+    hand = {"depth": range(8), "flow": range(8)}
+    plain, some, every = (
+        read(replace(SMALL.train, further_looks=share), chain, DATA, hand)
+        for share in (0.0, 0.5, 1.0)
+    )
+    moved = [
+        (found["flow"].batch.need("flow") != plain["flow"].batch.need("flow")).flatten(1).any(1)
+        for found in (some, every)
+    ]
+    assert 0 < moved[0].sum() < 8 and moved[1].all()
+    for field in ("image", "depth"):
+        assert torch.equal(plain["depth"].batch.need(field), every["depth"].batch.need(field))
+    alone = read(replace(SMALL.train, further_looks=0.5), chain, DATA, {"flow": [5]})["flow"].batch
+    assert torch.equal(alone.need("second")[0], some["flow"].batch.need("second")[5])
+    with pytest.raises(InputError, match="further_looks"):
+        replace(SMALL.train, further_looks=1.5)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
 from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -173,6 +174,10 @@ class Task(ABC):
             windows to the better answer, which is as large as the larger of picture and answer.
         """
         raise self._looks_once()
+
+    def further_look(self, example: Example, generator: np.random.Generator) -> Example:
+        """An example as a further look would show it, in training; itself where a further look is like the first."""
+        return example
 
     @property
     def leaves_windows_out(self) -> bool:

@@ -12,15 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lookharder.data.example import Batch
+from lookharder.data.example import Batch, Example
 from lookharder.errors import InputError
 from lookharder.shapes import FieldDraws, Fields, FlowField, HeightWidth, Sources
 from lookharder.tasks.base import Given, Join, TargetImage, Task, grey_to_rgb, resize_map
 from lookharder.tasks.closer.matching import fit, warp
+from lookharder.tasks.closer.rests import rest
 from lookharder.tasks.closer.windows import Grid
 from lookharder.tasks.merge import mean, vector_median
 
@@ -118,13 +120,17 @@ class Flow(Task):
         shown = grid.cut(first), grid.cut(warp(second, here))
 
         def join(seen: Float[Tensor, "BV F 3 h w"]) -> Float[Tensor, "B F 3 H W"]:
-            rest = grid.blend(self.from_image(seen[None])[0])
-            better = fit(first, second, here, here + rest)
+            left = grid.blend(self.from_image(seen[None])[0])
+            better = fit(first, second, here, here + left)
             finer = flow + self.resize(better - here, *size)
             return self._paint(finer / self._unit(finer))
 
         names = tuple(name for name in batch.name for _ in grid.corners)
         return Batch(name=names, image=shown[0], second=shown[1]), join
+
+    def further_look(self, example: Example, generator: np.random.Generator) -> Example:
+        """The second frame moved by a rough guess, and the motion that is left."""
+        return rest(example, generator)
 
     @property
     def leaves_windows_out(self) -> bool:

@@ -126,6 +126,12 @@ def read(
                 colours = recolours(config, chain, name)
                 pairs = zip(examples, generators, strict=True)
                 examples = [augment(e, g, config.camera, colours) for e, g in pairs]
+            if config.further_looks:
+                look = chain.task(task_of(name)).further_look
+                pairs = zip(examples, generators, strict=True)
+                examples = [
+                    look(e, g) if g.random() < config.further_looks else e for e, g in pairs
+                ]
             batch = collate(examples)
         if batch.label is not None and not chain.task(task_of(name)).label_rows:
             chain.check_labels(batch.label, f"data.{name}")

@@ -26,6 +26,7 @@ class TrainConfig:
         recolour: false = mirror alone, as DiT and Marigold do; None = as the task says: generation, whose target the
             picture is, mirrors alone.
         camera: in place of recolouring, pictures as other cameras see them; None = recolour.
+        further_looks: share of the examples that are shown as a further look shows them, see `Task.further_look`.
         loss: "mse", or "edges" for what its answer in one step is to look like; see `diffusion.loss`.
     """
 
@@ -39,6 +40,7 @@ class TrainConfig:
     augment: bool = True
     recolour: bool | None = None
     camera: Photometric | None = None
+    further_looks: float = 0.0
     loss: LossForm = "mse"
     optim: OptimConfig = field(default_factory=OptimConfig)
 
@@ -55,6 +57,8 @@ class TrainConfig:
             raise InputError("weights", unknown, f"sources of the mix: {sorted(self.mix)}")
         if self.camera is not None and self.recolour is False:
             raise InputError("camera", "a camera", "none where pictures are not recoloured")
+        if not 0 <= self.further_looks <= 1:
+            raise InputError("further_looks", self.further_looks, "a share from 0 to 1")
         if self.time_shift <= 0:
             raise InputError("time_shift", self.time_shift, "a positive number")
 

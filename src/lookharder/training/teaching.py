@@ -44,6 +44,10 @@ def check_teaching(config: TrainConfig, chain: Chain, datasets: Mapping[str, Dat
         if label is not None and not chain.task(task_of(name)).label_rows:
             chain.check_labels(torch.tensor([label]), f"data.{name}")
         shares = torch.stack([_known(chain, name, dataset, i).float().mean() for i in places])
+        if isinstance(dataset, LatentSet) and config.further_looks:
+            raise InputError(
+                "train.further_looks", config.further_looks, f"0 where data.{name} is of latents"
+            )
         log.info(
             "%s: %.1f %% of the cells of %d examples are known", name, 100 * shares.mean(), count
         )
