@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import machine
+from benchmarks.harness import Device, machine
 from benchmarks.levels import SEED, WIDTH, errors, spec_of
 from lookharder.data.source import DataConfig, open_spec
 from lookharder.evaluate.evaluation import Evaluation, evaluate, protocol
@@ -25,7 +25,7 @@ from lookharder.training.run_config import RunConfig
 LEVELS = (1, 2, 3)
 
 
-def recipe(photos: Path, share: float, seed: int, iterations: int) -> RunConfig:
+def recipe(photos: Path, share: float, seed: int, iterations: int, device: Device) -> RunConfig:
     """`tiny` goes on, on flow alone."""
     base = RECIPES["finetune"]()
     optim = replace(RECIPES["tiny"]().train.optim, lr=5e-4, warmup=20, ema_decay=0.98)
@@ -41,12 +41,14 @@ def recipe(photos: Path, share: float, seed: int, iterations: int) -> RunConfig:
     data = DataConfig(
         spec="procedural:4000:1", size=64, store=".cache/lookharder", textures=str(photos)
     )
-    return replace(base, name="further-looks", data={"flow": data}, train=train, device="cpu")
+    return replace(base, name="further-looks", data={"flow": data}, train=train, device=device)
 
 
-def score(model: Path, real: str, scenes: int) -> dict[int, tuple[Evaluation, Evaluation]]:
+def score(
+    model: Path, real: str, scenes: int, device: Device
+) -> dict[int, tuple[Evaluation, Evaluation]]:
     """By level: rendered scenes, real pairs."""
-    predictor, found = Predictor.from_pretrained(model, "cpu"), {}
+    predictor, found = Predictor.from_pretrained(model, device), {}
     rendered = open_spec(spec_of("flow", scenes), WIDTH)
     pairs, reader = open_spec(real, 128), real.partition(":")[0]
     for levels in LEVELS:
@@ -80,6 +82,7 @@ def run(
     seeds: tuple[int, ...] = (0,),
     iterations: int = 600,
     scenes: int = 24,
+    device: Device = "cpu",
     out: Path = Path("docs/results/further-looks.json"),
 ) -> None:
     rows: list[dict[str, Any]] = []
@@ -88,10 +91,10 @@ def run(
         never: dict[int, tuple[Evaluation, Evaluation]] | None = None
         for share in shares:
             folder = work / f"{share}-{seed}"
-            for step in train_run(recipe(photos, share, seed, iterations), folder):
+            for step in train_run(recipe(photos, share, seed, iterations, device), folder):
                 if step.iteration % 50 == 0:
                     print(share, seed, step.iteration, round(step.loss, 4), flush=True)
-            found = score(folder / "model", real, scenes)
+            found = score(folder / "model", real, scenes, device)
             never = found if never is None else never
             for levels, (rendered, pairs) in found.items():
                 apart = paired_bootstrap(
@@ -109,4 +112,4 @@ def run(
                 )
                 print(rows[-1], flush=True)
     about = {"data": real.partition(":")[0], "iterations": iterations, "scenes": scenes}
-    write_json(out, about | {"rows": rows} | machine())
+    write_json(out, about | {"rows": rows} | machine(device))
