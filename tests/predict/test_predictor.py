@@ -14,6 +14,7 @@ from lookharder.data.example import collate
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import Remembered
 from lookharder.errors import InputError
+from lookharder.files import say_once
 from lookharder.models import flops
 from lookharder.models.flops import count
 from lookharder.predict.effort import StopRule
@@ -324,3 +325,15 @@ def test_the_network_is_priced_once_for_a_size_and_an_effort(predictor, monkeypa
 def test_unknown_model():
     with pytest.raises(InputError, match="--model: got 'tinier'"):
         Predictor.from_pretrained("tinier")
+
+
+def test_a_size_far_from_the_models_own_is_said_with_its_price(predictor, caplog):
+    say_once.cache_clear()
+    predictor(pictures(1)[0], processing_resolution=128)
+    assert not caplog.records, "16 times the pixels of 32 x 32"
+    predictor(pictures(1)[0], processing_resolution=136, num_inference_steps=1)
+    cells = 136 // predictor.chain.autoencoder.factor
+    price = count(predictor.chain.config.model, cells, cells).macs
+    said = caplog.messages[-1]
+    assert "works at 136 x 136, 18 times the pixels" in said
+    assert f"{price / 1e9:,.3f} GMACs" in said

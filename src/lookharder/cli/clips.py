@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from lookharder.cli.writing import say_record
-from lookharder.errors import InputError
+from lookharder.errors import InputError, counted
 
 if TYPE_CHECKING:
     from lookharder.cli.request import PredictRequest
@@ -52,6 +52,5 @@ def run_clips(args: argparse.Namespace, request: "PredictRequest", folder: "Resu
         say_record(args, there[task.name, clip.name])
     if not silent:
         skipped = f" ({len(made)} done before)" if made else ""
-        many = "" if len(mine) == 1 else "s"
-        print(f"{len(mine)} clip{many}, {task.name}{skipped}: {folder.path / PAGE}")
+        print(f"{counted(len(mine), 'clip')}, {task.name}{skipped}: {folder.path / PAGE}")
     return 0

@@ -21,7 +21,7 @@ from lookharder.cli.arguments import (
 from lookharder.cli.parser import Parser
 from lookharder.cli.scoring import card_of, check_out, report, score_files, score_generation
 from lookharder.cli.shards import add_shard, shard_of
-from lookharder.errors import InputError
+from lookharder.errors import InputError, counted
 from lookharder.shard import WHOLE
 
 if TYPE_CHECKING:
@@ -131,7 +131,8 @@ def run(args: argparse.Namespace) -> int:
     if parts is not None:
         parts.clear()
     print(
-        f"{predictor.name}: {result.steps} steps, {result.members} members, {result.levels} levels, "
+        f"{predictor.name}: {counted(result.steps, 'step')}, {counted(result.members, 'member')}, "
+        f"{counted(result.levels, 'level')}, "
         f"{result.macs_per_image / 1e9:.3f} GMACs an image: {args.out}"
     )
     if maps is not None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookharder.cli.parser import Parser, number
-from lookharder.errors import InputError
+from lookharder.errors import InputError, counted
 from lookharder.hardware import MFU
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ def _lines(plan: "Plan", answers: float | None) -> list[str]:
         f"training   {plan.iterations} iterations of {family.batch} images"
         + (f" ({family.recipe})" if family.recipe else "")
         + f", {plan.training:.3g} FLOPs",
-        f"answering  {plan.steps} steps, {plan.draws} members, {plan.inference:.3g} FLOPs an image",
+        f"answering  {counted(plan.steps, 'step')}, {counted(plan.draws, 'member')}, "
+        f"{plan.inference:.3g} FLOPs an image",
     ]
     if answers is not None:
         lines.append(f"total      {plan.total:.3g} FLOPs with {answers:g} answers")

@@ -18,7 +18,7 @@ from lookharder.cli.arguments import (
 from lookharder.cli.parser import Parser, choice, number, rule, whole
 from lookharder.cli.shards import add_shard, by_rank
 from lookharder.cli.writing import add_writing, say_metres, say_record, seen_at
-from lookharder.errors import InputError
+from lookharder.errors import InputError, counted
 
 if TYPE_CHECKING:
     from lookharder.cli.request import PredictRequest
@@ -203,10 +203,9 @@ def _say(args: argparse.Namespace, request: "PredictRequest", tally: PredictTall
     count = tally.made + tally.before
     skipped = f" ({tally.before} done before)" if tally.before else ""
     lost = f", {len(tally.refused)} left out" if tally.refused else ""
-    one = "" if count == 1 else "s"
     part = "" if request.shard == WHOLE else f", shard {request.shard}"
     print(
-        f"{count} {args.task} prediction{one}{skipped}{lost}{part}{seen_at(tally.sizes)}: "
+        f"{counted(count, f'{args.task} prediction')}{skipped}{lost}{part}{seen_at(tally.sizes)}: "
         f"{args.out / 'index.html'}"
     )
 

@@ -46,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
         show("protocols", Table(columns=columns, rows=rows))
         return 0
     card = override(find_card(args.name, "NAME"), args.set)
-    for name, value in {**to_json(card), "hash": card.hash}.items():
-        print(f"{name:11}{value}")
+    rules = {f"rules.{name}": value for name, value in to_json(card.rules).items()}
+    for name, value in {**to_json(card), **rules, "hash": card.hash}.items():
+        if name != "rules":
+            print(f"{name:18} {'-' if value in (None, '', [], {}) else value}")
     return 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lookharder.cli.arguments import add_download
 from lookharder.cli.parser import Parser, choice, whole
-from lookharder.errors import InputError
+from lookharder.errors import InputError, counted
 
 HELP = "run or resume a study of how errors scale"
 EPILOG = """NAME is one of model-size, steps, draws, spacing, schedule, trade, pretraining, upcycling, resolution,
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         args.name, args.preset, args.out, known, args.only, args.dry_run
     )
     if args.dry_run:
-        title = f"study {args.name}, preset {args.preset}, {args.workers} workers"
+        title = f"study {args.name}, preset {args.preset}, {counted(args.workers, 'worker')}"
         show(title, command.cost_table(plan, ledger, args.workers))
         return 0
     try:

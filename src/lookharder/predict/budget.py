@@ -17,7 +17,7 @@ import torch
 
 from lookharder.chain import Chain
 from lookharder.data.example import Batch
-from lookharder.errors import InputError
+from lookharder.errors import InputError, counted
 from lookharder.predict.cost import ImageCost
 from lookharder.predict.effort import Budget, Effort, level_sizes
 from lookharder.predict.memory import FLOAT, PeakMemory
@@ -221,9 +221,9 @@ def spend(
     effort, (height, width) = setting.effort, size_of(setting)
     expected = replace(budget, amount=cost(setting))
     choice = (
-        f"{budget}: {effort.steps} steps x {effort.members} members, {effort.sampler}, {effort.spacing}, "
-        f"at {width} x {height}, {effort.levels} levels, about {expected}; "
-        f"{table.errors[task]} {setting.error:.3g} on {table.data}"
+        f"{budget}: {counted(effort.steps, 'step')} x {counted(effort.members, 'member')}, "
+        f"{effort.sampler}, {effort.spacing}, at {width} x {height}, "
+        f"{counted(effort.levels, 'level')}, about {expected}; {table.errors[task]} {setting.error:.3g} on {table.data}"
     )
     if budget.kind == "bytes":
         chunk = prices.chunk(effort, (height, width), budget.amount, chunk)

@@ -23,6 +23,8 @@ from lookharder.predict.options import Options, SamplingPlan
 from lookharder.predict.rounds import Rounds
 from lookharder.predict.settings import ErrorBound, SettingsTable
 
+FAR = 16  # times the pixels of the model's own size, from which a working size is said to be far from it
+
 
 class SamplingPlanner:
     """Plans the predictions of one system.
@@ -84,7 +86,7 @@ class SamplingPlanner:
             still = options.until is None or options.until.change is None or effort.levels > 1
             require(still, "until", "change, at one level", "2 levels or more")
             refuse_if_too_large(self.chain, size, effort.steps)
-            self._warn(effort)
+            self._warn(effort, size)
             return SamplingPlan(
                 effort=effort,
                 size=size,
@@ -138,13 +140,22 @@ class SamplingPlanner:
         allowed = " ".join(["a rule of members, or task", *map(repr, able)])
         require(task in able, "until", f"change, of task {task!r}", allowed)
 
-    def _warn(self, effort: Effort) -> None:
-        """Say once where prediction, schedule and spacing do not work together."""
+    def _warn(self, effort: Effort, size: tuple[int, int]) -> None:
+        """Say once where prediction, schedule and spacing do not work together, or the size is far from the model's."""
         own = self.chain.config
         first = effort.timesteps(own.schedule, own.sampling)[0]
         danger = own.sampling.danger(own.prediction, own.schedule, first, effort.steps)
         if danger is not None:
             say_once("sampling", danger)
+        times = size[0] * size[1] / own.resolution**2
+        if times > FAR:
+            macs = effort.macs(own.model, *(side // self.chain.autoencoder.factor for side in size))
+            say_once(
+                "processing_resolution",
+                f"the network works at {size[1]} x {size[0]}, {times:.0f} times the pixels of its own size: "
+                f"{macs / 1e9:,.3f} GMACs for each member, and unlike what it was trained on; levels look closer at "
+                "its own size",
+            )
 
     def _bound(self, task: str, effort: Effort) -> ErrorBound | None:
         """The measured bound of errors, for what it was measured of: the model's own steps and levels."""
