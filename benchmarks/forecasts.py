@@ -1,6 +1,6 @@
 """What are draws worth, and steps? A shipped model's draws as forecasts, against one answer with fitted noise.
 
-    python -m benchmarks forecasts.measure docs/results/forecasts.jsonl --model tiny --scenes 96
+    python -m benchmarks forecasts.measure docs/results/forecasts.jsonl --model tiny --scenes 256
     python -m benchmarks forecasts.report docs/results/forecasts.jsonl docs/results/forecasts
 
 `measure` appends a line for every setting that the file has not: kill it at any time. Scenes are held out, of the
