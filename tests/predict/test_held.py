@@ -1,6 +1,7 @@
 """How many photos of a folder are in memory at once."""
 
 import gc
+import time
 import weakref
 from pathlib import Path
 
@@ -26,9 +27,17 @@ def test_of_large_photos_one_is_held_at_a_time(tmp_path, random_model, monkeypat
     seen: list[weakref.ref[np.ndarray]] = []
     found, read = [], Input.read
 
-    def counted(item: Input) -> dict[str, np.ndarray]:
+    def alive() -> int:
         gc.collect()
-        found.append(sum(image() is not None for image in seen))
+        return sum(image() is not None for image in seen)
+
+    def counted(item: Input) -> dict[str, np.ndarray]:
+        patience = (
+            time.monotonic() + 5
+        )  # a thread lets go of what it wrote a moment after it has said so
+        while alive() > most and time.monotonic() < patience:
+            time.sleep(0.01)
+        found.append(alive())
         pixels = read(item)
         seen.append(weakref.ref(pixels["image"]))
         return pixels
