@@ -1,10 +1,11 @@
-"""How much of the error of flow is the truth's own: two methods that share nothing, and what both are off by.
+"""How much of the error of flow may be the truth's own: what two methods of separate making are both off by.
 
     python -m benchmarks flow_truth seven_flow:PATH [--out docs/results/flow-truth.json]
 
 Where the network and OpenCV's search (DIS) agree with each other, and lie to the same side of the truth by the same
-amount, the truth is off: that of hand-held pairs is made of the depth and the poses of another camera. In pixels, means
-over known pixels, then over pairs.
+amount, the truth is more likely off than both: that of hand-held pairs is made of the depth and the poses of another
+camera. It is no proof, for further levels match the pictures, as the search does. In pixels, means over known pixels,
+then over pairs.
 """
 
 from pathlib import Path

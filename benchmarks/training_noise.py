@@ -88,7 +88,9 @@ def run(records: Path, out: Path) -> None:
         for shift in axes[1]
     ]
     about = __doc__.split("\n\n", 2)
-    text = f"# {about[0]}\n\n{about[2]}\n{HEAD}{''.join(line for line in lines if line)}"
+    text = (
+        f"# {about[0].rstrip('.')}\n\n{about[2]}\n{HEAD}{''.join(line for line in lines if line)}"
+    )
     with atomic(out) as path:
         path.write_text(text, encoding="utf-8")
     print(text)

@@ -32,9 +32,8 @@ def test_of_large_photos_one_is_held_at_a_time(tmp_path, random_model, monkeypat
         return sum(image() is not None for image in seen)
 
     def counted(item: Input) -> dict[str, np.ndarray]:
-        patience = (
-            time.monotonic() + 5
-        )  # a thread lets go of what it wrote a moment after it has said so
+        # a thread lets go of what it wrote a moment after it has said so
+        patience = time.monotonic() + 5
         while alive() > most and time.monotonic() < patience:
             time.sleep(0.01)
         found.append(alive())

@@ -25,9 +25,8 @@ def dry_run(config: RunConfig) -> None:
     Raises:
         InputError: for a model to start from that is not there.
     """
-    if (
-        config.init is not None and not config.surgery
-    ):  # the run takes the system of that model over
+    if config.init is not None and not config.surgery:
+        # the run takes the system of that model over
         folder = find(config.init, "init")
         config = replace(config, chain=read_as(ChainConfig, folder / "config.json"))
     priced = cost(config)

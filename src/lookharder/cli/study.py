@@ -100,8 +100,11 @@ def run(args: argparse.Namespace) -> int:
     measured = command.count_measured(plan, records)
     print(f"{measured} of {len(plan.points)} points: {args.out / 'records.jsonl'}")
     if failed:
-        count = f"{len(failed)} run{'s' * (len(failed) > 1)} failed, see above"
-        print(f"lookharder: error: {count}; --retry tries again what failed", file=sys.stderr)
+        count = counted(len(failed), "run")
+        print(
+            f"lookharder: error: {count} failed, see above; --retry tries again what failed",
+            file=sys.stderr,
+        )
     return 1 if failed else 0
 
 

@@ -86,7 +86,7 @@ class SamplingPlanner:
             still = options.until is None or options.until.change is None or effort.levels > 1
             require(still, "until", "change, at one level", "2 levels or more")
             refuse_if_too_large(self.chain, size, effort.steps)
-            self._warn(effort, size)
+            self._warn(task, effort, size, native)
             return SamplingPlan(
                 effort=effort,
                 size=size,
@@ -140,7 +140,9 @@ class SamplingPlanner:
         allowed = " ".join(["a rule of members, or task", *map(repr, able)])
         require(task in able, "until", f"change, of task {task!r}", allowed)
 
-    def _warn(self, effort: Effort, size: tuple[int, int]) -> None:
+    def _warn(
+        self, task: str, effort: Effort, size: tuple[int, int], native: tuple[int, int]
+    ) -> None:
         """Say once where prediction, schedule and spacing do not work together, or the size is far from the model's."""
         own = self.chain.config
         first = effort.timesteps(own.schedule, own.sampling)[0]
@@ -149,7 +151,7 @@ class SamplingPlanner:
             say_once("sampling", danger)
         times = size[0] * size[1] / own.resolution**2
         if times > FAR:
-            macs = effort.macs(own.model, *(side // self.chain.autoencoder.factor for side in size))
+            macs = self.cost(task, effort, size, native).member
             say_once(
                 "processing_resolution",
                 f"the network works at {size[1]} x {size[0]}, {times:.0f} times the pixels of its own size: "
