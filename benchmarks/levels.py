@@ -1,22 +1,25 @@
 """Which axis of compute pays: levels, steps or members? Error against MACs on large scenes whose truth is exact.
 
     python -m benchmarks levels.measure sight docs/results/levels --scenes 12
+    python -m benchmarks levels.joint docs/results/levels-joint.json
     python -m benchmarks levels.records docs/results/laptop/others.jsonl docs/results/levels.json
     python -m benchmarks levels.picture docs/results/looks.png
 
 Scenes of the photographed world, 384 x 512 pixels, which no model was trained on. Every setting answers the same
 scenes, so that differences to one look are paired. A power law is fitted to the levels but the last, and the last is
 compared with what it predicts. Writes OUT.json and OUT.png, and into the model's table, by which a budget is spent, the
-settings that no cheaper one equals. `records` makes of such files the study "closer" of the report, which judges laws
-by its own rules. `picture` shows one scene a task at one, two and three levels, by the models that are shipped.
+settings that no cheaper one equals. `joint` raises levels, steps and members together, by the models that are shipped,
+and prints the settings that no cheaper one equals. `records` makes of what `measure` wrote the study "closer" of the
+report, which judges laws by its own rules. `picture` shows one scene a task at one, two and three levels.
 """
 
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +46,7 @@ LABELS = {"depth": "AbsRel", "flow": "end-point error, pixels", "amodal": "1 - I
 ONE = {"levels": 1, "steps": 1, "members": 1}
 CALLED = {"members": "draws"}  # by the report
 AXES = {"levels": (2, 3, 4), "steps": (2, 5, 10), "members": (4, 16)}
+TOGETHER = {"levels": (1, 2, 3), "steps": (1, 4), "members": (1, 4)}
 
 
 def spec_of(task: str, scenes: int) -> str:
@@ -54,16 +58,15 @@ def errors(result: Evaluation, metric: str) -> np.ndarray:
     return np.array([score.error(metric, row[metric]) for row in result.rows])
 
 
-def measure_task(predictor: Predictor, task: str, scenes: int) -> list[dict[str, Any]]:
-    """A row a setting: one look, and one number of ONE raised."""
-    data, rules = (
-        open_spec(spec_of(task, scenes), WIDTH),
-        protocol(task, "procedural", predictor.chain),
-    )
+def measure_settings(
+    predictor: Predictor, task: str, scenes: int, settings: Iterable[tuple[str, dict[str, int]]]
+) -> list[dict[str, Any]]:
+    """A row for each (axis, setting), compared with the first; a level that shows no more has none."""
+    data = open_spec(spec_of(task, scenes), WIDTH)
+    rules = protocol(task, "procedural", predictor.chain)
     rows: list[dict[str, Any]] = []
     base: Evaluation | None = None
-    for axis, value in [("one look", 1), *((a, v) for a, values in AXES.items() for v in values)]:
-        setting = ONE | ({} if axis == "one look" else {axis: value})
+    for axis, setting in settings:
         began = time.perf_counter()
         result = evaluate(predictor, task, data, data="levels", rules=rules, **setting)
         seconds = time.perf_counter() - began
@@ -85,7 +88,16 @@ def measure_task(predictor: Predictor, task: str, scenes: int) -> list[dict[str,
     return rows
 
 
-def law(rows: list[dict[str, Any]], name: str, seed: int = 0, resamples: int = 2_000) -> dict:
+def one_by_one() -> Iterator[tuple[str, dict[str, int]]]:
+    """One look, then each number of ONE raised while the others stay."""
+    yield "one look", ONE
+    for axis, values in AXES.items():
+        yield from ((axis, ONE | {axis: value}) for value in values)
+
+
+def law(
+    rows: list[dict[str, Any]], name: str, seed: int = 0, resamples: int = 2_000
+) -> dict[str, Any]:
     """log error = a + b log MACs through all levels but the last; the exponent's interval is over scenes."""
     levels = [row for row in rows if row["axis"] in ("one look", "levels")]
     macs = np.log([row["macs"] for row in levels])
@@ -235,7 +247,7 @@ def measure(model: str, out: Path, *, scenes: int = 12, device: Device = "auto")
     rows: list[dict[str, Any]] = []
     laws = {}
     for task in METRICS:
-        mine = measure_task(predictor, task, scenes)
+        mine = measure_settings(predictor, task, scenes, one_by_one())
         rows += mine
         laws[task] = law(mine, SCORES[task].error_name(METRICS[task][0]))
         print(task, laws[task])
@@ -247,3 +259,24 @@ def measure(model: str, out: Path, *, scenes: int = 12, device: Device = "auto")
     errors_are = {"depth": "AbsRel", "flow": "end-point error", "amodal": "1 - IoU"}
     found = table(rows, predictor.chain.config.resolution)
     replace(former, data=data, errors=errors_are, rows=found).write(folder)
+
+
+def joint(out: Path, *, scenes: int = 8, device: Device = "auto") -> None:
+    rows: list[dict[str, Any]] = []
+    for task, metrics in METRICS.items():
+        predictor = Predictor.from_pretrained(default_model(task), device)
+        every = [
+            ("together", dict(zip(TOGETHER, s, strict=True))) for s in product(*TOGETHER.values())
+        ]
+        mine = measure_settings(predictor, task, scenes, every)
+        name, least = SCORES[task].error_name(metrics[0]), np.inf
+        for row in sorted(mine, key=lambda row: row["macs"]):
+            row["on_frontier"] = row[name]["mean"] < least
+            least = min(least, row[name]["mean"])
+            if row["on_frontier"]:
+                gap = row[f"{name}_less_one_look"]
+                place = " | ".join(str(row[axis]) for axis in ONE)
+                error = f"{row[name]['mean']:.3f} | {gap['mean']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]"
+                print(f"| {task} | {place} | {row['macs'] / 1e9:.2f} | {error} |")
+        rows += mine
+        write_json(out, {"machine": machine(device), "time": time.time(), "rows": rows})

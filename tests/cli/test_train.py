@@ -1,6 +1,7 @@
 """The verb `train` through the real entry point: it runs, is asked to stop, resumes, and finds itself finished."""
 
 import json
+import re
 import signal
 from contextlib import contextmanager
 from dataclasses import replace
@@ -38,6 +39,15 @@ def test_train_runs_and_finds_itself_finished(capsys, place, short):
     assert (
         main(f"predict depth {place}/a.png --model {place}/run/model --out {place}/o".split()) == 0
     )
+
+
+def test_the_help_names_every_recipe_that_is_not_the_papers(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["train", "--help"])
+    assert end.value.code == 0
+    said = capsys.readouterr().out
+    own = {name for name in recipes.RECIPES if not name.startswith("paper_")}
+    assert own == set(re.findall(r"\w+", said)) & set(recipes.RECIPES)
 
 
 def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(capsys, place):

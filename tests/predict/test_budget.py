@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lookharder.chain import Chain
 from lookharder.errors import InputError
+from lookharder.files import say_once
 from lookharder.predict.budget import Speed, measure_joining
 from lookharder.predict.effort import Budget, Effort
 from lookharder.predict.predictor import Predictor
@@ -120,6 +121,20 @@ def test_levels_are_bought_and_what_is_done_between_looks_is_paid_for(predictor,
     assert told(image, budget=f"{joined * 0.8}s").effort.levels == 1
     assert set(asked) == {("depth", (24, 32))}
     assert "2 levels" in told(image, budget="1 TMACs").choice
+
+
+def test_a_size_that_is_far_from_the_models_own_is_said_before_anything_runs_at_it(
+    random_model, monkeypatch, caplog
+):
+    say_once.cache_clear()
+    told = Predictor(Chain.load(random_model), settings=TABLE)
+
+    def speed(*key):
+        raise MemoryError(caplog.messages[-1])
+
+    monkeypatch.setattr(told.planner, "speed", speed)
+    with pytest.raises(MemoryError, match="works at 160 x 120, 19 times the pixels"):
+        told(IMAGE, budget="1s", processing_resolution=160)
 
 
 @pytest.mark.parametrize("task", ["depth", "flow", "amodal"])

@@ -9,8 +9,9 @@ from lookharder.cli.parser import Parser
 from lookharder.errors import InputError
 
 HELP = "run or resume a recipe"
-EPILOG = """An unknown RECIPE lists those there are. A stopped run is resumed by the same command:
-it saves when it gets SIGTERM, SIGUSR1 or Ctrl-C, and exits with 75."""
+EPILOG = """RECIPE is smoke (half a minute, to try things on), tiny or sight (the shipped models), finetune (a model
+of yours, by --set init=MODEL, or tiny), or one of the paper's, paper_...; an unknown name lists all. A stopped run is
+resumed by the same command: it saves when it gets SIGTERM, SIGUSR1 or Ctrl-C, and exits with 75."""
 
 STOPPED = os.EX_TEMPFAIL  # 75: "try again later", which is what resuming is
 

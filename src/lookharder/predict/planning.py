@@ -86,7 +86,8 @@ class SamplingPlanner:
             still = options.until is None or options.until.change is None or effort.levels > 1
             require(still, "until", "change, at one level", "2 levels or more")
             refuse_if_too_large(self.chain, size, effort.steps)
-            self._warn(task, effort, size, native)
+            self._warn_of_noise(effort)
+            self._warn_if_far(task, effort, size, native)
             return SamplingPlan(
                 effort=effort,
                 size=size,
@@ -97,6 +98,9 @@ class SamplingPlanner:
                 ),
                 bound=self._bound(task, effort) if options.merge is None else None,
             )
+        if asked is not None:  # said before the speed at that size is measured
+            size = self.working_size(*native, asked, options.fit)
+            self._warn_if_far(task, Effort(steps=self.chain.config.steps), size, native)
         plan = spend(
             options.budget,
             self._prices(task, images, native, chunk),
@@ -140,16 +144,19 @@ class SamplingPlanner:
         allowed = " ".join(["a rule of members, or task", *map(repr, able)])
         require(task in able, "until", f"change, of task {task!r}", allowed)
 
-    def _warn(
-        self, task: str, effort: Effort, size: tuple[int, int], native: tuple[int, int]
-    ) -> None:
-        """Say once where prediction, schedule and spacing do not work together, or the size is far from the model's."""
+    def _warn_of_noise(self, effort: Effort) -> None:
+        """Say once where prediction, schedule and spacing do not work together."""
         own = self.chain.config
         first = effort.timesteps(own.schedule, own.sampling)[0]
         danger = own.sampling.danger(own.prediction, own.schedule, first, effort.steps)
         if danger is not None:
             say_once("sampling", danger)
-        times = size[0] * size[1] / own.resolution**2
+
+    def _warn_if_far(
+        self, task: str, effort: Effort, size: tuple[int, int], native: tuple[int, int]
+    ) -> None:
+        """Say once, with its price, that a size is far from the model's own."""
+        times = size[0] * size[1] / self.chain.config.resolution**2
         if times > FAR:
             macs = self.cost(task, effort, size, native).member
             say_once(

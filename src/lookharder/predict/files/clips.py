@@ -8,7 +8,7 @@ All frames start from the same noise, so that what flickers is the network's ans
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice, pairwise
@@ -28,7 +28,7 @@ from lookharder.predict.files.steady import SteadyFrame, steady
 from lookharder.predict.files.walk import expand
 from lookharder.predict.inputs import batch_of, together
 from lookharder.predict.options import Options
-from lookharder.predict.predictor import Predictor
+from lookharder.predict.predictor import Prediction, Predictor
 from lookharder.tasks.base import Task
 from lookharder.visualize.answer_files import Writing
 from lookharder.visualize.formats import Format, find_formats
@@ -129,47 +129,71 @@ def predict_clip(
     """
     view, files = view_of(task.view), clip_files(task.name, clip)
     claim = {"task": task.name, "name": clip.name, "files": files}
-    names = view.formats if writing.formats is None else writing.formats
-    formats = list(find_formats(task.name, names).values())
     with folder.adding([claim]) as records:
         frames = folder.path / files["frames"]
         remove(frames)
         frames.mkdir()
-        done, seconds, macs, look = 0, 0.0, 0, writing.look
-        last: SteadyFrame | None = None
-        with writing_clip(folder.path / files["video"], clip.rate) as add:
+        seconds, macs = 0.0, 0
+        with writing_clip(folder.path / files["video"], clip.rate) as show:
+            answers = _ClipAnswers(task, frames, show, writing, share)
             for given in _groups(task, clip):
                 batch = batch_of(task, given.pop("image"), given)
                 asked = Options(**options)
                 *_, result = predictor.predict(task.name, batch, asked, noise_key=SHARED)
-                for index in range(len(result.member_counts)):
-                    answer = result.answer(index)
-                    array = view.array(answer.values)
-                    if share:
-                        last = steady(last, answer.given["image"], array, share)
-                        array = last.depth
-                    write_frame(frames / f"{done:06d}", array, task.name, formats)
-                    if done == 0:
-                        low, high = view.span(result.prediction)
-                        look = replace(look, low=low, high=high)
-                    add(view.show(array, answer.painting, answer.given, look))
-                    done += 1
+                answers.add(result)
                 seconds, macs = seconds + result.seconds, macs + result.macs
                 yield len(result.member_counts)
-        if done == 0:
+        if answers.count == 0:
             raise InputError(str(clip.source), "too few frames", "one for depth, two for flow")
         about = _describe(clip, task, view)
         made = {"version": __version__, "model": predictor.name, "seed": options.get("seed", 0)}
         cost = {"seconds": seconds, "macs": macs, "resolution": list(result.resolution)}
         how = {"steps": result.steps, "members": result.members, "choice": result.choice}
-        shown = {
-            "steady": share,
-            "frames": done,
-            "colours_to": look.high,
-            "shape": list(array.shape),
-        }
         key = {"recipe": recipe, "digest": clip.digest}
-        records.append({**about, **claim, **shown, **how, **cost, **made, **key})
+        records.append({**about, **claim, **answers.facts(), **how, **cost, **made, **key})
+
+
+class _ClipAnswers:
+    """Writes the answer to each frame as arrays, and shows it in the video, in the colours of the first ones."""
+
+    def __init__(
+        self,
+        task: Task,
+        frames: Path,
+        show: Callable[[np.ndarray], object],
+        writing: Writing,
+        share: float,
+    ) -> None:
+        self.task, self.frames, self.show, self.share = task.name, frames, show, share
+        self.view, self.look = view_of(task.view), writing.look
+        names = self.view.formats if writing.formats is None else writing.formats
+        self.formats = list(find_formats(task.name, names).values())
+        self.last: SteadyFrame | None = None
+        self.shape: tuple[int, ...] = ()
+        self.count = 0
+
+    def add(self, result: Prediction) -> None:
+        if self.count == 0:
+            low, high = self.view.span(result.prediction)
+            self.look = replace(self.look, low=low, high=high)
+        for index in range(len(result.member_counts)):
+            answer = result.answer(index)
+            array = self.view.array(answer.values)
+            if self.share:
+                self.last = steady(self.last, answer.given["image"], array, self.share)
+                array = self.last.depth
+            write_frame(self.frames / f"{self.count:06d}", array, self.task, self.formats)
+            self.show(self.view.show(array, answer.painting, answer.given, self.look))
+            self.shape = array.shape
+            self.count += 1
+
+    def facts(self) -> AnswerRecord:
+        return {
+            "steady": self.share,
+            "frames": self.count,
+            "colours_to": self.look.high,
+            "shape": list(self.shape),
+        }
 
 
 def write_frame(stem: Path, array: np.ndarray, task: str, formats: Sequence[Format]) -> None:

@@ -32,6 +32,7 @@ from lookharder.metrics.scores import SCORES
 if TYPE_CHECKING:
     from lookharder.evaluate.evaluation import Evaluation
     from lookharder.predict.predictor import Prediction
+    from lookharder.visualize.views import View
 
 CELL = 128  # pixels: smaller pictures are enlarged to about this, larger ones shrunk to it
 
@@ -101,33 +102,20 @@ def validate(
     predictor = Predictor(chain, device, name=f"iteration {iteration}")  # which sets it to `eval`
     try:
         for task, examples in sets.items():
-            panels: list[list[np.ndarray]] = []
-
-            def show(
-                seen: Sequence[Example],
-                result: "Prediction",
-                task: str = task,
-                panels: list[list[np.ndarray]] = panels,
-            ) -> None:
-                for i, example in enumerate(seen[: config.pictures - len(panels)]):
-                    values = np.moveaxis(result.prediction[i], -1, 0)
-                    cells = VIEWS[task].panel(example, values, result.painting[i])
-                    panels.append([_sized(cells[k][1]) for k in VIEWS[task].strip])
-
+            strip = _Strip(VIEWS[task], config.pictures)
             spec = config.specs.get(task, config.data)
-            rules = protocol(task, spec.partition(":")[0], chain)
             scores = evaluate(
                 predictor,
                 task,
                 examples,
                 data=spec,
-                rules=rules,
+                rules=protocol(task, spec.partition(":")[0], chain),
                 steps=config.steps,
                 seed=config.seed,
-                watch=show,
+                watch=strip.add,
             )
             found |= _means(scores)
-            columns += [list(column) for column in zip(*panels, strict=True)]
+            columns += strip.columns()
     finally:
         network.train(mode)
     if columns:
@@ -137,6 +125,23 @@ def validate(
     others = [row for row in rows_of(folder) if row["iteration"] != iteration]
     _write(folder, sorted([*others, {"iteration": iteration, **found}], key=_iteration))
     return found
+
+
+class _Strip:
+    """The first examples of a task as they are scored: a row each; input, truth and prediction are its cells."""
+
+    def __init__(self, view: "View", count: int) -> None:
+        self.view, self.count = view, count
+        self.rows: list[list[np.ndarray]] = []
+
+    def add(self, examples: Sequence[Example], result: "Prediction") -> None:
+        for i, example in enumerate(examples[: self.count - len(self.rows)]):
+            values = np.moveaxis(result.prediction[i], -1, 0)
+            cells = self.view.panel(example, values, result.painting[i])
+            self.rows.append([_sized(cells[k][1]) for k in self.view.strip])
+
+    def columns(self) -> list[list[np.ndarray]]:
+        return [list(column) for column in zip(*self.rows, strict=True)]
 
 
 def held_out(
