@@ -1,16 +1,14 @@
 """Which axis of compute pays: levels, steps or members? Error against MACs on large scenes whose truth is exact.
 
     python -m benchmarks levels.measure sight docs/results/levels --scenes 12
-    python -m benchmarks levels.joint docs/results/levels-joint.json
     python -m benchmarks levels.records docs/results/laptop/others.jsonl docs/results/levels.json
     python -m benchmarks levels.picture docs/results/looks.png
 
 Scenes of the photographed world, 384 x 512 pixels, which no model was trained on. Every setting answers the same
 scenes, so that differences to one look are paired. A power law is fitted to the levels but the last, and the last is
 compared with what it predicts. Writes OUT.json and OUT.png, and into the model's table, by which a budget is spent, the
-settings that no cheaper one equals. `joint` raises levels, steps and members together, by the models that are shipped,
-and prints the settings that no cheaper one equals. `records` makes of what `measure` wrote the study "closer" of the
-report, which judges laws by its own rules. `picture` shows one scene a task at one, two and three levels.
+settings that no cheaper one equals. `records` makes of what `measure` wrote the study "closer" of the report, which
+judges laws by its own rules. `picture` shows one scene a task at one, two and three levels.
 """
 
 import hashlib
@@ -19,7 +17,6 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +25,7 @@ import numpy as np
 from benchmarks.harness import Device, machine
 from lookharder.chain import Chain, default_model, find
 from lookharder.data.source import open_spec
+from lookharder.errors import InputError
 from lookharder.evaluate.evaluation import Evaluation, evaluate, protocol
 from lookharder.files import atomic, write_json
 from lookharder.jsons import read_json
@@ -46,7 +44,6 @@ LABELS = {"depth": "AbsRel", "flow": "end-point error, pixels", "amodal": "1 - I
 ONE = {"levels": 1, "steps": 1, "members": 1}
 CALLED = {"members": "draws"}  # by the report
 AXES = {"levels": (2, 3, 4), "steps": (2, 5, 10), "members": (4, 16)}
-TOGETHER = {"levels": (1, 2, 3), "steps": (1, 4), "members": (1, 4)}
 
 
 def spec_of(task: str, scenes: int) -> str:
@@ -59,7 +56,7 @@ def errors(result: Evaluation, metric: str) -> np.ndarray:
 
 
 def measure_settings(
-    predictor: Predictor, task: str, scenes: int, settings: Iterable[tuple[str, dict[str, int]]]
+    predictor: Predictor, task: str, scenes: int, settings: Iterable[tuple[str, dict[str, Any]]]
 ) -> list[dict[str, Any]]:
     """A row for each (axis, setting), compared with the first; a level that shows no more has none."""
     data = open_spec(spec_of(task, scenes), WIDTH)
@@ -171,6 +168,10 @@ def picture(out: Path, *, scenes: tuple[int, ...] = (0, 0, 0)) -> None:
         figure.savefig(aside, dpi=80, format="png")
 
 
+def effort_of(row: dict[str, Any]) -> Effort:
+    return Effort(**{name: row[name] for name in ONE}, mirror=row.get("mirror", False))
+
+
 def table(rows: list[dict[str, Any]], resolution: int) -> tuple[Setting, ...]:
     """The settings that no cheaper one equals, task by task."""
     kept: list[Setting] = []
@@ -180,10 +181,23 @@ def table(rows: list[dict[str, Any]], resolution: int) -> tuple[Setting, ...]:
             error = row[SCORES[task].error_name(metrics[0])]
             if error["mean"] < least:
                 least = error["mean"]
-                effort = Effort(**{name: row[name] for name in ONE})
                 found = {"error": error["mean"], "low": error["low"], "high": error["high"]}
+                effort = effort_of(row)
                 kept.append(Setting(task=task, resolution=resolution, effort=effort, **found))
     return tuple(kept)
+
+
+def tell_model(folder: Path, found: tuple[Setting, ...], scenes: int) -> None:
+    """Write settings into the model's table, in the place of those of the same tasks."""
+    former = SettingsTable.read(folder) or SettingsTable(data="", errors={}, rows=())
+    data = f"{scenes} scenes of the photo world of {WIDTH} x {HEIGHT} pixels"
+    new = {setting.task for setting in found}
+    others = tuple(row for row in former.rows if row.task not in new)
+    if others and former.data != data:
+        raise InputError("--scenes", scenes, f"as many as of other tasks: {former.data}")
+    errors = {task: name.replace(", pixels", "") for task, name in LABELS.items()}
+    rows = tuple(sorted((*others, *found), key=lambda row: list(METRICS).index(row.task)))
+    replace(former, data=data, errors=errors, rows=rows).write(folder)
 
 
 def records(out: Path, measured: tuple[Path, ...]) -> None:
@@ -254,29 +268,4 @@ def measure(model: str, out: Path, *, scenes: int = 12, device: Device = "auto")
         told = {"machine": machine(device), "time": time.time(), "laws": laws, "rows": rows}
         write_json(out.with_suffix(".json"), told)  # as they come
     draw(rows, out.with_suffix(".png"))
-    former = SettingsTable.read(folder) or SettingsTable(data="", errors={}, rows=())
-    data = f"{scenes} scenes of the photo world of {WIDTH} x {HEIGHT} pixels"
-    errors_are = {"depth": "AbsRel", "flow": "end-point error", "amodal": "1 - IoU"}
-    found = table(rows, predictor.chain.config.resolution)
-    replace(former, data=data, errors=errors_are, rows=found).write(folder)
-
-
-def joint(out: Path, *, scenes: int = 8, device: Device = "auto") -> None:
-    rows: list[dict[str, Any]] = []
-    for task, metrics in METRICS.items():
-        predictor = Predictor.from_pretrained(default_model(task), device)
-        every = [
-            ("together", dict(zip(TOGETHER, s, strict=True))) for s in product(*TOGETHER.values())
-        ]
-        mine = measure_settings(predictor, task, scenes, every)
-        name, least = SCORES[task].error_name(metrics[0]), np.inf
-        for row in sorted(mine, key=lambda row: row["macs"]):
-            row["on_frontier"] = row[name]["mean"] < least
-            least = min(least, row[name]["mean"])
-            if row["on_frontier"]:
-                gap = row[f"{name}_less_one_look"]
-                place = " | ".join(str(row[axis]) for axis in ONE)
-                error = f"{row[name]['mean']:.3f} | {gap['mean']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]"
-                print(f"| {task} | {place} | {row['macs'] / 1e9:.2f} | {error} |")
-        rows += mine
-        write_json(out, {"machine": machine(device), "time": time.time(), "rows": rows})
+    tell_model(folder, table(rows, predictor.chain.config.resolution), scenes)

@@ -30,14 +30,14 @@ FLAGS = {  # the command line grows on purpose
     "demo": "--allow-download --compiled --count --device --help --model --out --precision",
     "predict": "--allow-download --antithetic --as-released --batch-size --beside --box --budget --colormap --compiled "
     "--device --fit --format --fov --glb --grey --help --json --levels --mask --members --merge --metric "
-    "--model --near-far --noise-schedule --out --output --outputs --overwrite --ply --point --precision "
+    "--mirror --model --near-far --noise-schedule --out --output --outputs --overwrite --ply --point --precision "
     "--quiet --recursive --resolution --sampler --second --seed --shard --skip-existing --spacing --steady "
     "--steps --strict --until --verbose",
     "train": "--allow-download --dry-run --help --out --quiet --set",
     "sample": "--allow-download --batch-size --classes --count --device --guidance --guided --help --out --sampler "
     "--seed --size --spacing --steps",
     "evaluate": "--allow-download --calibration --compiled --data --device --features --fit --help --levels --members "
-    "--merge --model --noise-schedule --out --precision --predictions --protocol --resolution --sampler "
+    "--merge --mirror --model --noise-schedule --out --precision --predictions --protocol --resolution --sampler "
     "--samples --seed --set --shard --size --spacing --steps --task",
     "compare": "--help --out",
     "protocols": "--help --set",

@@ -25,6 +25,14 @@ def test_rounded_weights_are_noted(place):
     assert json.loads((place / "s.json").read_text())["options"]["precision"] == "bf16"
 
 
+def test_mirrored_members_are_two_and_said(place):
+    line = "evaluate --model model --task depth --data procedural:2:5 --size 32 --mirror --calibration --out s.json"
+    assert main(line.split()) == 0
+    found = json.loads((place / "s.json").read_text())
+    assert (found["members"], found["options"]) == (2, {"mirror": True})
+    assert json.loads((place / "s.calibration.json").read_text())["members"] == 2
+
+
 def test_calibration_is_written_beside_the_scores_and_printed(capsys, place):
     line = "evaluate --model model --task flow --data procedural:3:5 --size 32 --members 2 --calibration --out s.json"
     assert main(line.split()) == 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,6 +38,17 @@ def test_mirror_twice_is_nothing():
     twice = mirror(mirror(example()))
     for name, value in vars(example()).items():
         np.testing.assert_array_equal(getattr(twice, name), value)
+
+
+def test_a_batch_is_mirrored_as_its_examples_are():
+    """All of them, or those that are chosen."""
+    examples = [scene(0), scene(1)]
+    for chosen in ([True, True], [False, True]):
+        whole = collate(examples).mirror(None if all(chosen) else torch.tensor(chosen))
+        one_by_one = [mirror(e) if yes else e for e, yes in zip(examples, chosen, strict=True)]
+        for name, value in vars(collate(one_by_one)).items():
+            if isinstance(value, torch.Tensor):
+                torch.testing.assert_close(getattr(whole, name), value, rtol=0, atol=0)
 
 
 def test_mirrored_flow_points_at_the_mirrored_point():

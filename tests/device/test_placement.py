@@ -50,6 +50,7 @@ def test_every_task_closer_and_from_afar(device, random_model, task, levels):
     [
         *[(sampler, {}) for sampler in SAMPLERS],
         ("ddim", {"cache": 2, "antithetic": True}),
+        ("ddim", {"mirror": True, "ensemble_size": 3}),
         ("ddim", {"until": "1e-9", "ensemble_size": 4}),
     ],
 )

@@ -65,7 +65,7 @@ def test_one_level_is_the_chain_and_nothing_else(predictor):
         batch = resize(batch_of(task, given["image"], {"second": given["second"]}), 32, 24)
         sampler = BatchSampler(chain, task, batch, chain.condition(task, batch), Effort(steps=2))
         (latents,) = sampler.sample(range(3), range(2))
-        merged, _ = task.merge(task.from_image(sampler.decode(latents)))
+        merged, _ = task.merge(task.from_image(sampler.decode(latents, range(3))))
     asked = {"task": "flow", "ensemble_size": 3, "match_input_resolution": False}
     answer = predictor(**given, **asked, levels=1, output_type="pt")
     torch.testing.assert_close(answer.prediction, merged, rtol=0, atol=0)

@@ -32,7 +32,7 @@ def sampler_of(chain, task="depth", count=3, **options) -> BatchSampler:
 
 def sampled(sampler, members=MEMBERS, images=IMAGES) -> torch.Tensor:
     (latents,) = sampler.sample(members, images)
-    return sampler.decode(latents)
+    return sampler.decode(latents, members)
 
 
 @torch.inference_mode()

@@ -47,6 +47,22 @@ def test_seam(name, batch):
     assert task.resize(prediction, 20, 40).shape[-2:] == (20, 40)
 
 
+@pytest.mark.parametrize(
+    "task", [Depth(), Depth(space="relative"), Flow(), Flow(layout="split"), Amodal()], ids=repr
+)
+def test_what_is_painted_of_mirror_images_is_turned_back(task, batch):
+    """The target of a mirror image, turned back, is the target."""
+    assert task.mirrors
+    turned = task.mirror(task.to_image(batch.mirror()).images[None])[0]
+    torch.testing.assert_close(turned, task.to_image(batch).images, rtol=0, atol=0)
+
+
+def test_a_task_without_mirror_images_says_so():
+    assert not Generation().mirrors
+    with pytest.raises(InputError, match="mirror: got True, allowed: False for task 'generation'"):
+        Generation().mirror(torch.zeros(1, 1, 1, 3, 2, 2))
+
+
 @pytest.mark.parametrize("name", sorted(TASKS))
 def test_a_task_needs_what_it_reads_and_no_more(name, batch):
     """Without any other field condition and target are the same; without one of these they cannot be made."""

@@ -126,7 +126,7 @@ def add_sampler(parser: Parser) -> None:
 
 
 def add_denoising(parser: Parser) -> None:
-    """--levels, --merge, --sampler, --spacing and --noise-schedule."""
+    """--levels, --mirror, --merge, --sampler, --spacing and --noise-schedule."""
     parser.add_argument(
         "--merge",
         type=choice("gram", "marigold", "median", "mean", "vote", "released"),
@@ -138,6 +138,11 @@ def add_denoising(parser: Parser) -> None:
         type=whole(1),
         metavar="L",
         help="looks: one at the whole, each further one at twice the size [the model's]",
+    )
+    parser.add_argument(
+        "--mirror",
+        action="store_true",
+        help="every second member sees the mirror image; two members, or --members",
     )
     add_sampler(parser)
     parser.add_argument(

@@ -172,6 +172,7 @@ def _score(
             steps=args.steps,
             members=args.members,
             levels=args.levels,
+            mirror=args.mirror,
             resolution=args.resolution,
             fit=args.fit,
             seed=args.seed,
@@ -194,7 +195,7 @@ def _error_maps(
     from lookharder.evaluate.calibration import ErrorMaps
 
     members = predictor.chain.config.members if args.members is None else args.members
-    if members < 2:
+    if members < 2 and not args.mirror:
         raise InputError("--members", members, "2 or more, with --calibration")
     if count < 2:
         raise InputError("--data", f"{count} image", "2 or more, with --calibration")

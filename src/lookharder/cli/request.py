@@ -144,6 +144,7 @@ def _prompts(args: argparse.Namespace) -> list[Prompt]:
 def _options(args: argparse.Namespace, predictor: Predictor) -> dict[str, Any]:
     """What is asked of the predictor, by its names."""
     members = predictor.chain.config.members if args.members is None else args.members
+    several = members > 1 or args.mirror or args.budget is not None
     stops = args.until is not None and args.until.of_members
     return {
         "num_inference_steps": args.steps,
@@ -152,12 +153,13 @@ def _options(args: argparse.Namespace, predictor: Predictor) -> dict[str, Any]:
         "fit": args.fit,
         "batch_size": args.batch_size,
         "seed": args.seed,
-        "output_uncertainty": members > 1 or args.budget is not None or stops,
+        "output_uncertainty": several or stops,
         "sampler": args.sampler,
         "spacing": args.spacing,
         "noise_schedule": args.noise_schedule,
         "merge": args.merge,
         "antithetic": args.antithetic,
+        "mirror": args.mirror,
         "levels": args.levels,
         "budget": args.budget,
         "until": args.until,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lookharder.evaluate.evaluation import Evaluation
 
 OF_MODELS = (
-    *("model", "steps", "members", "levels", "merge", "resolution", "fit"),
+    *("model", "steps", "members", "levels", "mirror", "merge", "resolution", "fit"),
     *("sampler", "spacing", "noise_schedule", "calibration", "shard"),
 )
 SCENE = 64  # side of procedural scenes where there is no model
@@ -56,7 +56,8 @@ def score_generation(args: argparse.Namespace) -> int:
     from lookharder.evaluate import generation
     from lookharder.files import write_json
 
-    for name in ("protocol", "predictions", "calibration", "members", "levels", "merge", "shard"):
+    of_answers = ("members", "levels", "mirror", "merge", "shard")
+    for name in ("protocol", "predictions", "calibration", *of_answers):
         if getattr(args, name):
             raise InputError(f"--{name}", getattr(args, name), "nothing with --task generation")
     if (args.features is None) != (args.samples is None):

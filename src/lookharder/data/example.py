@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from lookharder.errors import InputError
@@ -96,6 +97,19 @@ class Batch:
         }
         names = tuple(self.name[place] for place in places)
         return replace(self, name=names, **chosen)
+
+    def mirror(self, chosen: Bool[Tensor, "B"] | None = None) -> "Batch":
+        """The left-right mirror images of the chosen examples, motion included, and the others; None = of all."""
+        chosen = torch.ones(len(self.name), dtype=torch.bool) if chosen is None else chosen
+        changed: dict[str, Tensor] = {}
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor) and value.ndim > 1:
+                turned = value.flip(-1)
+                if name == "flow":
+                    turned = turned * turned.new_tensor([-1, 1])[:, None, None]
+                where = chosen.to(value.device).view(-1, *[1] * (value.ndim - 1))
+                changed[name] = torch.where(where, turned, value)
+        return replace(self, **changed)  # type: ignore[arg-type]
 
     def need(self, field: str) -> Tensor:
         """The tensor of a field, or a clear error where the data do not annotate it."""

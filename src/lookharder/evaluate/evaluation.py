@@ -51,7 +51,7 @@ class Evaluation:
         rows: one dictionary per image: its name, metrics, and `trivial.*`, the metrics of the trivial answers.
         left_out: name and reason of each image that cannot be scored.
         options: of the sampling, where they are not the model's own: processing_resolution, fit, sampler, spacing,
-            noise_schedule, merge; beside them precision, where the command line rounds the weights.
+            noise_schedule, merge, mirror; beside them precision, where the command line rounds the weights.
         card: the benchmark's card, where it was scored under one.
         means: {metric: {"mean", "low", "high", "count"}}, the interval by bootstrap over images.
         weights: digest of the model, where the command line has scored one.
@@ -96,6 +96,7 @@ def evaluate(
     steps: int | None = None,
     members: int | None = None,
     levels: int | None = None,
+    mirror: bool = False,
     seed: int = 0,
     resolution: int | None = None,
     fit: FitName | None = None,
@@ -123,6 +124,7 @@ def evaluate(
         steps: denoising steps; None = the model's default.
         members: how many are merged; None = the model's default.
         levels: looks, each further one at twice the size; None = the model's default.
+        mirror: every second member sees the mirror image, as of `Options`.
         seed: key of the noise.
         resolution: longest edge at which the network works; None = the model's default.
         fit: how a picture is brought to that, as of `Options`; None = the model's default.
@@ -148,7 +150,9 @@ def evaluate(
         "spacing": spacing,
         "noise_schedule": noise_schedule,
         "merge": merge,
+        "mirror": mirror or None,
     }
+    options = {name: value for name, value in options.items() if value is not None}
     effort = {"num_inference_steps": steps, "ensemble_size": members, "levels": levels}
     how = {"seed": seed, "output_uncertainty": output_uncertainty, **effort, **options}
     predict = partial(predictor.predict_examples, task=task, **how)
@@ -177,7 +181,7 @@ def evaluate(
         seed=seed,
         macs_per_image=whole.macs / len(whole.rows),
         rows=whole.rows,
-        options={name: value for name, value in options.items() if value is not None},
+        options=options,
         left_out=unusable | whole.left_out,
         card=card,
         means=means,

@@ -92,7 +92,7 @@ def forecast(
         noise, condition = noise_keys(scenes.image, seed), chain.condition(task, shown)
         sampler = BatchSampler(chain, task, shown, condition, effort, noise=noise)
         (latents,) = sampler.sample(range(members), range(count))
-        draws = task.from_image(task.keep_given(sampler.decode(latents), shown))
+        draws = task.from_image(task.keep_given(sampler.decode(latents, range(members)), shown))
         truth = task.from_image(target.images[None])
         shape = (-1, count, rule.channels, *scenes.image.shape[-2:])
         maps = (each.reshape(shape).cpu().double().numpy() for each in (draws, truth))

@@ -136,7 +136,7 @@ class Prices:
     def macs(self, effort: Effort, size: HeightWidth) -> float:
         """Multiply-adds."""
         cost = self.cost(effort, size)
-        return float(cost.encode + effort.members * cost.member)
+        return float(cost.condition + effort.members * cost.member)
 
     def seconds(self, effort: Effort, size: HeightWidth) -> float:
         """Time at the speed of this machine."""
@@ -147,7 +147,7 @@ class Prices:
         forwards = cost.network[-1] / cost.forward
         work = members / every * (forwards * speed.forwards(inputs) + inputs * speed.decode)
         between = members * cost.joined * self.joining(size) if cost.joined else 0.0
-        return work / self.images + between + self.sources * speed.encode
+        return work / self.images + between + cost.views * self.sources * speed.encode
 
     def bytes(self, effort: Effort, size: HeightWidth) -> float:
         """Memory of all images together, with one input at a time."""
@@ -220,8 +220,9 @@ def spend(
     setting = table.choose(task, budget, cost, MARGIN if timed else 1.0)
     effort, (height, width) = setting.effort, size_of(setting)
     expected = replace(budget, amount=cost(setting))
+    mirrored = ", every second one of the mirror image" if effort.mirror else ""
     choice = (
-        f"{budget}: {counted(effort.steps, 'step')} x {counted(effort.members, 'member')}, "
+        f"{budget}: {counted(effort.steps, 'step')} x {counted(effort.members, 'member')}{mirrored}, "
         f"{effort.sampler}, {effort.spacing}, at {width} x {height}, "
         f"{counted(effort.levels, 'level')}, about {expected}; {table.errors[task]} {setting.error:.3g} on {table.data}"
     )

@@ -104,10 +104,8 @@ class Closer:
         seen = []
         for start in range(0, len(places), first.chunk):
             part = places[start : start + first.chunk]
-            sampler = first.on(batch.select(part), [noise[i] for i in part])
-            latents = sampler.clean([owners[i][1] for i in part])
-            shown = first.task.keep_given(sampler.decode(latents), sampler.batch)
-            seen.append(shown[0])
+            mine, keys = [owners[i][1] for i in part], [noise[i] for i in part]
+            seen.append(first.paint(batch.select(part), keys, mine))
         if len(places) == len(owners):
             return join(torch.cat(seen))
         every = first.task.at_rest(len(owners), self.sizes[0]).to(device)

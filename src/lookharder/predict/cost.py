@@ -1,9 +1,10 @@
 """What predicting one image costs in multiply-adds, in closed form, by size and effort.
 
-    MACs of an image = S encode + members (looks F (network + decode) + (looks - 1) S encode)
+    MACs of an image = V S encode + members (looks F (network + decode) + (looks - 1) S encode)
 
-with S source images and F fields of the task, and looks = 1 + windows of all further levels. What a task does between
-looks runs outside the network: its multiply-adds are not counted, only the pixels it is done to, for the time it takes.
+with S source images and F fields of the task, V = 2 where members see mirror images too, else 1, and looks = 1 +
+windows of all further levels. What a task does between looks runs outside the network: its multiply-adds are not
+counted, only the pixels it is done to, for the time it takes.
 
 Nothing is counted while the network runs: the cost is known before, and multiplied by what was done.
 """
@@ -21,13 +22,14 @@ class ImageCost:
     """Multiply-adds of the parts of a prediction of one image.
 
     Attributes:
-        encode: of all its source images.
+        encode: of all its source images, once.
         forward: of one full evaluation of the network, for one field.
         network: of all evaluations of one member, up to and with each denoising step, for one field.
         decode: of one field.
         fields: F.
         looks: windows that one member is shown, up to and with each level; the first is the whole.
         joined: pixels of the pictures at all looks after the first.
+        views: V, how often the source images are encoded at the first look.
     """
 
     encode: int
@@ -37,6 +39,12 @@ class ImageCost:
     fields: int
     looks: tuple[int, ...] = (1,)
     joined: int = 0
+    views: int = 1
+
+    @property
+    def condition(self) -> int:
+        """Cost of what all members share."""
+        return self.views * self.encode
 
     @property
     def look(self) -> int:
@@ -96,4 +104,5 @@ def image_cost(
         fields=task.fields,
         looks=tuple(accumulate(windows, initial=1)),
         joined=sum(rows * columns for looks in again for rows, columns in looks),
+        views=2 if effort.mirror else 1,
     )

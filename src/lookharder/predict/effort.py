@@ -41,6 +41,7 @@ class Effort:
         spacing: how the steps are spread; "trailing" starts from pure noise.
         noise_schedule: spread them as on this schedule (by signal-to-noise ratio); None = the model's own.
         antithetic: member 2k + 1 starts from the negative of member 2k's noise.
+        mirror: member 2k + 1 sees the mirror image, and what it paints is turned back.
         cache: all blocks of the network run in every so many steps only (see `models.cache`); 1 = in each.
         levels: looks, L: one at the whole, and each further one at twice the size (see `predict.closer`).
 
@@ -54,6 +55,7 @@ class Effort:
     spacing: Spacing = "trailing"
     noise_schedule: ScheduleName | None = None
     antithetic: bool = False
+    mirror: bool = False
     cache: int = 1
     levels: int = 1
 

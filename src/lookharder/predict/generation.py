@@ -75,5 +75,5 @@ def generate(
             guided=guided,
         )
         (latents,) = sampler.sample(range(count), [0])
-        images = task.from_image(sampler.decode(latents))  # (N, 1, 3, H, W)
+        images = task.from_image(sampler.decode(latents, range(count)))  # (N, 1, 3, H, W)
         yield label, to_uint8(images[:, 0]).cpu()

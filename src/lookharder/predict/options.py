@@ -53,6 +53,7 @@ class Options:
         noise_schedule: spread them as on another schedule; None = the model's own.
         merge: how members are merged, a value of the task's `merging`; None = the task's own.
         antithetic: sample members in pairs of opposite noise.
+        mirror: every second member sees the mirror image; two members, where `ensemble_size` does not say more.
         cache: run all blocks of the network in every so many steps only: sooner, and a little different.
         levels: looks: one at the whole, and each further one at twice the size, in windows; None = as many as pay.
         budget: what one image may cost. It picks steps, members, levels and sampler from the model's table of measured
@@ -80,6 +81,7 @@ class Options:
     noise_schedule: ScheduleName | None = None
     merge: str | None = None
     antithetic: bool = False
+    mirror: bool = False
     cache: int = 1
     levels: int | None = None
     budget: Budget | None = None
@@ -98,9 +100,11 @@ class Options:
             unset = name == "fit" and value is None
             require(unset or value in kinds, name, repr(value), f"one of {kinds}")
         picked = ("num_inference_steps", "ensemble_size", "sampler", "spacing", "noise_schedule")
-        for name in picked if self.budget is not None else ():
+        for name in (*picked, "mirror") if self.budget is not None else ():
             value = getattr(self, name)
-            require(value is None, name, value, "nothing beside a budget, which picks it")
+            require(value in (None, False), name, value, "nothing beside a budget, which picks it")
+        one = self.mirror and self.ensemble_size == 1
+        require(not one, "mirror", "one member", "ensemble_size of 2 or more")
         once = self.levels in (None, 1)
         require(self.budget is None or once, "levels", self.levels, "1 beside a budget")
         stopped = self.by != "member" and self.stops_members
@@ -124,7 +128,7 @@ class Options:
             config: of the model, with its defaults.
             levels: at which the model looks at the task by default.
         """
-        members = MOST if self.stops_members else config.members
+        members = MOST if self.stops_members else max(config.members, 2 if self.mirror else 1)
         return Effort(
             steps=self.num_inference_steps or config.steps,
             members=self.ensemble_size or members,
@@ -132,6 +136,7 @@ class Options:
             spacing=self.spacing or config.sampling.spacing,
             noise_schedule=self.noise_schedule,
             antithetic=self.antithetic,
+            mirror=self.mirror,
             cache=self.cache,
             levels=self.levels or (1 if self.by == "step" else levels),
         )

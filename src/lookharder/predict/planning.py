@@ -77,7 +77,7 @@ class SamplingPlanner:
             InputError: options that these images, or this system, do not allow.
         """
         asked, chunk = options.processing_resolution, options.batch_size
-        self._check_change(task, options)
+        self._check_task(task, options)
         if options.budget is None:
             effort = options.effort(self.chain.config, self.levels(task))
             size = self.working_size(*native, asked, options.fit)
@@ -136,13 +136,17 @@ class SamplingPlanner:
         """At which the model looks where nothing is asked."""
         return self.settings.levels.get(task, 1) if self.settings else 1
 
-    def _check_change(self, task: str, options: Options) -> None:
-        """A rule of windows is of tasks that can leave windows out, whoever picks the levels."""
-        if options.until is None or options.until.change is None:
-            return
-        able = [name for name, each in self.chain.tasks.items() if each.leaves_windows_out]
-        allowed = " ".join(["a rule of members, or task", *map(repr, able)])
-        require(task in able, "until", f"change, of task {task!r}", allowed)
+    def _check_task(self, task: str, options: Options) -> None:
+        """Refuse what the task has not: mirror images, and windows to leave out, whoever picks the levels."""
+        own, tasks = self.chain.task(task), self.chain.tasks.items()
+        if options.mirror and not own.mirrors:
+            able = " ".join(repr(name) for name, each in tasks if each.mirrors)
+            raise InputError("mirror", f"True, of task {task!r}", f"False, or task {able}")
+        change = None if options.until is None else options.until.change
+        if change is not None and not own.leaves_windows_out:
+            able = " ".join(repr(name) for name, each in tasks if each.leaves_windows_out)
+            allowed = f"a rule of members, or task {able}"
+            raise InputError("until", f"change, of task {task!r}", allowed)
 
     def _warn_of_noise(self, effort: Effort) -> None:
         """Say once where prediction, schedule and spacing do not work together."""

@@ -73,7 +73,9 @@ class Predictor(Pretrained):
         closer = Closer(sampler, batch, plan.sizes, None if rest is None else rest / one)
         for members in rounds:
             for latents in sampler.sample(members, rounds.active, options.by):  # (n, A, F, c, h, w)
-                painted = task.keep_given(sampler.decode(latents), whole.select(rounds.active))
+                painted = task.keep_given(
+                    sampler.decode(latents, members), whole.select(rounds.active)
+                )
                 del latents  # merging may be where memory is short
                 for images in closer.look(painted, members, rounds.active, options.by):
                     draws = rounds.add(task.from_image(images))  # (N, A, ...) depth, flow or mask
@@ -81,7 +83,7 @@ class Predictor(Pretrained):
                     merged, uncertainty = task.merge(draws)  # (A, ...), (A, H, W)
                     rounds.update(merged, uncertainty, painting=task.to_colours(images[0]))
                     member = cost.so_far(rounds.updates, options.by)
-                    macs = count * cost.encode + sum(rounds.counts) * member
+                    macs = count * cost.condition + sum(rounds.counts) * member
                     macs -= closer.left_out * cost.look
                     seconds = time.perf_counter() - began
                     yield present(rounds, task, plan, options, batch, seconds=seconds, macs=macs)
@@ -108,6 +110,7 @@ class Predictor(Pretrained):
         noise_schedule: ScheduleName | None = None,
         merge: str | None = None,
         antithetic: bool = False,
+        mirror: bool = False,
         cache: int = 1,
         levels: int | None = None,
         budget: str | Budget | None = None,
@@ -136,6 +139,7 @@ class Predictor(Pretrained):
             noise_schedule: spread them as on another schedule; None = the model's own.
             merge: how members are merged: "gram", "marigold", "median", "mean"; None = as the task does.
             antithetic: sample members in pairs of opposite noise.
+            mirror: every second member sees the mirror image; two members, where `ensemble_size` does not say more.
             cache: run all blocks of the network in every so many steps only: sooner, and a little different.
             levels: looks: one at the whole, each further one at twice the size, in windows; None = the model's default.
             budget: what one image may cost, "2s", "5 GMACs", "500 MB": it picks steps, members, levels, sampler.
@@ -165,6 +169,7 @@ class Predictor(Pretrained):
             noise_schedule=noise_schedule,
             merge=merge,
             antithetic=antithetic,
+            mirror=mirror,
             cache=cache,
             levels=levels,
             budget=budget,
@@ -206,6 +211,7 @@ class Predictor(Pretrained):
         noise_schedule: ScheduleName | None = None,
         merge: str | None = None,
         antithetic: bool = False,
+        mirror: bool = False,
         cache: int = 1,
         levels: int | None = None,
         budget: str | Budget | None = None,
@@ -234,6 +240,7 @@ class Predictor(Pretrained):
             noise_schedule=noise_schedule,
             merge=merge,
             antithetic=antithetic,
+            mirror=mirror,
             cache=cache,
             levels=levels,
             budget=Budget.parse(budget) if isinstance(budget, str) else budget,

@@ -2,12 +2,14 @@
 
     sampler = BatchSampler(chain, task, batch, chain.condition(task, batch), Effort(steps=4))
     for latents in sampler.sample(range(members), range(images)):      # (N, B, F, c, h, w)
-        decoded = sampler.decode(latents)                              # (N, B, F, 3, H, W)
+        decoded = sampler.decode(latents, range(members))              # (N, B, F, 3, H, W)
 
 The noise of a member is keyed by (seed, content of the image, member, field) and its numbers never meet another's, so
 what it gives depends neither on the members beside it nor on how they are cut into chunks. For that to hold to the last
 bit, a chunk has one time and one label: the network computes what they decide once, on one row. Convolutions are beyond
 that: oneDNN orders their sums by the size of the batch, which moves depth by less than 1e-6.
+
+By `Effort.mirror` every second member sees the mirror image, and what it paints is turned back when it is decoded.
 """
 
 import hashlib
@@ -16,7 +18,7 @@ from dataclasses import replace
 from itertools import groupby
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lookharder.chain import Chain
@@ -71,27 +73,32 @@ class BatchSampler:
         self.noise = noise_keys(batch.image, seed=0) if noise is None else noise
         self.guidance, self.guided = guidance, guided
         self.condition, self.labels = condition, chain.labels(task, batch)  # (B, F)
+        self.mirrored = condition  # what the other half of the members sees
+        if effort.mirror:
+            self.mirrored = chain.condition(task, batch.mirror(), codec_chunk)
         self.timesteps = effort.timesteps(chain.config.schedule, chain.config.sampling)
         self.shape = (chain.autoencoder.channels, *condition.shape[-2:])
 
-    def on(self, batch: Batch, noise: Sequence[NoiseKey]) -> "BatchSampler":
-        """A sampler of the same kind for other images of the same size, with keys of their own."""
-        return BatchSampler(
+    def paint(
+        self, batch: Batch, noise: Sequence[NoiseKey], members: Sequence[int]
+    ) -> Float[Tensor, "B F 3 H W"]:
+        """What one member paints of each of other images of the same size, (B, F, 3, H, W), with noise of their own."""
+        shown = batch.mirror(self._turned(members)) if self.effort.mirror else batch
+        sampler = BatchSampler(
             self.chain,
             self.task,
-            batch,
-            self.chain.condition(self.task, batch, self.codec_chunk),
-            self.effort,
+            shown,
+            self.chain.condition(self.task, shown, self.codec_chunk),
+            replace(self.effort, mirror=False),  # each image is seen by its member alone
             noise=noise,
             chunk=self.chunk,
             codec_chunk=self.codec_chunk,
         )
-
-    def clean(self, members: Sequence[int]) -> Float[Tensor, "1 B F c h w"]:
-        """Clean latents of one member of each image, not of the same."""
-        fields = range(self.labels.shape[1])
+        fields = range(sampler.labels.shape[1])
         ids = [(b, n, f) for b, n in enumerate(members) for f in fields]
-        return self._clean(ids).view(1, len(members), len(fields), *self.shape)
+        latents = sampler._clean(ids).view(1, len(members), len(fields), *self.shape)
+        images = self._turn_back(sampler._decode(latents), self._turned(members)[None])
+        return self.task.keep_given(images, batch)[0]
 
     def sample(
         self, members: Sequence[int], images: Sequence[int], by: By = "member"
@@ -114,12 +121,15 @@ class BatchSampler:
                 latents[places] = self._answer(next(walk))
             yield latents.view(shape)
 
-    def decode(self, latents: Float[Tensor, "N A F c h w"]) -> FieldDraws:
-        """Latents as images (N, A, F, 3, H, W).
+    def decode(self, latents: Float[Tensor, "N A F c h w"], members: Sequence[int]) -> FieldDraws:
+        """Latents of these N members as images (N, A, F, 3, H, W), the right way round.
 
         Raises:
             FloatingPointError: they are not finite; an answer made of them would look like one.
         """
+        return self._turn_back(self._decode(latents), self._turned(members)[:, None])
+
+    def _decode(self, latents: Float[Tensor, "N A F c h w"]) -> FieldDraws:
         inputs = latents.flatten(0, 2)
         parts = inputs.split(self.codec_chunk or len(inputs))
         images = torch.cat([self.chain.autoencoder.decode(part) for part in parts])
@@ -128,6 +138,16 @@ class BatchSampler:
                 "the network's answer is not finite; try fp32, or other weights"
             )
         return images.reshape(*latents.shape[:3], *images.shape[1:])
+
+    def _turned(self, members: Sequence[int]) -> Bool[Tensor, "N"]:
+        """Which members see mirror images."""
+        turned = [n % 2 == 1 and self.effort.mirror for n in members]
+        return torch.tensor(turned, device=self.condition.device)
+
+    def _turn_back(self, images: FieldDraws, turned: Bool[Tensor, "#N #A"]) -> FieldDraws:
+        if not self.effort.mirror:
+            return images
+        return torch.where(turned[..., None, None, None, None], self.task.mirror(images), images)
 
     def _clean(self, ids: Sequence[FieldId]) -> Latents:
         """The ends of their trajectories, one chunk after the other."""
@@ -155,7 +175,11 @@ class BatchSampler:
     def _trajectory(self, ids: Sequence[FieldId]) -> Iterator[StepState]:
         """Denoise fields of one label."""
         image, _, field = ids[0]
-        condition, label = self.condition[[b for b, _, _ in ids]], self.labels[image, field]
+        places, label = [b for b, _, _ in ids], self.labels[image, field]
+        condition = self.condition[places]
+        if self.effort.mirror:
+            turned = self._turned([n for _, n, _ in ids])[:, None, None, None]
+            condition = torch.where(turned, self.mirrored[places], condition)
         denoiser = cached_denoiser(self.chain, self.effort.cache)
         if self.guidance != 1:
             network = self.chain.network.guided(self.guidance, self.guided)

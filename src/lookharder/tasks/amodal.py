@@ -97,6 +97,15 @@ class Amodal(Task):
         """The published rule, on the predicted whole object; to take the median of paintings, these as they are."""
         return images[:, :, 0] if self.merging == "median" else self._inside(images[:, :, 0])
 
+    @property
+    def mirrors(self) -> bool:
+        """Its values do not turn."""
+        return True
+
+    def mirror(self, images: FieldDraws) -> FieldDraws:
+        """Left and right exchanged."""
+        return images.flip(-1)
+
     def keep_given(self, images: FieldDraws, batch: Batch) -> FieldDraws:
         """The visible pixels as they are, those too bright for the threshold at the brightest that it lets pass.
 

@@ -144,6 +144,15 @@ class Task(ABC):
         """Decoded images with what is known beforehand in the place of what was painted there."""
         return images
 
+    @property
+    def mirrors(self) -> bool:
+        """Whether it can be asked of a mirror image, see `mirror`."""
+        return False
+
+    def mirror(self, images: FieldDraws) -> FieldDraws:
+        """What was painted of mirror images, (N, B, F, 3, H, W), as it is painted of the pictures themselves."""
+        raise InputError("mirror", True, f"False for task {self.name!r}, which has no mirror image")
+
     def looks(self, sizes: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
         """Sizes, (height, width), at which a level looks again, in turn.
 

@@ -161,6 +161,15 @@ class Depth(Task):
             valid = valid | (depth >= farthest)  # the sky: no depth to score, but far
         return TargetImage(images=grey_to_rgb(images)[:, None], known=valid)
 
+    @property
+    def mirrors(self) -> bool:
+        """Its values do not turn."""
+        return True
+
+    def mirror(self, images: FieldDraws) -> FieldDraws:
+        """Left and right exchanged."""
+        return images.flip(-1)
+
     def from_image(self, images: FieldDraws) -> Float[Tensor, "N B H W"]:
         """Values in [0, 1]: 0 = the low quantile, 1 = the high one."""
         grey = images[:, :, 0].mean(2).clamp(-1, 1)

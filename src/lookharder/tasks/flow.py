@@ -86,6 +86,18 @@ class Flow(Task):
         return flow * self._unit(images)
 
     @property
+    def mirrors(self) -> bool:
+        """Motion turns with the frames."""
+        return True
+
+    def mirror(self, images: FieldDraws) -> FieldDraws:
+        """Left and right exchanged, and so u is -u."""
+        images = images.flip(-1)
+        u = torch.zeros(images.shape[2:4], dtype=torch.bool, device=images.device)  # (F, 3)
+        u[0, 0 if self.layout == "joint" else slice(None)] = True
+        return torch.where(u[..., None, None], -images, images)
+
+    @property
     def mergings(self) -> tuple[str, ...]:
         """Of vectors."""
         return get_args(FlowMerging)

@@ -291,6 +291,7 @@ def _describe(
         "steps": result.steps,
         "members": result.member_counts[position],
         "levels": result.effort.levels,
+        "mirror": result.effort.mirror,
         "sampler": result.effort.sampler,
         "spacing": result.effort.spacing,
         "choice": result.choice,

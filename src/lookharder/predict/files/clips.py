@@ -148,7 +148,8 @@ def predict_clip(
         about = _describe(clip, task, view)
         made = {"version": __version__, "model": predictor.name, "seed": options.get("seed", 0)}
         cost = {"seconds": seconds, "macs": macs, "resolution": list(result.resolution)}
-        how = {"steps": result.steps, "members": result.members, "choice": result.choice}
+        seen = {"levels": result.effort.levels, "mirror": result.effort.mirror}
+        how = {"steps": result.steps, "members": result.members, **seen, "choice": result.choice}
         key = {"recipe": recipe, "digest": clip.digest}
         records.append({**about, **claim, **answers.facts(), **how, **cost, **made, **key})
 
