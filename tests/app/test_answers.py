@@ -36,6 +36,12 @@ def test_an_answer_gets_better_member_by_member_and_ends_as_a_call_does(
     np.testing.assert_array_equal(shown[-1].result.prediction, called.prediction)
     assert shown[-1].unsure.shape == shown[-1].picture.shape == (40, 56, 3)
     assert "3 members" in shown[-1].words and "mean uncertainty" in shown[-1].words
+    (*_, other) = models.answers(
+        Question(task="depth", image=photo, steps=1, members=3, mirror=True)
+    )
+    assert other.result.effort.mirror and not np.array_equal(other.picture, shown[-1].picture)
+    (alone,) = models.answers(Question(task="depth", image=photo, steps=1, members=1, mirror=True))
+    assert not alone.result.effort.mirror
 
 
 def test_the_price_is_what_is_paid(models, photo):

@@ -43,7 +43,8 @@ class Question:
         steps: denoising steps.
         members: answers that are merged.
         levels: looks.
-        budget: what it may cost, in words; it picks the three above.
+        mirror: of several members, every second one sees the mirror image.
+        budget: what it may cost, in words; it picks the four above.
     """
 
     task: str
@@ -53,6 +54,7 @@ class Question:
     steps: int | None = None
     members: int | None = None
     levels: int | None = None
+    mirror: bool = False
     budget: str = ""
 
     @property
@@ -60,11 +62,13 @@ class Question:
         """What is asked of the predictor, by its names."""
         if self.budget.strip():
             return {"budget": Budget.parse(self.budget), "output_uncertainty": True}
+        several = (self.members or 1) > 1
         return {
             "num_inference_steps": self.steps,
             "ensemble_size": self.members,
             "levels": self.levels,
-            "output_uncertainty": (self.members or 1) > 1,
+            "mirror": self.mirror and several,
+            "output_uncertainty": several,
         }
 
     def given(self, image: UInt8[np.ndarray, "3 H W"], inputs: Sequence[Given]) -> dict[str, Any]:

@@ -49,9 +49,10 @@ class Tab:
         self.where = gr.Textbox(label="Object: x,y on it, or x0,y0,x1,y1 around it", visible=masked)
         self.levels = gr.Slider(1, 4, model.planner.levels(self.task), step=1, label="Levels")
         self.members = gr.Slider(1, 16, 1, step=1, label="Members; two or more give uncertainty")
+        self.mirror = gr.Checkbox(label="Every second member sees the mirror image")
         self.steps = gr.Slider(1, 50, model.chain.config.steps, step=1, label="Steps")
         self.budget = gr.Textbox(
-            label="Or a budget, which picks the three", placeholder="2s, 5GMACs, 500MB"
+            label="Or a budget, which picks all of these", placeholder="2s, 5GMACs, 500MB"
         )
         self.price = gr.Markdown(NO_PICTURE, elem_id=f"price-{self.task}")
         self.button = gr.Button("Look", variant="primary", elem_id=f"look-{self.task}")
@@ -80,7 +81,7 @@ class Tab:
         """Quote the price whenever the question changes, and answer when the button is pressed."""
         gr = self.gr
         asked = [self.image, self.second, self.where]
-        asked += [self.steps, self.members, self.levels, self.budget]
+        asked += [self.steps, self.members, self.levels, self.mirror, self.budget]
         changes: list[Callable[..., Any]] = [each.change for each in asked]
         quiet: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
         gr.on(changes, self.quote, asked, self.price, **quiet)
@@ -100,7 +101,7 @@ class Tab:
         self, picture: str, after: str | None, place: str | None, *effort: Any
     ) -> Question:
         """What the widgets ask, from their values."""
-        steps, members, levels, budget = effort
+        steps, members, levels, mirror, budget = effort
         return Question(
             task=self.task,
             image=Path(picture),
@@ -109,6 +110,7 @@ class Tab:
             steps=int(steps),
             members=int(members),
             levels=int(levels),
+            mirror=bool(mirror),
             budget=budget or "",
         )
 

@@ -1,6 +1,7 @@
 """The verb `upcycle`."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from lookharder.cli.arguments import add_download
@@ -43,5 +44,5 @@ def run(args: argparse.Namespace) -> int:
         renormalise=not args.no_renormalise,
         seed=args.seed,
     )
-    show_conversion(report)
+    show_conversion(replace(report, source=args.source))
     return 0
