@@ -150,9 +150,8 @@ def evaluate(
         "spacing": spacing,
         "noise_schedule": noise_schedule,
         "merge": merge,
-        "mirror": mirror or None,
+        **({"mirror": True} if mirror else {}),
     }
-    options = {name: value for name, value in options.items() if value is not None}
     effort = {"num_inference_steps": steps, "ensemble_size": members, "levels": levels}
     how = {"seed": seed, "output_uncertainty": output_uncertainty, **effort, **options}
     predict = partial(predictor.predict_examples, task=task, **how)
@@ -181,7 +180,7 @@ def evaluate(
         seed=seed,
         macs_per_image=whole.macs / len(whole.rows),
         rows=whole.rows,
-        options=options,
+        options={name: value for name, value in options.items() if value is not None},
         left_out=unusable | whole.left_out,
         card=card,
         means=means,

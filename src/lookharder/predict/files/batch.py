@@ -39,6 +39,7 @@ from lookharder.visualize.looks import Look
 from lookharder.visualize.views import view_of
 
 ENCODERS = 4  # threads that write files, most of whose time is the disk's
+EFFORT = ("levels", "mirror", "sampler", "spacing")  # of how hard it was looked, what a record says
 Outcome = tuple[Input, AnswerRecord | InputError]
 
 
@@ -290,10 +291,7 @@ def _describe(
         **meaning,
         "steps": result.steps,
         "members": result.member_counts[position],
-        "levels": result.effort.levels,
-        "mirror": result.effort.mirror,
-        "sampler": result.effort.sampler,
-        "spacing": result.effort.spacing,
+        **{name: getattr(result.effort, name) for name in EFFORT},
         "choice": result.choice,
         "resolution": list(result.resolution),
         "seconds": result.seconds / count,
