@@ -209,20 +209,43 @@ def test_the_precision_that_came_goes(dtype):
     close(merged.double(), merge.merge_affine(draws.double())[0], atol=2 * torch.finfo(dtype).eps)
 
 
-def test_vector_median_has_the_least_sum_of_distances():
+def cost(points, point):
+    return np.linalg.norm(points - point, axis=1).sum()
+
+
+@pytest.mark.parametrize("n", [3, 4, 5, 8])
+@pytest.mark.parametrize("spread", [0.02, 1.0, 30.0])
+def test_vector_median_has_the_least_sum_of_distances(n, spread):
+    """Outliers among them; the middle of such draws often lies on one of them that is not the median."""
     from scipy.optimize import minimize
 
-    rng = np.random.default_rng(0)
-    draws = rng.normal(0, 5, (7, 2, 3, 4))
+    rng = np.random.default_rng(n)
+    draws = rng.normal(0, spread, (n, 2, 8, 8))
+    draws[:2] *= 10
     merged = merge.vector_median(torch.from_numpy(draws))[0].numpy()
-    for y, x in np.ndindex(3, 4):
+    for y, x in np.ndindex(8, 8):
         points = draws[:, :, y, x]
-        best = minimize(
-            lambda m, p=points: np.linalg.norm(p - m, axis=1).sum(),
-            points.mean(0),
-            method="Nelder-Mead",
-        )
-        assert np.linalg.norm(points - merged[:, y, x], axis=1).sum() <= best.fun + 1e-3
+        starts = [points.mean(0), min(points, key=lambda p: cost(points, p))]
+        options = {"xatol": 1e-7 * spread, "fatol": 1e-9 * spread}
+        found = [
+            minimize(lambda m: cost(points, m), s, method="Nelder-Mead", options=options).fun  # noqa: B023
+            for s in starts
+        ]
+        assert cost(points, merged[:, y, x]) <= min(found) + 1e-4 * spread
+
+
+def test_vector_median_of_a_few_points_in_closed_form():
+    """A triangle's draw with an angle of 120 degrees or more, where diagonals cross, and the middle of a line."""
+    for points, median in (
+        ([[0, 0], [10, 1], [-10, 1]], [0, 0]),
+        ([[0, 0], [4, 0], [2, 2 * 3**0.5]], [2, 2 / 3**0.5]),
+        ([[0, 0], [6, 0], [6, 2], [0, 2]], [3, 1]),
+        ([[0, 0], [1, 1], [3, 3], [9, 9]], [2, 2]),
+        ([[5, 5], [5, 5], [5, 5], [0, 90], [-70, 0]], [5, 5]),
+        ([[1, 2], [1, 2], [1, 2]], [1, 2]),
+    ):
+        draws = torch.tensor(points, dtype=torch.float64)[:, :, None, None]
+        close(merge.vector_median(draws)[0].flatten(), torch.tensor(median).double(), atol=1e-6)
 
 
 @settings(max_examples=25, deadline=None)
@@ -230,18 +253,13 @@ def test_vector_median_has_the_least_sum_of_distances():
 def test_vector_median_turns_with_the_axes_and_forgets_the_order(seed, n, angle):
     rng = torch.Generator().manual_seed(seed)
     draws = 10 * torch.randn(n, 2, 4, 5, generator=rng, dtype=torch.float64)
-    merged, _ = merge.vector_median(draws, iterations=400)
+    merged, _ = merge.vector_median(draws)
     cos, sin = np.cos(angle), np.sin(angle)
     turn = torch.tensor([[cos, -sin], [sin, cos]], dtype=torch.float64)
     turned = torch.einsum("ij,njhw->nihw", turn, draws)[torch.randperm(n, generator=rng)]
-    again = torch.einsum("ji,jhw->ihw", turn, merge.vector_median(turned, iterations=400)[0])
-
-    def cost(point):
-        return (draws - point).square().sum(1).sqrt().sum(0)
-
-    close(cost(again), cost(merged), atol=1e-2)  # points may differ where the cost is flat
-    reordered = merge.vector_median(draws.flip(0), iterations=400)
-    close(reordered[0], merged)
+    again = torch.einsum("ji,jhw->ihw", turn, merge.vector_median(turned)[0])
+    close(again, merged, atol=1e-3)
+    close(merge.vector_median(draws.flip(0))[0], merged)
 
 
 def test_vector_median_ignores_a_minority_and_is_sure_of_equal_draws():
@@ -251,8 +269,8 @@ def test_vector_median_ignores_a_minority_and_is_sure_of_equal_draws():
     assert torch.equal(merged, draws[0]) and not uncertainty.any()
     draws[:2] = 1000.0
     merged, uncertainty = merge.vector_median(draws)
-    close(merged, draws[-1], atol=0.01)
-    assert uncertainty.max() < 0.01
+    close(merged, draws[-1])
+    assert not uncertainty.any()
 
 
 def test_component_wise_median():

@@ -1,12 +1,14 @@
 """The median of vectors, e.g. of flow in pixels: no fit, no normalisation.
 
-The geometric median has the least sum of distances to the draws and turns with the axes, which a median of u and of v
-does not. Weiszfeld's iteration (1937) is the mean of the draws, each weighted by 1 / its distance:
+The geometric median m has the least sum of distances to the draws d_i, and turns with the axes, which a median of u and
+of v does not. The sum has a kink at each draw and is smooth between them:
 
-    m <- sum_i w_i d_i / sum_i w_i          w_i = 1 / sqrt(|d_i - m|^2 + smoothing^2)
+    at a draw      it is the least where the others pull, by unit vectors, with no more than 1 (Vardi and Zhang 2000)
+    between draws  m <- m + H^-1 g, Newton's step: g = sum_i a_i / |a_i|, H = sum_i (I - a_i a_i' / |a_i|^2) / |a_i|
+                   with a_i = d_i - m; where that does not lower the sum, Weiszfeld's m <- m + g / sum_i 1 / |a_i| does
 
-It goes on at a pixel until that pixel stands still, and leaves it alone from then on; so a picture's result does not
-depend on what else is in the batch.
+It starts from a point that costs less than every draw, so it never comes to a kink. It goes on at a pixel until that
+pixel stands still, and leaves it alone from then on: a picture's result does not depend on what else is in the batch.
 """
 
 import torch
@@ -16,7 +18,7 @@ from torch import Tensor
 from lookharder.tasks.merge.moments import own_order
 from lookharder.tasks.merge.rank import count_draws, median
 
-STILL = 0.1  # of the smoothing: a step this small ends a pixel's iteration
+SAME = 1e-12  # of a sum of distances: what rounding makes of equal ones
 RUN = 2**13  # pixels at a time on a CPU: their draws stay in the cache
 
 
@@ -26,7 +28,7 @@ def vector_median(
     *,
     component_wise: bool = False,
     iterations: int = 50,
-    smoothing: float = 1e-3,
+    still: float = 1e-4,
 ) -> tuple[Float[Tensor, "*B 2 H W"], Float[Tensor, "*B H W"]]:
     """The vector with the least sum of distances to the draws: a median that rotates with them.
 
@@ -34,8 +36,7 @@ def vector_median(
         draws: vectors, e.g. flow in pixels, for any batch of pictures.
         component_wise: take the median of u and of v instead, which is where the iteration starts.
         iterations: at most.
-        smoothing: in the unit of the draws; a distance d counts as sqrt(d^2 + smoothing^2), finite
-            weight at d = 0.
+        still: a step this small, in the unit of the draws, ends a pixel's iteration.
 
     Returns:
         merged, and the median distance of the draws to it in the same unit. Bit for bit the same for
@@ -45,7 +46,7 @@ def vector_median(
         InputError: no draw.
     """
     # Between two draws every point is a median: keep the middle, the one that is free of order.
-    still = component_wise or count_draws(draws) <= 2
+    middle_is_it = component_wise or count_draws(draws) <= 2
     batch = draws.shape[1:-3]
     pictures = draws.reshape(len(draws), -1, *draws.shape[-3:]).double()  # (N, B, 2, H, W)
     merged = torch.empty_like(pictures[0])
@@ -57,33 +58,89 @@ def vector_median(
         for start in range(0, vectors.shape[2], run):
             part = vectors[..., start : start + run]
             found = median(part)[0]
-            if not still:
-                found = _weiszfeld(part, found, iterations, smoothing)
+            if not middle_is_it:
+                found = _geometric(part, found, iterations, still)
             middle[:, start : start + run] = found
             distance[start : start + run] = median(_length(part - found))[0]
     merged, spread = merged.to(draws.dtype), spread.to(draws.dtype)
     return merged.reshape(*batch, *merged.shape[1:]), spread.reshape(*batch, *spread.shape[1:])
 
 
-def _weiszfeld(
-    vectors: Float[Tensor, "N 2 P"], start: Float[Tensor, "2 P"], iterations: int, smoothing: float
+def _geometric(
+    vectors: Float[Tensor, "N 2 P"], middle: Float[Tensor, "2 P"], iterations: int, still: float
 ) -> Float[Tensor, "2 P"]:
-    """The iteration, on the pixels that still move."""
-    merged, here = start.clone(), start
+    """The geometric median; the middle, which is where the iteration starts, where that is as good."""
+    draw, least = _best_draw(vectors)
+    start = _leave(vectors, draw)
+    better = _cost(vectors, middle) <= least * (1 + SAME)
+    start = torch.where(better & (middle != draw).any(0), middle, start)
+    moving = (start != draw).any(0).nonzero()[:, 0]
+    found = start.clone()
+    found[:, moving] = _descend(vectors[..., moving], start[:, moving], iterations, still)
+    return found
+
+
+def _best_draw(
+    vectors: Float[Tensor, "N 2 P"],
+) -> tuple[Float[Tensor, "2 P"], Float[Tensor, "P"]]:
+    """The draw with the least sum of distances to the others, and that sum."""
+    costs = torch.zeros_like(vectors[:, 0])
+    for apart in range(1, len(vectors)):  # each pair once
+        distance = _length(vectors[apart:] - vectors[:-apart])
+        costs[apart:] += distance
+        costs[:-apart] += distance
+    least, place = costs.min(0)
+    return vectors.gather(0, place.expand(1, 2, -1))[0], least
+
+
+def _leave(vectors: Float[Tensor, "N 2 P"], draw: Float[Tensor, "2 P"]) -> Float[Tensor, "2 P"]:
+    """The draw where it is the median, else a point that costs less (Vardi and Zhang)."""
+    away = vectors - draw
+    far = _length(away)
+    near = 1 / far.where(far > 0, torch.inf)  # the draw itself, and others on it, have no direction
+    pull = _total(near[:, None] * away)
+    own, strength = _total((far == 0).to(far.dtype)), _length(pull[None])[0]
+    share = (1 - own / strength.clamp(min=1e-300)).clamp(min=0)
+    return draw + torch.where(share > 0, share * pull / _total(near), 0.0)
+
+
+def _descend(
+    vectors: Float[Tensor, "N 2 P"], start: Float[Tensor, "2 P"], iterations: int, still: float
+) -> Float[Tensor, "2 P"]:
+    """Newton's steps from where every draw costs more, on the pixels that still move."""
+    found, here, cost = start.clone(), start, _cost(vectors, start)
     moving = torch.arange(start.shape[1], device=start.device)
-    vectors = torch.cat([vectors, torch.ones_like(vectors[:, :1])], dim=1)  # (N, 3, P): u, v, 1
     for _ in range(iterations):
-        u, v = (vectors[:, :2] - here).square_().unbind(1)
-        weight = (u + v).add_(smoothing**2).sqrt_().reciprocal_()  # (N, P)
-        total = _total(weight[:, None] * vectors)  # (3, P)
-        following = total[:2] / total[2]
-        moved = (following - here).abs_().amax(0) > STILL * smoothing
-        merged[:, moving] = here = following
-        if not moved.all():
-            here, moving, vectors = here[:, moved], moving[moved], vectors[..., moved]
         if not len(moving):
             break
-    return merged
+        u, v = (vectors - here).unbind(1)
+        near = (u * u + v * v).sqrt_().reciprocal_()
+        cubed = near**3
+        parts = (near, near * u, near * v, cubed * u * u, cubed * u * v, cubed * v * v)
+        weight, g_u, g_v, h_vv, h_uv, h_uu = _total(
+            torch.stack(parts, 1)
+        )  # H = [h_uu, -h_uv, h_vv]
+        slope = torch.stack([g_u, g_v])
+        newton = torch.stack([h_vv * g_u + h_uv * g_v, h_uv * g_u + h_uu * g_v])
+        newton = here + newton / (h_uu * h_vv - h_uv * h_uv)
+        lower = _cost(vectors, newton)
+        if not (well := lower < cost).all():
+            newton = torch.where(well, newton, here + slope / weight)
+            lower = _cost(vectors, newton)
+            newton = torch.where(lower < cost, newton, here)  # where rounding is all that is left
+            lower = lower.where(lower < cost, cost)
+        moved = (newton - here).abs_().amax(0) > still
+        found[:, moving] = here = newton
+        cost = lower
+        if not moved.all():
+            here, cost, moving = here[:, moved], cost[moved], moving[moved]
+            vectors = vectors[..., moved]
+    return found
+
+
+def _cost(vectors: Float[Tensor, "N 2 P"], point: Float[Tensor, "2 P"]) -> Float[Tensor, "P"]:
+    """The sum of distances."""
+    return _total(_length(vectors - point))
 
 
 def _total(draws: Float[Tensor, "N *map"]) -> Float[Tensor, "*map"]:
