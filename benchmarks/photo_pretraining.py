@@ -1,11 +1,11 @@
-"""Does pre-training on photographs, as the paper does it, help a fine-tuning on scenes?
+"""Does pre-training on photographs, as the paper does it, help a fine-tuning on scenes, and more of it more?
 
     python -m benchmarks photo_pretraining PHOTOS docs/results/photo-pretraining.json --work runs/photos
 
 The study `pretraining` generates the scenes that it fine-tunes on. Here the same generator of the nano family learns
 photographs, PHOTOS/CLASS/*.jpg, of sixteen classes at the most; the fine-tuning and the held-out scenes are those of
 the study. Beside it stand its records, of the same seeds: fresh weights, and as long a pre-training on scenes.
-Errors are AbsRel of one step; differences are paired by scene, negative where photographs are better.
+Errors are AbsRel of one step; differences are paired by scene, negative where photographs, or more of them, are better.
 """
 
 from pathlib import Path
@@ -36,7 +36,7 @@ def run(
     out: Path,
     *,
     work: Path,
-    iterations: int = 3000,
+    iterations: tuple[int, ...] = (375, 750, 1500, 3000),
     seeds: tuple[int, ...] = (0, 1, 2),
     workers: int = 1,
     records: Path = RECORDS,
@@ -44,29 +44,32 @@ def run(
     bench, size = NanoBench(NAME, LAPTOP), LAPTOP.reference
     spec = f"imagenet:{photos}?side=32"
     for seed in seeds:
-        start = bench.pretrained(size, seed, iterations, photos=spec)
-        bench.score(bench.finetuned(size, seed, start), NAME, {"size": size}, seed)
+        for count in iterations:
+            start = bench.pretrained(size, seed, count, photos=spec)
+            place = {"size": size, "pretrain_iterations": count}
+            bench.score(bench.finetuned(size, seed, start), NAME, place, seed)
     study = bench.study("Do photographs help?")
     ledger = Ledger(work)
     todo = plan_studies([study], ledger, frozenset())
     own = Records(work / "records.jsonl")
     if execute(todo, ledger, own, executor="local", workers=workers, retry=0, say=print):
         raise SystemExit("a training failed: see its folder")
-    rivals = {
-        name: of_the_study(
-            records, {"size": size, "pretrain_iterations": count, "steps": 1, "members": 1}
-        )
-        for name, count in {"fresh weights": 0, "scenes": iterations}.items()
-    }
+    place = {"size": size, "steps": 1, "members": 1}
+    fresh = of_the_study(records, {**place, "pretrain_iterations": 0})
+    shortest: dict[int, list[float]] = {}
     rows = []
     for point in study.points:
         error = ledger.result(point.job.hash)["metrics"]["abs_rel"]
-        row = {"seed": point.seed, "photographs": error["value"]}
+        seed, count = point.seed, point.point["pretrain_iterations"]
+        scenes = of_the_study(records, {**place, "pretrain_iterations": count})
+        mine = error["per_image"]
+        row = {"seed": seed, "iterations": count, "photographs": error["value"]}
+        rivals = {"fresh weights": fresh, "scenes": scenes, "the least of them": shortest}
         for name, found in rivals.items():
-            other = found[point.seed]
-            row[name] = sum(other) / len(other)
-            apart = paired_bootstrap(error["per_image"], other, point.seed)
-            row[f"less {name}"] = apart._asdict()
+            if seed in found:
+                row[name] = sum(found[seed]) / len(found[seed])
+                row[f"less {name}"] = paired_bootstrap(mine, found[seed], seed)._asdict()
+        shortest.setdefault(seed, mine)
         rows.append(row)
         print(row)
-    write_json(out, {"size": size, "iterations": iterations, "rows": rows})
+    write_json(out, {"size": size, "rows": rows})
