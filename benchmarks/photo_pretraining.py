@@ -49,6 +49,7 @@ def run(
             place = {"size": size, "pretrain_iterations": count}
             bench.score(bench.finetuned(size, seed, start), NAME, place, seed)
     study = bench.study("Do photographs help?")
+    work.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(work)
     todo = plan_studies([study], ledger, frozenset())
     own = Records(work / "records.jsonl")
@@ -60,7 +61,7 @@ def run(
     rows = []
     for point in study.points:
         error = ledger.result(point.job.hash)["metrics"]["abs_rel"]
-        seed, count = point.seed, point.point["pretrain_iterations"]
+        seed, count = point.seed, point.place["pretrain_iterations"]
         scenes = of_the_study(records, {**place, "pretrain_iterations": count})
         mine = error["per_image"]
         row = {"seed": seed, "iterations": count, "photographs": error["value"]}
