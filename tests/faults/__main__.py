@@ -19,14 +19,14 @@ After each blow all checkpoints but the one being written are intact, the newest
 and the run that is started again ends with weights, moments, average and model bit-identical to those of a run that
 nothing happened to. `lost` lists what was otherwise. A small network is trained, on scenes that are rendered before.
 
-Ranks of `predict` are killed by `python -m benchmarks kills --pictures 1000 --times 100` (`kills.json`): of 1,000
+Ranks of `predict` are killed by `python -m benchmarks kills --pictures 10000 --times 100` (`kills.json`): of 10,000
 pictures on 2 ranks, with 100 kills, 0 are lost, 0 are there twice, and every file has the bytes of an undisturbed run.
 
 A verb under a fault ends with a code that `lookharder.cli` documents and with one line, without a traceback, and leaves
 no half-written file under a final name; where it says that it is done, all is there. The same command once more, when
-the fault is gone, ends as one that nothing happened to. `app`, a server, writes nothing that outlives it, and is not
-among the verbs. Verbs run on one core. Each trial of `study` takes minutes, so it was struck once or twice where the
-others were struck three times.
+the fault is gone, ends as one that nothing happened to. `app`, a server, writes nothing that outlives it: its exit
+codes and lines are in `tests/app/test_server.py`. Verbs run on one core. Each trial of `study` takes minutes, so it was
+struck once or twice where the others were struck three times.
 """
 
 import argparse

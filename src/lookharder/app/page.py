@@ -5,6 +5,7 @@ have a limit, questions wait in a short line, and what was uploaded or made is d
 """
 
 import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,25 +83,37 @@ def launch(page: "gradio.Blocks", port: int, *, wait: bool = True, browse: bool 
         port: to listen on.
         wait: until it is interrupted.
         browse: open it in the browser.
+
+    Raises:
+        InputError: another program listens on the port.
+        OSError: the server cannot be started.
     """
     gr = gradio_of()
+    with socket.socket() as probe:
+        if probe.connect_ex((HERE, port)) == 0:
+            raise InputError("--port", f"{port}, on which something listens", "another one")
     theme = gr.themes.Base(
         font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
     )
-    _, address, _ = page.launch(
-        server_name=HERE,
-        server_port=port,
-        share=False,
-        inbrowser=browse,
-        quiet=True,
-        prevent_thread_lock=True,
-        max_file_size=UPLOAD,
-        show_error=True,
-        footer_links=[],
-        ssr_mode=False,
-        theme=theme,
-        css=CSS,
-    )
+    import httpx  # of gradio, which asks its own server whether it is there
+
+    try:
+        _, address, _ = page.launch(
+            server_name=HERE,
+            server_port=port,
+            share=False,
+            inbrowser=browse,
+            quiet=True,
+            prevent_thread_lock=True,
+            max_file_size=UPLOAD,
+            show_error=True,
+            footer_links=[],
+            ssr_mode=False,
+            theme=theme,
+            css=CSS,
+        )
+    except httpx.HTTPError as error:
+        raise OSError(f"the server of the page does not answer ({error})") from error
     if wait:
         print(f"{address} (Ctrl-C ends it)", flush=True)
         page.block_thread()

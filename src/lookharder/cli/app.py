@@ -1,6 +1,9 @@
 """The verb `app`."""
 
 import argparse
+import contextlib
+import os
+import sys
 
 from lookharder.cli.arguments import add_model
 from lookharder.cli.parser import Parser, whole
@@ -34,7 +37,12 @@ def run(args: argparse.Namespace) -> int:
     gradio_of()
     from lookharder.app.answers import Models
 
-    with tempfile.TemporaryDirectory(prefix="lookharder-") as work:
+    with contextlib.ExitStack() as stack:
+        # the server logs to both, of which whoever started us may have closed one
+        for stream in ("stdout", "stderr"):
+            if getattr(sys, stream) is None:
+                setattr(sys, stream, stack.enter_context(Path(os.devnull).open("w")))
+        work = stack.enter_context(tempfile.TemporaryDirectory(prefix="lookharder-"))
         page = build(Models(args.model, args.device), Path(work))
         launch(page, args.port, browse=args.open)
     return 0
