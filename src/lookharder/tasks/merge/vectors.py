@@ -12,7 +12,7 @@ pixel stands still, and leaves it alone from then on: a picture's result does no
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lookharder.tasks.merge.moments import own_order
@@ -71,13 +71,14 @@ def _geometric(
 ) -> Float[Tensor, "2 P"]:
     """The geometric median; the middle, which is where the iteration starts, where that is as good."""
     draw, least = _best_draw(vectors)
-    start = _leave(vectors, draw)
-    better = _cost(vectors, middle) <= least * (1 + SAME)
-    start = torch.where(better & (middle != draw).any(0), middle, start)
+    better = _total(_length(vectors - middle)) <= least * (1 + SAME)
+    better &= (middle != draw).any(0)
+    start = torch.where(better, middle, draw)
+    other = (~better).nonzero()[:, 0]
+    start[:, other] = _leave(vectors[..., other], draw[:, other])
     moving = (start != draw).any(0).nonzero()[:, 0]
-    found = start.clone()
-    found[:, moving] = _descend(vectors[..., moving], start[:, moving], iterations, still)
-    return found
+    start[:, moving] = _descend(vectors[..., moving], start[:, moving], iterations, still)
+    return start
 
 
 def _best_draw(
@@ -108,39 +109,40 @@ def _descend(
     vectors: Float[Tensor, "N 2 P"], start: Float[Tensor, "2 P"], iterations: int, still: float
 ) -> Float[Tensor, "2 P"]:
     """Newton's steps from where every draw costs more, on the pixels that still move."""
-    found, here, cost = start.clone(), start, _cost(vectors, start)
+    found, here = start.clone(), start
     moving = torch.arange(start.shape[1], device=start.device)
+    away = vectors - here
+    far = _length(away)
     for _ in range(iterations):
         if not len(moving):
             break
-        u, v = (vectors - here).unbind(1)
-        near = (u * u + v * v).sqrt_().reciprocal_()
-        cubed = near**3
-        parts = (near, near * u, near * v, cubed * u * u, cubed * u * v, cubed * v * v)
-        weight, g_u, g_v, h_vv, h_uv, h_uu = _total(
-            torch.stack(parts, 1)
-        )  # H = [h_uu, -h_uv, h_vv]
-        slope = torch.stack([g_u, g_v])
-        newton = torch.stack([h_vv * g_u + h_uv * g_v, h_uv * g_u + h_uu * g_v])
-        newton = here + newton / (h_uu * h_vv - h_uv * h_uv)
-        lower = _cost(vectors, newton)
-        if not (well := lower < cost).all():
-            newton = torch.where(well, newton, here + slope / weight)
-            lower = _cost(vectors, newton)
-            newton = torch.where(lower < cost, newton, here)  # where rounding is all that is left
-            lower = lower.where(lower < cost, cost)
-        moved = (newton - here).abs_().amax(0) > still
-        found[:, moving] = here = newton
-        cost = lower
+        (u, v), near, cost = away.unbind(1), far.reciprocal(), _total(far)
+        across = near**3 * v
+        parts = torch.stack([near, near * u, near * v, across * u, across * v], 1)
+        weight, g_u, g_v, h_uv, h_uu = _total(parts)  # H = [h_uu, -h_uv; -h_uv, weight - h_uu]
+        h_vv = weight - h_uu
+        step = torch.stack([h_vv * g_u + h_uv * g_v, h_uv * g_u + h_uu * g_v])
+        step = step / (h_uu * h_vv - h_uv * h_uv)
+        away, far, lower = _look(vectors, here + step, cost)
+        if not lower.all():
+            step = torch.where(lower, step, torch.stack([g_u, g_v]) / weight)
+            away, far, lower = _look(vectors, here + step, cost)
+            step = step.where(lower, 0.0)  # rounding is all that is left
+        found[:, moving] = here = here + step
+        moved = step.abs().amax(0) > still
         if not moved.all():
-            here, cost, moving = here[:, moved], cost[moved], moving[moved]
-            vectors = vectors[..., moved]
+            here, moving, vectors = here[:, moved], moving[moved], vectors[..., moved]
+            away, far = away[..., moved], far[:, moved]
     return found
 
 
-def _cost(vectors: Float[Tensor, "N 2 P"], point: Float[Tensor, "2 P"]) -> Float[Tensor, "P"]:
-    """The sum of distances."""
-    return _total(_length(vectors - point))
+def _look(
+    vectors: Float[Tensor, "N 2 P"], point: Float[Tensor, "2 P"], cost: Float[Tensor, "P"]
+) -> tuple[Float[Tensor, "N 2 P"], Float[Tensor, "N P"], Bool[Tensor, "P"]]:
+    """Ways from a point to the draws, their lengths, and where the sum of these is below a cost."""
+    away = vectors - point
+    far = _length(away)
+    return away, far, _total(far) < cost
 
 
 def _total(draws: Float[Tensor, "N *map"]) -> Float[Tensor, "*map"]:
