@@ -86,52 +86,55 @@ def peak_memory(chain: Chain, size: tuple[int, int], steps: int) -> PeakMemory:
     return PeakMemory(
         weights=sum(FLOAT * v.numel() for module in weights for v in module.state_dict().values()),
         encode=FLOAT * sources.numel() + live_peak(ghost.encode, sources),
-        network=_denoising(chain, height, width, steps),
+        network=denoising(chain, size, steps),
         decode=(chain.config.sources + 1) * latent + live_peak(ghost.decode, answer),
     )
 
 
-def chunk_within(chain: Chain, size: tuple[int, int], steps: int, most: int) -> int:
-    """Network inputs at a time that fit in half of the memory that is free; 1 at least, `most` at the most."""
-    free = _free(chain)
+def chunk_within(free: int | None, one: int, most: int) -> int:
+    """So many that fit in half of the free memory, at so many bytes each; 1 at least, `most` at the most."""
     if free is None:  # not Linux: the caller's number stands
         return most
-    return max(1, min(most, free // 2 // _denoising(chain, *size, steps)))
+    return max(1, min(most, free // 2 // one))
 
 
 def codec_chunk_within(
-    chain: Chain, size: tuple[int, int], most: int, memory: Callable[[], PeakMemory]
+    free: int | None,
+    chain: Chain,
+    size: tuple[int, int],
+    most: int,
+    memory: Callable[[], PeakMemory],
 ) -> int:
     """Images at a time through the autoencoder, likewise.
 
     Args:
+        free: bytes.
         chain: the system.
         size: (height, width) of the images.
         most: at the most.
         memory: of one; asked for only where `most` of a large autoencoder would not fit.
     """
-    free = _free(chain)
     if free is None or most * size[0] * size[1] * CODEC <= free // 2:
         return most
     needed = memory()
-    one = max(needed.encode // max(1, chain.config.sources), needed.decode)
-    return max(1, min(most, free // 2 // one))
+    return chunk_within(
+        free, max(needed.encode // max(1, chain.config.sources), needed.decode), most
+    )
 
 
-def refuse_if_too_large(chain: Chain, size: tuple[int, int], steps: int) -> None:
-    """Refuse a size at which one input of the network does not fit in the memory that is free.
+def refuse_if_too_large(free: int | None, needed: int, size: tuple[int, int]) -> None:
+    """Refuse a size, (height, width), at which one input of the network does not fit in the memory that is free.
 
     Raises:
         InputError: saying what is needed and what there is.
     """
-    free, needed = _free(chain), _denoising(chain, *size, steps)
     if free is not None and needed > free:
         got = f"{size[1]} x {size[0]} pixels, which need {needed / 1e9:.1f} GB"
         raise InputError("processing_resolution", got, f"what fits in the {free / 1e9:.1f} GB free")
 
 
-def _free(chain: Chain) -> int | None:
-    """Bytes free where the network is; on a GPU with those that torch holds and does not use."""
+def free_bytes(chain: Chain) -> int | None:
+    """Memory that is free where the network is; on a GPU with what torch holds and does not use."""
     device = chain.device
     if device.type != "cuda":
         return free_memory()
@@ -139,10 +142,10 @@ def _free(chain: Chain) -> int | None:
     return torch.cuda.mem_get_info(device)[0] + kept
 
 
-def _denoising(chain: Chain, height: int, width: int, steps: int) -> int:
+def denoising(chain: Chain, size: tuple[int, int], steps: int) -> int:
     """Bytes of one input while the network runs: its condition, what it sees, the sampler's states, one forward."""
     codec = chain.autoencoder
-    cells = height // codec.factor, width // codec.factor
+    cells = size[0] // codec.factor, size[1] // codec.factor
     # x_T; then x_t, and x_t, x0, eps of the two times before (stochastic steps: Z more, the fresh noise)
     states = 1 if steps == 1 else min(3 * steps - 2, 8)
     latent = FLOAT * codec.channels * cells[0] * cells[1]

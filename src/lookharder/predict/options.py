@@ -188,6 +188,9 @@ def refuse_unknown(given: Iterable[str], call: Callable[..., object]) -> None:
     Raises:
         InputError: naming the first of them.
     """
+    given = list(given)
+    if not given:
+        return
     parameters = inspect.signature(call).parameters.values()
     names = sorted(each.name for each in parameters if each.kind is not each.VAR_KEYWORD)
     for name in given:

@@ -16,6 +16,8 @@ from lookharder.predict.inputs import require
 from lookharder.predict.memory import (
     chunk_within,
     codec_chunk_within,
+    denoising,
+    free_bytes,
     peak_memory,
     refuse_if_too_large,
 )
@@ -36,6 +38,7 @@ class SamplingPlanner:
     Attributes:
         cost: (name of the task, effort, size, native) -> `ImageCost`.
         memory: (size, steps) -> `PeakMemory`.
+        denoising: (size, steps) -> bytes of one network input.
         speed: (size, network inputs at a time) -> `Speed` of this machine.
         joining: (name of the task, size) -> seconds a pixel between looks, on this machine.
     """
@@ -44,6 +47,7 @@ class SamplingPlanner:
         self.chain, self.settings = chain, settings
         self.cost = lru_cache(maxsize=256)(partial(image_cost, chain))
         self.memory = lru_cache(maxsize=256)(partial(peak_memory, chain))
+        self.denoising = lru_cache(maxsize=256)(partial(denoising, chain))
         self.speed = lru_cache(maxsize=256)(partial(measure_speed, chain))
         self.joining = lru_cache(maxsize=256)(partial(measure_joining, chain))
 
@@ -85,16 +89,17 @@ class SamplingPlanner:
             require(several, "output_uncertainty", True, "ensemble_size of 2 or more")
             still = options.until is None or options.until.change is None or effort.levels > 1
             require(still, "until", "change, at one level", "2 levels or more")
-            refuse_if_too_large(self.chain, size, effort.steps)
+            free, one = free_bytes(self.chain), self.denoising(size, effort.steps)
+            refuse_if_too_large(free, one, size)
             self._warn_of_noise(effort)
             self._warn_if_far(task, effort, size, native)
             return SamplingPlan(
                 effort=effort,
                 size=size,
                 native=native,
-                chunk=chunk_within(self.chain, size, effort.steps, chunk),
+                chunk=chunk_within(free, one, chunk),
                 codec_chunk=codec_chunk_within(
-                    self.chain, size, chunk, lambda: self.memory(size, effort.steps)
+                    free, self.chain, size, chunk, lambda: self.memory(size, effort.steps)
                 ),
                 bound=self._bound(task, effort) if options.merge is None else None,
             )
