@@ -34,7 +34,7 @@ def vector_median(
 
     Args:
         draws: vectors, e.g. flow in pixels, for any batch of pictures.
-        component_wise: take the median of u and of v instead, which is where the iteration starts.
+        component_wise: take the median of u and of v instead.
         iterations: at most.
         still: a step this small, in the unit of the draws, ends a pixel's iteration.
 
@@ -69,7 +69,7 @@ def vector_median(
 def _geometric(
     vectors: Float[Tensor, "N 2 P"], middle: Float[Tensor, "2 P"], iterations: int, still: float
 ) -> Float[Tensor, "2 P"]:
-    """The geometric median; the middle, which is where the iteration starts, where that is as good."""
+    """The geometric median, sought from the middle, or where a draw is better from there."""
     draw, least = _best_draw(vectors)
     better = _total(_length(vectors - middle)) <= least * (1 + SAME)
     better &= (middle != draw).any(0)
