@@ -75,3 +75,17 @@ def test_every_page_is_in_the_site():
     docs = ROOT / "docs"
     pages = {path.relative_to(docs).with_suffix("").as_posix() for path in docs.rglob("*.md")}
     assert pages - {"index"} <= inside
+
+
+def test_links_of_pages_lead_to_pages_of_the_site_or_to_files_that_are_there():
+    """Sphinx knows no page outside `docs`, and says so only when the site is built."""
+    docs = ROOT / "docs"
+    for page in docs.rglob("*.md"):
+        text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for link in re.findall(r"\]\(([^)\s#]+)(?:#[^)]*)?\)", text):
+            if "://" in link:
+                continue
+            target = (page.parent / link).resolve()
+            assert target.exists(), f"{page.name}: {link}"
+            outside = target.suffix == ".md" and not target.is_relative_to(docs)
+            assert not outside, f"{page.name}: {link}"
