@@ -234,6 +234,20 @@ def test_vector_median_has_the_least_sum_of_distances(n, spread):
         assert cost(points, merged[:, y, x]) <= min(found) + 1e-4 * spread
 
 
+@pytest.mark.parametrize("n", [3, 4, 5, 10])
+@pytest.mark.parametrize("spread", [0.02, 1.0, 30.0])
+def test_vector_median_is_where_nothing_pulls_away(n, spread):
+    """In each of 4,096 pixels unit vectors to the draws cancel, or, at a draw, those to the others are 1 at most."""
+    draws = spread * torch.randn(n, 2, 64, 64, generator=torch.Generator().manual_seed(n)).double()
+    draws[: n * 2 // 5] *= 10
+    away = draws - merge.vector_median(draws, still=1e-6 * spread)[0]
+    far = away.norm(dim=1, keepdim=True)
+    at_draw = far < 1e-9 * spread
+    pull = torch.where(at_draw, 0.0, away / far).sum(0).norm(dim=0)
+    assert (pull <= at_draw.sum(0)[0] + 1e-4).all(), pull.max()
+    assert at_draw.any(0).any() and not at_draw.any(0).all(), "both cases are there"
+
+
 def test_vector_median_of_a_few_points_in_closed_form():
     """A triangle's draw with an angle of 120 degrees or more, where diagonals cross, and the middle of a line."""
     for points, median in (

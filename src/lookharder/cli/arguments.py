@@ -142,7 +142,7 @@ def add_denoising(parser: Parser) -> None:
     parser.add_argument(
         "--mirror",
         action="store_true",
-        help="every second member sees the mirror image; two members, or --members",
+        help="every second member sees the mirror image; two members where --members does not say more",
     )
     add_sampler(parser)
     parser.add_argument(

@@ -97,11 +97,6 @@ class Amodal(Task):
         """The published rule, on the predicted whole object; to take the median of paintings, these as they are."""
         return images[:, :, 0] if self.merging == "median" else self._inside(images[:, :, 0])
 
-    @property
-    def mirrors(self) -> bool:
-        """Its values do not turn."""
-        return True
-
     def mirror(self, images: FieldDraws) -> FieldDraws:
         """Left and right exchanged."""
         return images.flip(-1)

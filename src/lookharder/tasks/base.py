@@ -146,8 +146,8 @@ class Task(ABC):
 
     @property
     def mirrors(self) -> bool:
-        """Whether it can be asked of a mirror image, see `mirror`."""
-        return False
+        """Whether it can be asked of a mirror image: where it says what `mirror` does."""
+        return type(self).mirror is not Task.mirror
 
     def mirror(self, images: FieldDraws) -> FieldDraws:
         """What was painted of mirror images, (N, B, F, 3, H, W), as it is painted of the pictures themselves."""

@@ -161,11 +161,6 @@ class Depth(Task):
             valid = valid | (depth >= farthest)  # the sky: no depth to score, but far
         return TargetImage(images=grey_to_rgb(images)[:, None], known=valid)
 
-    @property
-    def mirrors(self) -> bool:
-        """Its values do not turn."""
-        return True
-
     def mirror(self, images: FieldDraws) -> FieldDraws:
         """Left and right exchanged."""
         return images.flip(-1)

@@ -85,13 +85,8 @@ class Flow(Task):
         flow = images[:, :, 0, :2] if self.layout == "joint" else images.mean(3)
         return flow * self._unit(images)
 
-    @property
-    def mirrors(self) -> bool:
-        """Motion turns with the frames."""
-        return True
-
     def mirror(self, images: FieldDraws) -> FieldDraws:
-        """Left and right exchanged, and so u is -u."""
+        """Left and right exchanged; motion turns with the frames, so u is -u."""
         images = images.flip(-1)
         u = torch.zeros(images.shape[2:4], dtype=torch.bool, device=images.device)  # (F, 3)
         u[0, 0 if self.layout == "joint" else slice(None)] = True

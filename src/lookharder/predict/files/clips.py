@@ -32,6 +32,7 @@ from lookharder.predict.predictor import Prediction, Predictor
 from lookharder.tasks.base import Task
 from lookharder.visualize.answer_files import Writing
 from lookharder.visualize.formats import Format, find_formats
+from lookharder.visualize.looks import Look
 from lookharder.visualize.views import View, view_of
 
 FRAMES_A_SECOND = Fraction(24)  # of a folder of frames
@@ -129,13 +130,15 @@ def predict_clip(
     """
     view, files = view_of(task.view), clip_files(task.name, clip)
     claim = {"task": task.name, "name": clip.name, "files": files}
+    names = view.formats if writing.formats is None else writing.formats
+    formats = list(find_formats(task.name, names).values())
     with folder.adding([claim]) as records:
         frames = folder.path / files["frames"]
         remove(frames)
         frames.mkdir()
         seconds, macs = 0.0, 0
         with writing_clip(folder.path / files["video"], clip.rate) as show:
-            answers = _ClipAnswers(task, frames, show, writing, share)
+            answers = _ClipAnswers(task.name, view, frames, show, formats, writing.look, share)
             for given in _groups(task, clip):
                 batch = batch_of(task, given.pop("image"), given)
                 asked = Options(**options)
@@ -159,16 +162,16 @@ class _ClipAnswers:
 
     def __init__(
         self,
-        task: Task,
+        task: str,
+        view: View,
         frames: Path,
         show: Callable[[np.ndarray], object],
-        writing: Writing,
+        formats: Sequence[Format],
+        look: Look,
         share: float,
     ) -> None:
-        self.task, self.frames, self.show, self.share = task.name, frames, show, share
-        self.view, self.look = view_of(task.view), writing.look
-        names = self.view.formats if writing.formats is None else writing.formats
-        self.formats = list(find_formats(task.name, names).values())
+        self.task, self.view, self.frames, self.show = task, view, frames, show
+        self.formats, self.look, self.share = formats, look, share
         self.last: SteadyFrame | None = None
         self.shape: tuple[int, ...] = ()
         self.count = 0

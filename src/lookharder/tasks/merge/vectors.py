@@ -5,7 +5,7 @@ of v does not. The sum has a kink at each draw and is smooth between them:
 
     at a draw      it is the least where the others pull, by unit vectors, with no more than 1 (Vardi and Zhang 2000)
     between draws  m <- m + H^-1 g, Newton's step: g = sum_i a_i / |a_i|, H = sum_i (I - a_i a_i' / |a_i|^2) / |a_i|
-                   with a_i = d_i - m; where that does not lower the sum, Weiszfeld's m <- m + g / sum_i 1 / |a_i| does
+                   with a_i = d_i - m, halved until it lowers the sum
 
 It starts from a point that costs less than every draw, so it never comes to a kink. It goes on at a pixel until that
 pixel stands still, and leaves it alone from then on: a picture's result does not depend on what else is in the batch.
@@ -18,6 +18,7 @@ from torch import Tensor
 from lookharder.tasks.merge.moments import own_order
 from lookharder.tasks.merge.rank import count_draws, median
 
+HALVINGS = 30  # of a step that does not lower the sum
 SAME = 1e-12  # of a sum of distances: what rounding makes of equal ones
 RUN = 2**13  # pixels at a time on a CPU: their draws stay in the cache
 
@@ -123,13 +124,16 @@ def _descend(
         h_vv = weight - h_uu
         step = torch.stack([h_vv * g_u + h_uv * g_v, h_uv * g_u + h_uu * g_v])
         step = step / (h_uu * h_vv - h_uv * h_uv)
-        away, far, lower = _look(vectors, here + step, cost)
-        if not lower.all():
-            step = torch.where(lower, step, torch.stack([g_u, g_v]) / weight)
-            away, far, lower = _look(vectors, here + step, cost)
-            step = step.where(lower, 0.0)  # rounding is all that is left
-        found[:, moving] = here = here + step
         moved = step.abs().amax(0) > still
+        away, far, lower = _look(vectors, here + step, cost)
+        for _ in range(HALVINGS):
+            if not (too_long := moved & ~lower).any():
+                break
+            step = torch.where(too_long, step / 2, step)
+            away, far, lower = _look(vectors, here + step, cost)
+        step = step.where(lower, 0.0)  # rounding is all that is left
+        found[:, moving] = here = here + step
+        moved &= lower
         if not moved.all():
             here, moving, vectors = here[:, moved], moving[moved], vectors[..., moved]
             away, far = away[..., moved], far[:, moved]
