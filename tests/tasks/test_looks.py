@@ -11,7 +11,7 @@ from lookharder.data.example import Batch
 from lookharder.seeding import torch_generator
 from lookharder.tasks.amodal import Amodal
 from lookharder.tasks.closer.around import box_around
-from lookharder.tasks.closer.matching import fit, inside, warp
+from lookharder.tasks.closer.matching import _mean, fit, inside, refine, warp
 from lookharder.tasks.closer.windows import Grid, fit_to, low_pass
 from lookharder.tasks.depth import Depth
 
@@ -58,6 +58,26 @@ def test_a_motion_is_taken_only_where_it_explains_the_pictures_better():
     assert (found - truth)[..., *middle].abs().mean() < 0.1, "refined"
     kept = fit(first, second, truth, wrong)
     torch.testing.assert_close(kept[..., *middle], truth[..., *middle], atol=0.05, rtol=0)
+
+
+def test_pairs_are_refined_one_by_one_and_what_is_given_stays():
+    flow = noise(2, 2, 30, 41) * 2
+    pictures = noise(2, 3, 30, 41), noise(3, 3, 30, 41)[1:]
+    before = flow.clone()
+    together = refine(pictures, flow)
+    alone = [refine((a[None], b[None]), c[None]) for a, b, c in zip(*pictures, flow, strict=True)]
+    assert torch.equal(together, torch.cat(alone))
+    assert torch.equal(flow, before)
+    assert not torch.equal(together, before)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 20), st.integers(1, 20), st.sampled_from([1, 3, 5, 7, 9, 11]))
+def test_a_mean_over_a_square_is_that_of_its_pixels(height, width, side):
+    values = noise(2, 3, height, width)
+    wide = torch.nn.functional.pad(values, (side // 2,) * 4, mode="replicate")
+    wanted = torch.nn.functional.avg_pool2d(wide, side, stride=1)
+    torch.testing.assert_close(_mean(values, side), wanted)
 
 
 def test_a_window_is_fitted_to_the_whole_by_least_squares_and_never_turned_over():
