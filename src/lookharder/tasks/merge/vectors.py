@@ -19,7 +19,7 @@ from lookharder.tasks.merge.moments import own_order
 from lookharder.tasks.merge.rank import count_draws, median
 
 HALVINGS = 30  # of a step that does not lower the sum
-SAME = 1e-12  # of a sum of distances: what rounding makes of equal ones
+SAME = 8  # roundings of a sum of distances that do not make it another
 RUN = 2**13  # pixels at a time on a CPU: their draws stay in the cache
 
 
@@ -34,7 +34,7 @@ def vector_median(
     """The vector with the least sum of distances to the draws: a median that rotates with them.
 
     Args:
-        draws: vectors, e.g. flow in pixels, for any batch of pictures.
+        draws: vectors, e.g. flow in pixels, for any batch of pictures; computed in their precision, 32 bits at least.
         component_wise: take the median of u and of v instead.
         iterations: at most.
         still: a step this small, in the unit of the draws, ends a pixel's iteration.
@@ -49,7 +49,8 @@ def vector_median(
     # Between two draws every point is a median: keep the middle, the one that is free of order.
     middle_is_it = component_wise or count_draws(draws) <= 2
     batch = draws.shape[1:-3]
-    pictures = draws.reshape(len(draws), -1, *draws.shape[-3:]).double()  # (N, B, 2, H, W)
+    pictures = draws.reshape(len(draws), -1, *draws.shape[-3:])  # (N, B, 2, H, W)
+    pictures = pictures.to(torch.promote_types(draws.dtype, torch.float32))
     merged = torch.empty_like(pictures[0])
     spread = torch.empty_like(merged[:, 0])
     for i in range(len(merged)):
@@ -72,8 +73,8 @@ def _geometric(
 ) -> Float[Tensor, "2 P"]:
     """The geometric median, sought from the middle, or where a draw is better from there."""
     draw, least = _best_draw(vectors)
-    better = _total(_length(vectors - middle)) <= least * (1 + SAME)
-    better &= (middle != draw).any(0)
+    far = _length(vectors - middle)
+    better = (_total(far) <= _same(least)) & (far > 0).all(0)
     start = torch.where(better, middle, draw)
     other = (~better).nonzero()[:, 0]
     start[:, other] = _leave(vectors[..., other], draw[:, other])
@@ -131,7 +132,7 @@ def _descend(
                 break
             step = torch.where(too_long, step / 2, step)
             away, far, lower = _look(vectors, here + step, cost)
-        step = step.where(lower, 0.0)  # rounding is all that is left
+        step = step.where(lower, 0.0)  # no step is short enough: rounding is all that is left
         found[:, moving] = here = here + step
         moved &= lower
         if not moved.all():
@@ -143,10 +144,15 @@ def _descend(
 def _look(
     vectors: Float[Tensor, "N 2 P"], point: Float[Tensor, "2 P"], cost: Float[Tensor, "P"]
 ) -> tuple[Float[Tensor, "N 2 P"], Float[Tensor, "N P"], Bool[Tensor, "P"]]:
-    """Ways from a point to the draws, their lengths, and where the sum of these is below a cost."""
+    """Ways from a point to the draws, their lengths, and where the sum of these is no more than a cost."""
     away = vectors - point
     far = _length(away)
-    return away, far, _total(far) < cost
+    return away, far, _total(far) <= _same(cost)
+
+
+def _same(cost: Float[Tensor, "P"]) -> Float[Tensor, "P"]:
+    """The most that rounding makes of a sum of distances."""
+    return cost * (1 + SAME * torch.finfo(cost.dtype).eps)
 
 
 def _total(draws: Float[Tensor, "N *map"]) -> Float[Tensor, "*map"]:
