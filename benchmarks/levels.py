@@ -1,14 +1,15 @@
 """Which axis of compute pays: levels, steps or members? Error against MACs on large scenes whose truth is exact.
 
-    python -m benchmarks levels.measure sight docs/results/levels --scenes 12
-    python -m benchmarks levels.records docs/results/laptop/others.jsonl docs/results/levels.json
+    python -m benchmarks levels.measure sight docs/results/levels --scenes 8
+    python -m benchmarks levels.measure sight docs/results/levels-large --scenes 8 --width 1024
+    python -m benchmarks levels.records docs/results/laptop/others.jsonl docs/results/levels-large.json
     python -m benchmarks levels.picture docs/results/looks.png
 
-Scenes of the photographed world, 384 x 512 pixels, which no model was trained on. Every setting answers the same
-scenes, so that differences to one look are paired. A power law is fitted to the levels but the last, and the last is
-compared with what it predicts. Writes OUT.json and OUT.png, and into the model's table, by which a budget is spent, the
-settings that no cheaper one equals. `records` makes of what `measure` wrote the study "closer" of the report, which
-judges laws by its own rules. `picture` shows one scene a task at one, two and three levels.
+Scenes of the photographed world, 384 x 512 pixels or of another width, which no model was trained on. Every setting
+answers the same scenes, so that differences to one look are paired. A power law is fitted to the levels but the last,
+and the last is compared with what it predicts. Writes OUT.json and OUT.png, and, of 384 x 512, into the model's table,
+by which a budget is spent, the settings that no cheaper one equals. `records` makes of what `measure` wrote the study
+"closer" of the report, which judges laws by its own rules. `picture` shows a scene a task at one, two and three levels.
 """
 
 import hashlib
@@ -38,16 +39,22 @@ from lookharder.scaling.record import Record, Records
 from lookharder.study.facts import facts
 from lookharder.visualize.views import VIEWS
 
-SEED, HEIGHT, WIDTH = 9, 384, 512
+SEED, WIDTH = 9, 512
 METRICS = {"depth": ("abs_rel", "boundary_f1"), "flow": ("epe",), "amodal": ("iou",)}
 LABELS = {"depth": "AbsRel", "flow": "end-point error, pixels", "amodal": "1 - IoU"}
 ONE = {"levels": 1, "steps": 1, "members": 1}
 CALLED = {"members": "draws"}  # by the report
-AXES = {"levels": (2, 3, 4), "steps": (2, 5, 10), "members": (4, 16)}
+AXES = {"levels": (2, 3, 4, 5), "steps": (2, 5, 10), "members": (4, 16)}
 
 
-def spec_of(task: str, scenes: int) -> str:
-    return f"procedural:{scenes}:{SEED}?world=photo&size={HEIGHT}x{WIDTH}&only={task}"
+def size_of(width: int) -> tuple[int, int]:
+    """(height, width) of a scene."""
+    return width * 3 // 4, width
+
+
+def spec_of(task: str, scenes: int, width: int = WIDTH) -> str:
+    height, width = size_of(width)
+    return f"procedural:{scenes}:{SEED}?world=photo&size={height}x{width}&only={task}"
 
 
 def errors(result: Evaluation, metric: str) -> np.ndarray:
@@ -56,10 +63,14 @@ def errors(result: Evaluation, metric: str) -> np.ndarray:
 
 
 def measure_settings(
-    predictor: Predictor, task: str, scenes: int, settings: Iterable[tuple[str, dict[str, Any]]]
+    predictor: Predictor,
+    task: str,
+    scenes: int,
+    settings: Iterable[tuple[str, dict[str, Any]]],
+    width: int = WIDTH,
 ) -> list[dict[str, Any]]:
     """A row for each (axis, setting), compared with the first; a level that shows no more has none."""
-    data = open_spec(spec_of(task, scenes), WIDTH)
+    data = open_spec(spec_of(task, scenes, width), width)
     rules = protocol(task, "procedural", predictor.chain)
     rows: list[dict[str, Any]] = []
     base: Evaluation | None = None
@@ -190,7 +201,8 @@ def table(rows: list[dict[str, Any]], resolution: int) -> tuple[Setting, ...]:
 def tell_model(folder: Path, found: tuple[Setting, ...], scenes: int) -> None:
     """Write settings into the model's table, in the place of those of the same tasks."""
     former = SettingsTable.read(folder) or SettingsTable(data="", errors={}, rows=())
-    data = f"{scenes} scenes of the photo world of {WIDTH} x {HEIGHT} pixels"
+    height, width = size_of(WIDTH)
+    data = f"{scenes} scenes of the photo world of {width} x {height} pixels"
     new = {setting.task for setting in found}
     others = tuple(row for row in former.rows if row.task not in new)
     if others and former.data != data:
@@ -228,7 +240,8 @@ def record_of(row: dict[str, Any], metric: str, axis: str, measured: dict[str, A
     place = {name: row[name] for name in ONE}
     chain = network(row["model"])
     known = facts(chain)
-    asked = json.dumps([row["model"], row["task"], spec_of(row["task"], len(values)), place])
+    scenes = spec_of(row["task"], len(values), measured["width"])
+    asked = json.dumps([row["model"], row["task"], scenes, place])
     mean = float(np.mean(values))  # of rounded values, as the report resamples them
     return Record(
         study="closer",
@@ -256,16 +269,19 @@ def record_of(row: dict[str, Any], metric: str, axis: str, measured: dict[str, A
     )
 
 
-def measure(model: str, out: Path, *, scenes: int = 12, device: Device = "auto") -> None:
+def measure(
+    model: str, out: Path, *, scenes: int = 12, width: int = WIDTH, device: Device = "auto"
+) -> None:
     predictor, folder = Predictor.from_pretrained(model, device), find(model)
     rows: list[dict[str, Any]] = []
     laws = {}
     for task in METRICS:
-        mine = measure_settings(predictor, task, scenes, one_by_one())
+        mine = measure_settings(predictor, task, scenes, one_by_one(), width)
         rows += mine
         laws[task] = law(mine, SCORES[task].error_name(METRICS[task][0]))
         print(task, laws[task])
-        told = {"machine": machine(device), "time": time.time(), "laws": laws, "rows": rows}
-        write_json(out.with_suffix(".json"), told)  # as they come
+        told = {"machine": machine(device), "time": time.time(), "width": width}
+        write_json(out.with_suffix(".json"), told | {"laws": laws, "rows": rows})  # as they come
     draw(rows, out.with_suffix(".png"))
-    tell_model(folder, table(rows, predictor.chain.config.resolution), scenes)
+    if width == WIDTH:
+        tell_model(folder, table(rows, predictor.chain.config.resolution), scenes)
