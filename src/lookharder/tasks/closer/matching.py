@@ -4,10 +4,9 @@
     fit(first, second, known, proposed)     a better motion than is known, where there is one
 
 A network proposes; the pictures decide. At each pixel the motion is kept that explains its neighbourhood better, and
-handed on to places near by, where it may explain more still (as in PatchMatch: Barnes et al., SIGGRAPH 2009). Then both
-the known and the chosen motion are refined as a whole: pictures that match, and motion that is smooth but at edges
-(Brox et al., ECCV 2004, by OpenCV). The pictures are compared after their local mean and contrast are taken out, so
-exposure and vignetting do not matter.
+handed on to places near by, where it may explain more still (as in PatchMatch: Barnes et al., SIGGRAPH 2009). Then it
+is refined as a whole: pictures that match, and motion that is smooth but at edges (Brox et al., ECCV 2004, by OpenCV).
+The pictures are compared after their local mean and contrast are taken out: exposure and vignetting do not matter.
 """
 
 import torch
@@ -17,14 +16,12 @@ from torch import Tensor
 
 from lookharder.shapes import FlowField, Images
 
-REACH = (32, 16, 8, 4)  # pixels to places that a motion is handed on to
+REACH = (16, 4)  # pixels to places that a motion is handed on to
 SURER = 0.9  # of the cost there: what is handed on must explain that much more
-STEPS = 5  # of a refinement, each from the motion that the one before found
+STEPS = 10  # of a refinement, each from the motion that the one before found
 GREY = 40.0  # levels of grey, of which OpenCV expects 256, to a deviation of 1
 SMOOTH, GRADIENT, COLOUR = 20.0, 10.0, 1.0  # weights of a smooth motion, and of pictures that match
-FASTER = (
-    1.95  # how far each of OpenCV's rounds goes beyond itself, of less than 2: slow errors need it
-)
+FASTER = 1.95  # share of a step that each of OpenCV's rounds takes; its own 1.6 leaves slow errors
 NOISE = 0.003  # variance of a picture, in [-1, 1], below which contrast is not stretched
 
 
@@ -49,7 +46,7 @@ def inside(flow: FlowField) -> Float[Tensor, "B 1 H W"]:
 
 
 def fit(first: Images, second: Images, known: FlowField, proposed: FlowField) -> FlowField:
-    """The proposed motion, refined, where it explains the pictures better than the known one.
+    """At each pixel the motion that explains the pictures better, handed on to where it explains more, and refined.
 
     Args:
         first: (B, 3, H, W).
@@ -58,9 +55,7 @@ def fit(first: Images, second: Images, known: FlowField, proposed: FlowField) ->
         proposed: likewise.
     """
     pictures = _contrast(first), _contrast(second)
-    chosen = _spread(pictures, _better(pictures, known, proposed))
-    known, chosen = (refine(pictures, flow) for flow in (known, chosen))
-    return _better(pictures, known, chosen)
+    return refine(pictures, _spread(pictures, _better(pictures, known, proposed)))
 
 
 def refine(pictures: tuple[Images, Images], flow: FlowField) -> Float[Tensor, "B 2 H W"]:
