@@ -311,6 +311,7 @@ def test_interruption_and_a_refusing_system(capsys, monkeypatch):
     for error, code, words in (
         (BrokenPipeError(), 1, "standard output: nobody reads it"),
         (Terminated(), 143, "terminated"),
+        (OSError(12, "Cannot allocate memory"), 1, "out of memory: Cannot allocate memory"),
         (
             RuntimeError("mmap: Cannot allocate memory"),
             1,

@@ -15,6 +15,7 @@ that help and mistakes answer at once.
 """
 
 import argparse
+import errno
 import atexit
 import contextlib
 import gc
@@ -182,7 +183,8 @@ def _attempt(line: Sequence[str] | None) -> int:
         _mute()
         return _fail("standard output: nobody reads it", 1)
     except OSError as error:
-        return _fail(f"{error.filename or 'system'}: {error.strerror or error}", 1)
+        cause = "out of memory" if error.errno == errno.ENOMEM else "system"
+        return _fail(f"{error.filename or cause}: {error.strerror or error}", 1)
     except FloatingPointError as error:
         return _fail(str(error), 1)
     except MemoryError as error:
