@@ -15,9 +15,9 @@ that help and mistakes answer at once.
 """
 
 import argparse
-import errno
 import atexit
 import contextlib
+import errno
 import gc
 import os
 import signal
