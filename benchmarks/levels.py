@@ -32,7 +32,7 @@ from lookharder.files import atomic, write_json
 from lookharder.jsons import read_json
 from lookharder.metrics.scores import SCORES
 from lookharder.metrics.statistics import bootstrap_mean, paired_bootstrap
-from lookharder.predict.effort import Effort
+from lookharder.predict.effort import Effort, level_sizes
 from lookharder.predict.predictor import Predictor
 from lookharder.predict.settings import Setting, SettingsTable
 from lookharder.scaling.record import Record, Records
@@ -69,7 +69,7 @@ def measure_settings(
     settings: Iterable[tuple[str, dict[str, Any]]],
     width: int = WIDTH,
 ) -> list[dict[str, Any]]:
-    """A row for each (axis, setting), compared with the first; a level that shows no more has none."""
+    """A row for each (axis, setting), compared with the first."""
     data = open_spec(spec_of(task, scenes, width), width)
     rules = protocol(task, "procedural", predictor.chain)
     rows: list[dict[str, Any]] = []
@@ -78,8 +78,6 @@ def measure_settings(
         began = time.perf_counter()
         result = evaluate(predictor, task, data, data="levels", rules=rules, **setting)
         seconds = time.perf_counter() - began
-        if axis == "levels" and rows and result.macs_per_image == rows[-1]["macs"]:
-            continue  # the picture has no more to show
         base = base or result
         row = {"task": task, "model": predictor.name, "axis": axis, **setting}
         row |= {"macs": result.macs_per_image, "seconds_with_scoring": seconds / scenes}
@@ -96,11 +94,15 @@ def measure_settings(
     return rows
 
 
-def one_by_one() -> Iterator[tuple[str, dict[str, int]]]:
-    """One look, then each number of ONE raised while the others stay."""
+def one_by_one(predictor: Predictor, width: int) -> Iterator[tuple[str, dict[str, int]]]:
+    """One look, then each number of ONE raised while the others stay; levels while the picture has more to show."""
+    native = size_of(width)
+    size = predictor.planner.working_size(*native)
+    deepest = len(set(level_sizes(size, native, max(AXES["levels"]))))
     yield "one look", ONE
     for axis, values in AXES.items():
-        yield from ((axis, ONE | {axis: value}) for value in values)
+        shown = [value for value in values if axis != "levels" or value <= deepest]
+        yield from ((axis, ONE | {axis: value}) for value in shown)
 
 
 def law(
@@ -276,7 +278,7 @@ def measure(
     rows: list[dict[str, Any]] = []
     laws = {}
     for task in METRICS:
-        mine = measure_settings(predictor, task, scenes, one_by_one(), width)
+        mine = measure_settings(predictor, task, scenes, one_by_one(predictor, width), width)
         rows += mine
         laws[task] = law(mine, SCORES[task].error_name(METRICS[task][0]))
         print(task, laws[task])
