@@ -56,9 +56,9 @@ MACHINE = {  # what goes wrong with a machine, not with a file's bytes or a job
     errno.EDQUOT,
     errno.EROFS,
 }
-OUT_OF_MEMORY = (  # in the words of torch, C++ and the linker, which have no MemoryError
+OUT_OF_MEMORY = (  # in the words of torch, OpenCV, C++ and the linker, which have no MemoryError
     *("can't allocate memory", "cannot allocate memory", "failed to map segment"),
-    *("out of memory", "not enough memory", "bad_alloc"),
+    *("out of memory", "not enough memory", "insufficient memory", "bad_alloc"),
 )
 
 
@@ -66,6 +66,6 @@ def fault_of_machine(error: Exception) -> int | None:
     """The `errno` of an error that is the machine's fault: memory, disk, descriptors; None for another."""
     if isinstance(error, OSError):
         return error.errno if error.errno in MACHINE else None
-    words = isinstance(error, RuntimeError | ImportError) and str(error).lower()
-    short = words and any(each in words for each in OUT_OF_MEMORY)
+    theirs = isinstance(error, RuntimeError | ImportError) or type(error).__module__ == "cv2"
+    short = theirs and any(each in str(error).lower() for each in OUT_OF_MEMORY)
     return errno.ENOMEM if short or isinstance(error, MemoryError) else None

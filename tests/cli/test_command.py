@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import get_args
 
+import cv2
 import pytest
 
 from lookharder.cli import (
@@ -316,6 +317,11 @@ def test_interruption_and_a_refusing_system(capsys, monkeypatch):
             RuntimeError("mmap: Cannot allocate memory"),
             1,
             "out of memory: mmap: Cannot allocate memory",
+        ),
+        (
+            cv2.error("error: (-4:Insufficient memory) Failed to allocate 9 bytes"),
+            1,
+            "out of memory: error: (-4:Insufficient memory) Failed to allocate 9 bytes",
         ),
         (
             ImportError("x.so: failed to map segment"),

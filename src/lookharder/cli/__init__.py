@@ -189,7 +189,7 @@ def _attempt(line: Sequence[str] | None) -> int:
         return _fail(str(error), 1)
     except MemoryError as error:
         return _fail(f"out of memory: {str(error) or SMALLER}", 1)
-    except (RuntimeError, ImportError) as error:  # torch and the linker have no MemoryError
+    except Exception as error:  # torch, OpenCV and the linker have no MemoryError
         if fault_of_machine(error) is None:
             raise
         return _fail(f"out of memory: {str(error).splitlines()[0]}", 1)
