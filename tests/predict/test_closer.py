@@ -58,6 +58,32 @@ def test_levels_double_until_the_picture_has_no_more_to_show(native):
     assert max(sizes[-1]) * 2**0.5 >= max(native)
 
 
+@pytest.mark.parametrize(
+    (
+        "native",
+        "size",
+        "others",
+    ),  # of flow, and of other tasks, at a resolution of 32 in steps of 8
+    [
+        ((480, 640), (24, 32), (24, 32)),
+        ((320, 640), (16, 32), (16, 32)),
+        ((375, 1242), (16, 56), (8, 32)),
+        ((1242, 375), (56, 16), (32, 8)),
+        ((100, 900), (8, 64), (8, 32)),
+        ((10, 900), (8, 64), (8, 32)),
+    ],
+)
+def test_a_long_frame_of_flow_keeps_rows_to_match(predictor, native, size, others):
+    planner = predictor.planner
+    image = torch.zeros(3, *native, dtype=torch.uint8).numpy()
+    asked = {"match_input_resolution": False, "levels": 1}
+    seen = predictor(image, "flow", second=image, **asked).prediction.shape[1:3]
+    assert (seen, predictor(image, "depth", **asked).prediction.shape[1:3]) == (size, others)
+    asked["processing_resolution"] = 32
+    told = predictor(image, "flow", second=image, **asked).prediction.shape[1:3]
+    assert told == planner.working_size(*native, 32) == others, "as it is asked"
+
+
 def test_one_level_is_the_chain_and_nothing_else(predictor):
     chain, given = predictor.chain, pairs(2)
     task = chain.task("flow")

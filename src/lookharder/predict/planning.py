@@ -3,6 +3,7 @@
 What is worked out or measured for a size and an effort is kept, and not worked out again.
 """
 
+import math
 from dataclasses import replace
 from functools import lru_cache, partial
 
@@ -25,6 +26,9 @@ from lookharder.predict.options import Options, SamplingPlan
 from lookharder.predict.rounds import Rounds
 from lookharder.predict.settings import ErrorBound, SettingsTable
 
+GROWN = (
+    2.0  # times the resolution, which the longer side of a picture longer than `widest` has at most
+)
 FAR = 16  # times the pixels of the model's own size, from which a working size is said to be far from it
 
 
@@ -52,11 +56,18 @@ class SamplingPlanner:
         self.joining = lru_cache(maxsize=256)(partial(measure_joining, chain))
 
     def working_size(
-        self, height: int, width: int, resolution: int | None = None, fit: FitName | None = None
+        self,
+        height: int,
+        width: int,
+        resolution: int | None = None,
+        fit: FitName | None = None,
+        widest: float = math.inf,
     ) -> tuple[int, int]:
         """Size at which the network works: longest edge `resolution`, sides multiples of what the chain needs.
 
         By fit "square" both edges are that long; at 0, the native size, a picture keeps its shape in any case.
+        The shorter edge of a picture longer than `widest` : 1 is not scaled below that of one of this shape, as long as
+        the longer one stays within `GROWN` times the resolution.
 
         Raises:
             InputError: a resolution below one patch.
@@ -68,7 +79,9 @@ class SamplingPlanner:
             raise InputError("processing_resolution", resolution, allowed)
         if resolution and (fit or self.chain.config.fit) == "square":
             height = width = resolution
-        scale = resolution / max(height, width) if resolution else 1.0
+        slim = max(height, width) / (widest * min(height, width))
+        longest = resolution * min(max(slim, 1.0), GROWN)
+        scale = longest / max(height, width) if resolution else 1.0
         rows, columns = (max(1, round(side * scale / multiple)) for side in (height, width))
         return rows * multiple, columns * multiple
 
@@ -81,10 +94,11 @@ class SamplingPlanner:
             InputError: options that these images, or this system, do not allow.
         """
         asked, chunk = options.processing_resolution, options.batch_size
+        widest = math.inf if asked is not None else self.chain.task(task).widest
         self._check_task(task, options)
         if options.budget is None:
             effort = options.effort(self.chain.config, self.levels(task))
-            size = self.working_size(*native, asked, options.fit)
+            size = self.working_size(*native, asked, options.fit, widest)
             several = effort.members > 1 or not options.output_uncertainty
             require(several, "output_uncertainty", True, "ensemble_size of 2 or more")
             still = options.until is None or options.until.change is None or effort.levels > 1
@@ -114,7 +128,7 @@ class SamplingPlanner:
             chunk,
             # a resolution that the caller insists on replaces that of a measured setting
             lambda s: self.working_size(
-                *native, s.resolution if asked is None else asked, options.fit
+                *native, s.resolution if asked is None else asked, options.fit, widest
             ),
         )
         return replace(plan, bound=self._bound(task, plan.effort))

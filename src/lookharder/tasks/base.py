@@ -9,6 +9,7 @@ The network only ever sees images. What they mean (quantiles, scale of motion, t
 dataclass that is saved with the model.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -187,6 +188,11 @@ class Task(ABC):
     def further_look(self, example: Example, generator: np.random.Generator) -> Example:
         """An example as a further look would show it, in training; itself where a further look is like the first."""
         return example
+
+    @property
+    def widest(self) -> float:
+        """Longer over shorter side of a picture, beyond which it is seen at more than the model's resolution."""
+        return math.inf
 
     @property
     def leaves_windows_out(self) -> bool:

@@ -140,6 +140,11 @@ class Flow(Task):
         return rest(example, generator)
 
     @property
+    def widest(self) -> float:
+        """A frame of fewer rows than half its columns shows the network too few of them to match."""
+        return 2.0
+
+    @property
     def leaves_windows_out(self) -> bool:
         """Each look asks for the motion that is left."""
         return True
