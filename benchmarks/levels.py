@@ -80,7 +80,7 @@ def measure_settings(
         result = evaluate(predictor, task, data, data="levels", rules=rules, **setting)
         seconds = time.perf_counter() - began
         base = base or result
-        row = {"task": task, "model": predictor.name, "axis": axis, **setting}
+        row = {"task": task, "model": Path(predictor.name).name, "axis": axis, **setting}
         row |= {"macs": result.macs_per_image, "seconds_with_scoring": seconds / scenes}
         for metric in METRICS[task]:
             mine, one = errors(result, metric), errors(base, metric)

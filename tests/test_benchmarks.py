@@ -93,7 +93,7 @@ def test_the_report_has_the_settings_that_were_measured():
     results = ROOT / "docs/results"
     measured = [
         json.loads((results / f"{name}.json").read_text())
-        for name in ("levels-large", "levels-large-tiny")
+        for name in ("levels-large", "levels-large-tiny", "levels-large-tiny-1")
     ]
     found = [record for each in measured for record in levels.records_of(each)]
     assert found == Records.read(results / "laptop/others.jsonl")
