@@ -97,7 +97,7 @@ def test_the_report_has_the_settings_that_were_measured():
     ]
     found = [record for each in measured for record in levels.records_of(each)]
     assert found == Records.read(results / "laptop/others.jsonl")
-    axes = {(r.task, r.metric, r.point["model"], r.point["along"]) for r in found}
+    axes = {(r.task, r.metric, r.point["model"], r.seed, r.point["along"]) for r in found}
     once = [r for r in found if all(r.point[axis] == 1 for axis in levels.ONE)]
     assert len(once) == len(axes), "one look begins every axis"
 
