@@ -1,17 +1,20 @@
 """One door for pictures: a file, what PIL makes of it and its pixels are one picture; metadata never decides."""
 
+import errno
 import io
 import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageFilter
 
 from lookharder.data import formats
+from lookharder.data.formats.guard import decoding
 from lookharder.errors import InputError
 from lookharder.files import say_once
 
@@ -243,3 +246,22 @@ def test_bombs_of_scans_and_of_text_are_refused_before_decoding(tmp_path: Path):
     path.write_bytes(b"P3\n# text\n16 16\n255\n" + b"0 " * 768)
     with pytest.raises(InputError, match="P3"):
         formats.read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (ValueError("bad bytes"), InputError),
+        (cv2.error("error: (-215:Assertion failed) !buf.empty()"), InputError),
+        (cv2.error("error: (-4:Insufficient memory) Failed to allocate 9 bytes"), MemoryError),
+        (RuntimeError("std::bad_alloc"), MemoryError),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), OSError),
+        (OSError(errno.EIO, "Input/output error"), OSError),
+        (OSError("truncated"), InputError),
+    ],
+)
+def test_a_decoder_is_told_from_a_machine_that_refuses(raised, said):
+    with pytest.raises(said) as caught, decoding("a.png", "a picture"):
+        raise raised
+    assert type(caught.value) is said
+    assert caught.value is raised or "a.png" in str(caught.value)

@@ -59,12 +59,8 @@ def test_levels_double_until_the_picture_has_no_more_to_show(native):
 
 
 @pytest.mark.parametrize(
-    (
-        "native",
-        "size",
-        "others",
-    ),  # of flow, and of other tasks, at a resolution of 32 in steps of 8
-    [
+    ("native", "size", "others"),
+    [  # of flow, and of other tasks, at a resolution of 32 in steps of 8
         ((480, 640), (24, 32), (24, 32)),
         ((320, 640), (16, 32), (16, 32)),
         ((375, 1242), (16, 56), (8, 32)),

@@ -40,7 +40,8 @@ class Options:
     Attributes:
         num_inference_steps: denoising steps; None = the model's default.
         ensemble_size: members, the answers that are merged; None = the model's default, or with `until` 20 at the most.
-        processing_resolution: longest edge at which the network works; None = the model's, 0 = the image's own.
+        processing_resolution: longest edge at which the network works; None = the model's, and more for what is
+            longer than its task's `widest`; 0 = the image's own.
         fit: how a picture is brought to that: "inside" keeps its shape, "square" makes both edges that long; None = as
             the model was trained.
         match_input_resolution: give the prediction at the image's size.

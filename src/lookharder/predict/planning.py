@@ -26,9 +26,7 @@ from lookharder.predict.options import Options, SamplingPlan
 from lookharder.predict.rounds import Rounds
 from lookharder.predict.settings import ErrorBound, SettingsTable
 
-GROWN = (
-    2.0  # times the resolution, which the longer side of a picture longer than `widest` has at most
-)
+GROWN = 2.0  # times the resolution: the longer side of what is longer than `widest`, at most
 FAR = 16  # times the pixels of the model's own size, from which a working size is said to be far from it
 
 

@@ -126,7 +126,8 @@ class Predictor(Pretrained):
             mask: visible mask of the object that is meant, for amodal: path, PIL image or (H, W) of bool or 0 and 255.
             num_inference_steps: denoising steps; None = the model's default.
             ensemble_size: members; None = the model's default, or with `until` 20 at the most.
-            processing_resolution: longest edge at which the network works; None = the model's, 0 = the image's own.
+            processing_resolution: longest edge at which the network works; None = the model's, and more for what is
+                longer than its task's `widest`; 0 = the image's own.
             fit: how a picture is brought to that: "inside", "square"; None = as the model was trained.
             match_input_resolution: give the prediction at the image's size.
             batch_size: network inputs at a time, at the most; fewer where memory is short.

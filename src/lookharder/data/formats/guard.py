@@ -6,7 +6,7 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import IO
 
-from lookharder.errors import MACHINE, InputError
+from lookharder.errors import InputError, fault_of_machine
 
 MAX_SIDE = 16_384  # pixels
 MAX_PIXELS = 64 * 2**20  # 8192 x 8192: 192 MiB as RGB, 512 MiB as flow
@@ -47,9 +47,9 @@ def decoding(path: str | Path, allowed: str) -> Iterator[None]:
     except (InputError, MemoryError):
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in MACHINE:
-            raise
         reason = " ".join(str(error).split())
-        if "nsufficient memory" in reason:  # OpenCV's, which is no MemoryError
-            raise MemoryError(f"{path}: {reason}") from error
+        if fault_of_machine(error) is not None:
+            if isinstance(error, OSError):
+                raise
+            raise MemoryError(f"{path}: {reason}") from error  # OpenCV's is none
         raise InputError(str(path), f"a file that cannot be decoded ({reason})", allowed) from error
