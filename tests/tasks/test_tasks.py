@@ -14,7 +14,7 @@ from lookharder.errors import InputError
 from lookharder.metrics.protocol import Protocol
 from lookharder.metrics.scores import SCORES
 from lookharder.tasks.amodal import Amodal
-from lookharder.tasks.depth import Depth
+from lookharder.tasks.depth import Depth, quantiles
 from lookharder.tasks.flow import Flow
 from lookharder.tasks.generation import Generation
 from lookharder.tasks.registry import TASKS
@@ -186,6 +186,24 @@ def test_depth_quantiles_are_two_percent(batch):
     value = there_and_back(Depth(), batch)
     for v, valid in zip(value, batch.depth_valid, strict=True):
         assert (v[valid] <= 0).float().mean() == pytest.approx(0.02, abs=0.01)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7), (10, 96, 128)])
+@pytest.mark.parametrize("unknown", [0.0, 0.3, 1.0])
+def test_quantiles_are_those_of_torch(shape, unknown):
+    rng = torch.Generator().manual_seed(0)
+    values = torch.randn(shape, generator=rng)
+    values[torch.rand(shape, generator=rng) < unknown] = torch.nan
+    shares = (0.0, 0.02, 0.5, 0.98, 1.0)
+    expected = torch.nanquantile(values.flatten(1), torch.tensor(shares), dim=1)
+    torch.testing.assert_close(
+        quantiles(values, shares)[..., 0, 0], expected, rtol=0, atol=0, equal_nan=True
+    )
+
+
+def test_quantiles_of_more_numbers_than_torch_takes():
+    ramp = torch.arange(2.0**24 + 2**12).view(1, 2**12, -1)
+    assert quantiles(ramp, (0.5,)).item() == pytest.approx(ramp.numel() / 2, abs=2)
 
 
 def test_depth_prompt_is_all_ones_and_validity_leaks(batch):

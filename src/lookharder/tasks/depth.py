@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -49,7 +50,6 @@ EMITTED: dict[DepthSpace, DepthOutput] = {
 }
 PLAIN = {"median": median, "mean": mean}
 SLOW = 4  # waves longer than this part of a window are the whole picture's to say
-QUANTILE = 2**23  # numbers that torch takes a quantile of at once; it refuses twice as many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,9 +150,9 @@ class Depth(Task):
         values = SPACES[self.space](depth)
         known = values.masked_fill(~valid, torch.nan)
         if self.space == "relative":
-            scaled = (values - _quantiles(known, (0.5,))[0]) / self.spread
+            scaled = (values - quantiles(known, (0.5,))[0]) / self.spread
         else:
-            near, far = _quantiles(known, (self.low, self.high))
+            near, far = quantiles(known, (self.low, self.high))
             scaled = 2 * (values - near) / (far - near).clamp_min(1e-6) - 1
         far_away = -1.0 if self.space == "disparity" else 1.0
         images = torch.where(valid, scaled.clamp(-1, 1), far_away)
@@ -171,7 +171,7 @@ class Depth(Task):
         if self.space != "relative":
             return (grey + 1) / 2
         values = VALUES[self.answer](grey * self.spread).flatten(0, 1)
-        low, high = _quantiles(values, (self.low, self.high))
+        low, high = quantiles(values, (self.low, self.high))
         scaled = ((values - low) / (high - low).clamp_min(1e-6)).clamp(0, 1)
         draws: Tensor = scaled.unflatten(0, grey.shape[:2])
         return draws
@@ -222,11 +222,14 @@ class Depth(Task):
         return resize_map(prediction[:, None], height, width)[:, 0]
 
 
-def _quantiles(
+def quantiles(
     values: Float[Tensor, "B H W"], shares: tuple[float, ...]
 ) -> Float[Tensor, "Q B 1 1"]:
-    """Quantiles of each picture, of what is not NaN."""
-    wanted = torch.tensor(shares, dtype=values.dtype, device=values.device)
-    flat = values.flatten(1)
-    parts = flat.split(max(1, QUANTILE // flat.shape[1]))
-    return torch.cat([torch.nanquantile(part, wanted, dim=1) for part in parts], 1)[..., None, None]
+    """Quantiles of each picture, of what is not NaN; between two of its numbers, on the line through them."""
+    flat = values.detach().flatten(1)
+    host = flat.device.type == "cpu"  # where numpy sorts in a tenth of torch's time
+    ordered = torch.from_numpy(np.sort(flat.numpy(), axis=1)) if host else flat.sort(dim=1).values
+    last = (~ordered.isnan()).sum(1) - 1  # NaN comes after it
+    rank = (flat.new_tensor(shares)[:, None] * last).clamp(min=0)  # (Q, B)
+    below, above = (ordered.gather(1, place.long().T).T for place in (rank.floor(), rank.ceil()))
+    return torch.lerp(below, above, rank - rank.floor())[..., None, None]
