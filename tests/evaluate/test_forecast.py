@@ -166,3 +166,24 @@ def test_flow_and_masks_have_scores_of_their_own():
     found = forecast_scores(about(np.stack([mask, mask]), mask), "amodal")
     assert tuple(found) == forecast_rule("amodal").names
     assert found["ged"].interval.mean == found["best"].interval.mean == 0
+
+
+@pytest.mark.parametrize(("task", "channels"), [("depth", 1), ("flow", 2)])
+def test_what_the_truth_is_where_it_is_not_known_does_not_count(task, channels):
+    truth = np.repeat(maps(4), channels, 1)
+    found = about(np.stack([truth, truth + 0.01, truth - 0.02]), truth)
+    found.known[:, :6] = False
+    other = replace(found, truth=np.where(found.known[:, None], truth, 7.0))
+    one, two = (
+        {k: v.to_json() for k, v in forecast_scores(each, task).items()} for each in (found, other)
+    )
+    assert one == two and tuple(one) == forecast_rule(task).names
+
+
+def test_scores_that_apply_to_no_picture_are_left_out():
+    flat = forecast_scores(
+        about(np.full((2, 3, 1, 16, 16), 0.5), np.full((3, 1, 16, 16), 0.5)), "depth"
+    )
+    assert not {"order", "order_log"} & flat.keys() and flat["crps"].interval.mean == 0
+    still = forecast_scores(about(np.ones((2, 3, 2, 16, 16)), np.zeros((3, 2, 16, 16))), "flow")
+    assert "patches" not in still and still["energy"].interval.mean == pytest.approx(2**0.5)

@@ -151,6 +151,40 @@ def test_the_patch_distance_is_scipys_along_each_direction():
     assert found == pytest.approx(np.mean(wanted))
 
 
+def test_the_interval_of_a_patch_distance_holds_the_true_one():
+    """Two sets of one kind are 0 apart, though any two samples of it are a little more."""
+    cdfs, held = np.stack([patch_cdfs(m[None] / 4) for m in fields(200)]), []
+    for _ in range(60):
+        two = cdfs[RNG.permutation(len(cdfs))].reshape(2, -1, *cdfs.shape[1:])
+        found = patch_distance(*two, resamples=200)
+        assert 0 < found.mean <= found.high
+        held.append(found.low == 0)
+    assert np.mean(held) > 0.8
+
+
+@pytest.mark.parametrize("score", [gradient_energy, variogram])
+def test_pairs_with_an_unknown_pixel_do_not_count(score):
+    draws, (truth,), known = fields(4), fields(1), np.ones((12, 12), bool)
+    known[:, :5] = False
+    other = np.where(known, truth, 9.0)
+    assert score(draws, truth, known) == score(draws, other, known)
+    cut = {"lags": (1, 2, 4)} if score is variogram else {}
+    assert score(draws, truth, known, **cut) == pytest.approx(
+        score(draws[..., 5:], truth[:, 5:], **cut)
+    )
+    assert np.isnan(score(draws, truth, np.zeros_like(known)))
+
+
+def test_patches_with_an_unknown_pixel_do_not_count():
+    maps, known = RNG.random((2, 9, 9)), np.ones((2, 9, 9), bool)
+    known[:, 4] = False  # whole patches above it and below it
+    apart = np.concatenate([maps[:, :4], maps[:, 5:]])
+    np.testing.assert_array_equal(patch_cdfs(maps, known=known), patch_cdfs(apart))
+    known[:, 3] = known[:, 6] = False
+    with pytest.raises(InputError, match="known"):
+        patch_cdfs(maps, known=known)
+
+
 def test_what_is_no_set_of_draws_is_refused():
     with pytest.raises(InputError, match="draws"):
         crps(np.zeros((1, 3)), np.zeros(3))

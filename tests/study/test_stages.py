@@ -75,11 +75,11 @@ def test_forecasts_are_scored_and_say_what_they_cost(done):
     results = [ledger.result(job.hash) for job in (drawn, rival)]
     assert drawn.cost == 2 * 2 * results[0]["inference_macs"]  # FLOPs of two scenes
     for result in results:
-        assert tuple(result["metrics"]) == forecast_rule("depth").names
+        assert tuple(result["metrics"]) == forecast_rule("depth").studied
         for name, metric in result["metrics"].items():
             assert metric["low"] <= metric["value"] <= metric["high"], name
             assert metric["images"] == 2
-        assert result["metrics"]["patches"]["per_image"] is None
+        assert result["metrics"]["spread"]["per_image"] is None
     assert results[0]["inference_macs"] == 16 * results[1]["inference_macs"]  # 8 draws of 2 steps
     network, noise = (result["metrics"]["crps"]["per_image"] for result in results)
     assert len(network) == 2 and network != noise
@@ -153,3 +153,14 @@ def test_the_noise_of_the_loss_is_the_same_for_every_model_and_batch(random_mode
     torch.testing.assert_close(one, all_, rtol=1e-5, atol=1e-6)
     assert not torch.equal(validation_loss(chain, "depth", world, 2, seed=1), all_)
     assert (one[:, 0] != one[:, 1]).all()
+
+
+def test_the_last_losses_are_those_of_iterations_that_have_one(tmp_path):
+    rows = [{"iteration": i, "loss": 1.0} for i in range(17)]
+    rows += [{"iteration": 17, "loss": 3.0}, {"iteration": 18, "loss": None}]
+    rows += [{"iteration": 19, "loss": 0.0, "excluded": True}]
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert stages._last_losses(path) == 3.0
+    path.write_text(json.dumps(rows[-1]) + "\n")
+    assert stages._last_losses(path) is None

@@ -5,7 +5,7 @@
     patches              of all pictures together: distance of a draw's patches from the truth's
 
 Beside these stand the scores of the task, as its row of `SCORES` has them (`metrics.forecasts`). Less is better for
-all but `spread`.
+all but `spread`. Where the truth is not known nothing counts, neither a pixel nor a pair or a patch with one.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ import numpy as np
 
 from lookharder.evaluate.forecast import Forecast
 from lookharder.metrics import draws as scores
-from lookharder.metrics.patches import patch_cdfs, patch_distance
+from lookharder.metrics.patches import has_patch, patch_cdfs, patch_distance
 from lookharder.metrics.scores import forecast_rule
 from lookharder.metrics.statistics import Interval, bootstrap_mean
 
@@ -52,7 +52,7 @@ class ForecastScore:
 
 
 def forecast_scores(found: Forecast, task: str, seed: int = 0) -> dict[str, ForecastScore]:
-    """All scores of a forecast of two draws or more.
+    """All scores of a forecast of two draws or more; one that applies to no picture is left out.
 
     Args:
         found: the forecast.
@@ -70,33 +70,41 @@ def forecast_scores(found: Forecast, task: str, seed: int = 0) -> dict[str, Fore
         rows.append({**own, **_common(found, scene)})
     scored: dict[str, ForecastScore] = {}
     for name in rule.names:
-        values = [row[name] for row in rows if name in row]
-        if name == "patches":
-            scored[name] = ForecastScore(interval=_patches(found, seed), images=len(rows))
-            continue
-        kept = tuple(float(f"{value:.{DIGITS}g}") for value in values) if name in KEPT else None
-        interval = bootstrap_mean(values, seed)
-        scored[name] = ForecastScore(interval=interval, images=len(values), per_image=kept)
+        values = [row[name] for row in rows if np.isfinite(row.get(name, np.nan))]
+        if values:
+            kept = tuple(float(f"{value:.{DIGITS}g}") for value in values) if name in KEPT else None
+            interval = bootstrap_mean(values, seed)
+            scored[name] = ForecastScore(interval=interval, images=len(values), per_image=kept)
+        elif name == "patches" and (patches := _patches(found, seed)) is not None:
+            scored[name] = patches
     return scored
 
 
-def _patches(found: Forecast, seed: int) -> Interval:
+def _patches(found: Forecast, seed: int) -> ForecastScore | None:
     """Of one draw of each picture, component by component; flow in units of its largest motion."""
-    unit = np.abs(found.truth).max()
+    unit = np.abs(np.where(found.known[:, None], found.truth, 0.0)).max()
+    whole = [has_patch(known) for known in found.known]
+    if unit == 0 or not any(whole):
+        return None
     ours, theirs = (
-        np.stack([np.concatenate([patch_cdfs(c[None] / unit) for c in each]) for each in maps])
+        np.stack(
+            [
+                np.concatenate([patch_cdfs(c[None] / unit, known=known[None]) for c in each])
+                for each, known in zip(maps[whole], found.known[whole], strict=True)
+            ]
+        )
         for maps in (found.draws[0], found.truth)
     )
-    return patch_distance(ours, theirs, seed)
+    return ForecastScore(interval=patch_distance(ours, theirs, seed), images=sum(whole))
 
 
 def _common(found: Forecast, scene: int) -> dict[str, float]:
     draws, truth, known = found.draws[:, scene], found.truth[scene], found.known[scene]
     spread, squares = scores.spread_and_error(draws[..., known], truth[..., known])
-    maps = [(draws[:, c], truth[c]) for c in range(len(truth))]
+    maps = [(draws[:, c], truth[c], known) for c in range(len(truth))]
     return {
         "spread": spread,
         "squares": squares,
-        "variogram": float(np.mean([scores.variogram(*pair) for pair in maps])),
-        "gradients": float(np.mean([scores.gradient_energy(*pair) for pair in maps])),
+        "variogram": float(np.mean([scores.variogram(*each) for each in maps])),
+        "gradients": float(np.mean([scores.gradient_energy(*each) for each in maps])),
     }

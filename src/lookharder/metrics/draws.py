@@ -50,27 +50,35 @@ def energy(
     return np.asarray(error - between / (count * (count - 1)))
 
 
-def gradient_energy(draws: Float[np.ndarray, "N H W"], truth: Float[np.ndarray, "H W"]) -> float:
-    """Energy score of all differences of neighbours at once, over the root of their number.
+def gradient_energy(
+    draws: Float[np.ndarray, "N H W"],
+    truth: Float[np.ndarray, "H W"],
+    known: Bool[np.ndarray, "H W"] | None = None,
+) -> float:
+    """Energy score of all differences of neighbours at once, over the root of their number; NaN where there is none.
 
-    Pixels that are each right, but do not hang together, have the differences of noise.
+    Pixels that are each right, but do not hang together, have the differences of noise. Both pixels of a pair are
+    where the truth is known; without `known` that is everywhere.
     """
-    steps = _steps(truth)
-    moved = np.stack([_steps(draw) for draw in draws])
-    return float(energy(moved, steps) / np.sqrt(len(steps)))
+    known = np.ones(truth.shape, bool) if known is None else known
+    steps = _steps(truth, known)
+    moved = np.stack([_steps(draw, known) for draw in draws])
+    return float(energy(moved, steps) / np.sqrt(len(steps))) if len(steps) else np.nan
 
 
 def variogram(
     draws: Float[np.ndarray, "N H W"],
     truth: Float[np.ndarray, "H W"],
+    known: Bool[np.ndarray, "H W"] | None = None,
     lags: tuple[int, ...] = (1, 2, 4, 8),
     power: float = 0.5,
 ) -> float:
-    """Variogram score, the mean over pairs of pixels so far apart in a row or a column.
+    """Variogram score, the mean over pairs of pixels so far apart in a row or a column; NaN where there is no pair.
 
     Args:
         draws: two or more.
         truth: of their size.
+        known: where the truth is known, of both pixels of a pair; None = everywhere.
         lags: distances, pixels, less than the sides.
         power: of the absolute difference.
 
@@ -78,14 +86,17 @@ def variogram(
         InputError: as `crps`.
     """
     count = _count(draws, truth)
+    known = np.ones(truth.shape, bool) if known is None else known
     scores = []
     for lag in lags:
         for axis in (-2, -1):
-            true = np.abs(_apart(truth, lag, axis)) ** power
-            drawn = np.abs(_apart(draws, lag, axis)) ** power
+            pairs = _both(known, lag, axis)
+            true = np.abs(_apart(truth, lag, axis)[pairs]) ** power
+            drawn = np.abs(_apart(draws, lag, axis)[:, pairs]) ** power
             chance = drawn.var(0, ddof=1) / count  # what the mean of N draws misses the mean by
-            scores.append(((true - drawn.mean(0)) ** 2 - chance).mean())
-    return float(np.mean(scores))
+            if pairs.any():
+                scores.append(((true - drawn.mean(0)) ** 2 - chance).mean())
+    return float(np.mean(scores)) if scores else np.nan
 
 
 def brier(
@@ -155,16 +166,28 @@ def _count(draws: np.ndarray, truth: np.ndarray) -> int:
     return len(draws)
 
 
+def _ends(values: np.ndarray, lag: int, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """The later and the earlier of all pixels a lag apart."""
+    size = values.shape[axis]
+    return np.take(values, range(lag, size), axis), np.take(values, range(size - lag), axis)
+
+
 def _apart(values: np.ndarray, lag: int, axis: int) -> np.ndarray:
     """Differences of pixels a lag apart."""
-    size = values.shape[axis]
-    late = np.take(values, range(lag, size), axis)
-    difference: np.ndarray = late - np.take(values, range(size - lag), axis)
+    late, early = _ends(values, lag, axis)
+    difference: np.ndarray = late - early
     return difference
 
 
-def _steps(values: np.ndarray) -> Float[np.ndarray, "steps"]:
-    return np.concatenate([_apart(values, 1, axis).ravel() for axis in (-2, -1)])
+def _both(known: np.ndarray, lag: int, axis: int) -> np.ndarray:
+    """Of which of them both pixels are known."""
+    late, early = _ends(known, lag, axis)
+    both: np.ndarray = late & early
+    return both
+
+
+def _steps(values: np.ndarray, known: np.ndarray) -> Float[np.ndarray, "steps"]:
+    return np.concatenate([_apart(values, 1, axis)[_both(known, 1, axis)] for axis in (-2, -1)])
 
 
 def _unlike(a: np.ndarray, b: np.ndarray) -> float:

@@ -21,7 +21,8 @@ from lookharder.metrics.depth import boundary_f1
 
 APART = 4  # pixels between the two whose order is asked
 EDGE = 0.75  # quantile of the differences of brightness above which two pixels lie across an edge
-COMMON = ("single", "spread", "squares", "variogram", "gradients", "patches")  # of every task
+LOOKS = ("variogram", "gradients", "patches")  # whether a draw holds together
+COMMON = ("single", "spread", "squares", *LOOKS)  # of every task
 
 Draws = Float[np.ndarray, "N C H W"]
 Truth = Float[np.ndarray, "C H W"]
@@ -45,6 +46,11 @@ class ForecastRule:
     score: Callable[[Draws, Truth, Known, Luma], dict[str, float]]
     channels: int = 1
     bounds: tuple[float, float] = (0.0, 1.0)
+
+    @property
+    def studied(self) -> tuple[str, ...]:
+        """Those that a study records."""
+        return tuple(name for name in self.names if name not in LOOKS)
 
 
 def _depth(draws: Draws, truth: Truth, known: Known, luma: Luma) -> dict[str, float]:

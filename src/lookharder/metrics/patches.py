@@ -8,7 +8,7 @@ small, right or wrong. Distributions are counted on a grid: then another choice 
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from lookharder.errors import InputError
 from lookharder.metrics.statistics import Interval
@@ -20,20 +20,28 @@ BINS = 512
 REACH = 2.0  # the grid goes from minus to plus so much, the norm of a patch of zeros and ones less its mean
 
 
-def patch_cdfs(maps: Float[np.ndarray, "N H W"], seed: int = 0) -> Float[np.ndarray, "D bins"]:
+def patch_cdfs(
+    maps: Float[np.ndarray, "N H W"],
+    seed: int = 0,
+    known: Bool[np.ndarray, "N H W"] | None = None,
+) -> Float[np.ndarray, "D bins"]:
     """Distribution of the patches of some maps along each direction, on the grid.
 
     Args:
         maps: values of which patches hold differences of at most 1, say depths in [0, 1]; N >= 1.
         seed: key of the directions.
+        known: where they are known: patches lie within; None = everywhere.
 
     Raises:
-        InputError: maps smaller than a patch.
+        InputError: maps smaller than a patch, or known in none.
     """
     if min(maps.shape[-2:]) < SIDE:
         raise InputError("maps", f"shape {maps.shape}", f"(N, H, W), sides of {SIDE} or more")
-    rows = np.lib.stride_tricks.sliding_window_view(maps, (SIDE, SIDE), axis=(-2, -1))
-    patches = rows.reshape(-1, SIDE * SIDE)
+    patches = _patches(maps)
+    if known is not None:
+        patches = patches[_patches(known).all(1)]
+    if not len(patches):
+        raise InputError("known", "no whole patch", f"{SIDE} x {SIDE} pixels of a map at least")
     patches = patches - patches.mean(1, keepdims=True)
     directions = numpy_generator(seed, "patches").standard_normal((SIDE * SIDE, DIRECTIONS))
     directions -= directions.mean(0)  # patches have no mean
@@ -44,13 +52,21 @@ def patch_cdfs(maps: Float[np.ndarray, "N H W"], seed: int = 0) -> Float[np.ndar
     return cdf
 
 
+def has_patch(known: Bool[np.ndarray, "H W"]) -> bool:
+    """Whether a whole patch lies where a map is known."""
+    return bool(min(known.shape) >= SIDE and _patches(known[None]).all(1).any())
+
+
 def patch_distance(
     ours: Float[np.ndarray, "images D bins"],
     theirs: Float[np.ndarray, "images D bins"],
     seed: int = 0,
     resamples: int = 1000,
 ) -> Interval:
-    """Distance between two sets of pictures, in the unit of the values, with its bootstrap interval over images.
+    """Distance between two sets of pictures, in the unit of the values, with its 95 % interval by the bootstrap.
+
+    Chance adds to a distance, so that of a resampled set is no guide to its ends. How far resampled sets lie from the
+    set itself is: by the triangle inequality the true distance is within that of the value.
 
     Args:
         ours: `patch_cdfs` of each picture of one set.
@@ -63,6 +79,13 @@ def patch_distance(
     chosen = numpy_generator(seed, "bootstrap").multinomial(len(ours), even, resamples) / len(ours)
     cell = 2 * REACH / BINS
     value = float(np.abs(apart.mean(0)).mean() * BINS * cell)
-    others = np.abs(chosen @ apart).mean(1) * BINS * cell
-    low, high = np.quantile(others, [0.025, 0.975])
-    return Interval(value, min(float(low), value), max(float(high), value))
+    moved = np.abs((chosen - even) @ apart).mean(1) * BINS * cell
+    chance = float(np.quantile(moved, 0.95))
+    return Interval(value, max(0.0, value - chance), value + chance)
+
+
+def _patches(maps: np.ndarray) -> np.ndarray:
+    """All of their patches, (patches, pixels)."""
+    windows = np.lib.stride_tricks.sliding_window_view(maps, (SIDE, SIDE), axis=(-2, -1))
+    patches: np.ndarray = windows.reshape(-1, SIDE * SIDE)
+    return patches

@@ -33,7 +33,7 @@ def metrics(point: Point) -> tuple[str, ...]:
     if point.job.kind == "loss":
         return ("loss",)
     if point.job.kind == "forecast":
-        return forecast_rule(point.job.config["task"]).names
+        return forecast_rule(point.job.config["task"]).studied
     score = SCORES[point.job.config["task"]]
     return tuple(score.error_name(metric) for metric in score.studied)
 

@@ -32,7 +32,7 @@ from lookharder.evaluate.forecast_scores import forecast_scores
 from lookharder.evaluate.held_out import validation_loss
 from lookharder.hardware import pick_device
 from lookharder.jsons import read_json, read_lines
-from lookharder.metrics.scores import SCORES
+from lookharder.metrics.scores import SCORES, forecast_rule
 from lookharder.metrics.statistics import bootstrap_mean
 from lookharder.predict.predictor import Predictor
 from lookharder.seeding import torch_generator
@@ -182,6 +182,7 @@ def forecast(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> 
     )
     if how:
         found = rival(found, how, members, config["seed"])
+    scores, studied = forecast_scores(found, task, config["seed"]), forecast_rule(task).studied
     macs, linear = macs_of(chain)
     calls = config["steps"] * drawn * chain.task(task).fields
     return {
@@ -190,10 +191,7 @@ def forecast(folder: Path, config: Mapping[str, Any], needs: Sequence[Path]) -> 
         "protocol": f"{members} draws",
         "inference_macs": float(macs * calls),
         "inference_macs_paper": 2.0 * linear * calls,
-        "metrics": {
-            name: score.to_json()
-            for name, score in forecast_scores(found, task, config["seed"]).items()
-        },
+        "metrics": {name: scores[name].to_json() for name in studied if name in scores},
     }
 
 
@@ -251,11 +249,11 @@ def _opened(data: DataConfig) -> Dataset:
         return open_data(data)
 
 
-def _last_losses(path: Path) -> float:
-    """The mean training loss over the last tenth of a run."""
-    rows = [row["loss"] for _, row in read_lines(path)]
-    last = rows[-max(1, len(rows) // 10) :]
-    return float(np.mean(last))
+def _last_losses(path: Path) -> float | None:
+    """The mean training loss over the last tenth of the iterations that have one; None where none has."""
+    rows = (row for _, row in read_lines(path) if not row.get("excluded"))
+    losses = [row["loss"] for row in rows if row["loss"] is not None]  # null: not finite, skipped
+    return float(np.mean(losses[-max(1, len(losses) // 10) :])) if losses else None
 
 
 def _metric(values: Sequence[float]) -> dict[str, Any]:
