@@ -123,6 +123,15 @@ def test_every_layer_task_and_step_once_and_sums_are_one(report):
     assert len(np.unique(shares.reshape(6, 4), axis=0)) == 6, "the layers and tasks differ"
 
 
+@pytest.mark.parametrize("told", ["step", "alpha", "sigma"])
+def test_times_are_those_of_the_schedule_whatever_the_network_is_told(told):
+    chain = random_chain()
+    chain.denoiser = replace(chain.denoiser, told=told)
+    found = routing_report(Predictor(chain, name="random"), ["depth"], WORLD, data="w", steps=4)
+    times = [(use.step, use.time, use.tokens) for use in found.usage if use.layer == 0]
+    assert times == [(step, 999 - 250 * step, 3 * TOKENS) for step in range(4)]
+
+
 def test_reports_do_not_depend_on_batches(predictor, report):
     single = routing_report(predictor, TASKS, WORLD, data="world", steps=3, members=2, batch_size=1)
     for a, b in zip(report.usage, single.usage, strict=True):
@@ -184,7 +193,7 @@ class Careless(DiT):
 
 def test_dropped_picks_are_counted():
     config = random_chain().config.model
-    tally = _Tally(Careless(config), config.moe)
+    tally = _Tally(Careless(config), config.moe, torch.arange(1000))
     for _ in range(2):
         tally(torch.zeros(3, config.in_channels, 8, 8), torch.full((3,), 9), torch.zeros(3).long())
     for use in tally.usage("depth"):

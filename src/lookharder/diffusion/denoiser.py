@@ -157,9 +157,7 @@ class Denoiser:
         Both in the type of x_t, so that a network in bfloat16 is integrated in float32.
         """
         seen = torch.cat([condition, self.input_scale * x_t], dim=1)
-        schedule = self.schedule
-        time = {"step": lambda t: t, "alpha": schedule.alpha, "sigma": schedule.sigma}[self.told](t)
-        output = self.network(seen, time, labels).to(x_t.dtype)
+        output = self.network(seen, self.tell(t), labels).to(x_t.dtype)
         channels = x_t.shape[1]
         expected = channels * (2 if self.learned_variance else 1)
         if output.shape[1] != expected:
@@ -172,3 +170,9 @@ class Denoiser:
             return output, None
         prediction, raw = torch.split(output, channels, dim=1)
         return prediction, (raw + 1) / 2
+
+    def tell(self, t: Int[Tensor, "*b"]) -> Int[Tensor, "*b"] | Float[Tensor, "*b"]:
+        """What the network is told of times 0 .. T - 1, as `told` says."""
+        if self.told == "step":
+            return t
+        return self.schedule.alpha(t) if self.told == "alpha" else self.schedule.sigma(t)

@@ -153,7 +153,8 @@ def routing_report(
         match_input_resolution=False,
         seed=seed,
     )
-    tallies = {task: _Tally(predictor.chain.network, moe) for task in task_names}
+    told = predictor.chain.denoiser.tell(torch.arange(config.schedule.steps))
+    tallies = {task: _Tally(predictor.chain.network, moe, told) for task in task_names}
     watched = {task: _watched(predictor, tallies[task]) for task in task_names}
     for group in _same_size(map(dataset.__getitem__, range(len(dataset))), batch_size):
         batch = collate([_seen(example) for example in group])
@@ -184,10 +185,16 @@ def experts_of(chain: Chain) -> MoEConfig:
 
 
 class _Tally:
-    """A network that counts, by time, what the routers of another decide."""
+    """A network that counts, by time, what the routers of another decide.
 
-    def __init__(self, network: DiT, moe: MoEConfig) -> None:
-        self.network, self.moe = network, moe
+    Args:
+        network: the other.
+        moe: its mixture.
+        told: what it is told of each time 0 .. T - 1, see `Denoiser.tell`.
+    """
+
+    def __init__(self, network: DiT, moe: MoEConfig, told: Tensor) -> None:
+        self.network, self.moe, self.told = network, moe, told
         self.tokens: dict[int, int] = {}
         self.sums: dict[int, np.ndarray] = {}  # (layers, 2 E + 1): picks, probabilities, entropy
 
@@ -195,7 +202,8 @@ class _Tally:
         """The network's answer; a sampler asks for one time in a call."""
         tape: list[Routing] = []
         out: Tensor = self.network(x, t, y, tape)
-        time, sums = int(t[0]), torch.stack([self._sums(routing) for routing in tape])
+        time = int((self.told - t[0].to(self.told.device)).abs().argmin())
+        sums = torch.stack([self._sums(routing) for routing in tape])
         tokens = x[:, 0].numel() // self.network.config.patch_size**2
         self.tokens[time] = self.tokens.get(time, 0) + tokens
         self.sums[time] = self.sums.get(time, 0) + sums.cpu().numpy()

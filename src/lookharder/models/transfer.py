@@ -19,6 +19,7 @@ from lookharder.models.surgery import (
     LABELS,
     PATCHES,
     PATCHES_BIAS,
+    STEM,
     _build,
     extend_labels,
     route_patch_embedding,
@@ -36,7 +37,8 @@ def transfer(dit: DiT, config: DiTConfig, generator: torch.Generator | None = No
         generator: source of the routers' weights, on the CPU; None = one with a fixed seed.
 
     Raises:
-        InputError: something else differs, or `dit` has tasks, other than those wanted, that it may have learnt.
+        InputError: something else differs, or `dit` has tasks, other than those wanted, that it may have learnt, or no
+            classes to make labels for tasks of.
     """
     if (dit.config.routes, dit.config.in_channels) != (config.routes, config.in_channels):
         dit = generator_of(dit)
@@ -49,7 +51,8 @@ def transfer(dit: DiT, config: DiTConfig, generator: torch.Generator | None = No
         if config.embeddings > 1:
             dit = route_patch_embedding(dit, config.routes)
         # generation has no condition: where its map is no task's, it goes on to see the noisy latent alone
-        alone = () if 0 in config.routes else (0,)
+        # (behind a stem, which all share, it sees a condition too, and learns what to make of that)
+        alone = () if 0 in config.routes or config.stem == "conv" else (0,)
         dit = widen_input(dit, copies, alone) if copies > 1 else dit
     if config.moe is not None and dit.config.moe is None:
         moe = config.moe
@@ -65,9 +68,14 @@ def generator_of(dit: DiT) -> DiT:
     config, state = dit.config, dit.state_dict()
     if 0 in config.routes:
         raise InputError("dit", f"routes {config.routes}", "a patch embedding of generation's own")
+    if config.num_classes == 0:
+        allowed = "a generator with classes, of which the labels of tasks are made"
+        raise InputError("dit", "a network of tasks alone (num_classes = 0)", allowed)
     width, c = config.hidden_size, config.predicted
-    state[PATCHES] = state[PATCHES][:width, -c:]
+    first = STEM if config.stem == "conv" else PATCHES  # what sees the input
+    state[PATCHES] = state[PATCHES][:width]
     state[PATCHES_BIAS] = state[PATCHES_BIAS][:width]
+    state[first] = state[first][:, -c:]
     labels = state[LABELS]
     state[LABELS] = torch.cat([labels[: config.num_classes], labels[-1:]])
     return _build(dit, replace(config, in_channels=c, out_channels=c, routes=()), state)
