@@ -85,3 +85,8 @@ def test_no_recipe_of_the_paper_s_is_in_danger(name: str):
 def test_bad_values(wrong: dict[str, float]):
     with pytest.raises(InputError):
         Sampling(**wrong)
+
+
+def test_a_start_that_training_has_not_is_named():
+    with pytest.raises(InputError, match=r"start_alpha: got 0.9999.*0.9996 or less"):
+        Sampling(start_alpha=0.9999).times(NoiseSchedule(name="scaled-linear"), 2)

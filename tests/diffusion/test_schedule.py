@@ -212,6 +212,17 @@ def test_any_count_on_any_two_schedules_gives_distinct_falling_times(train, test
         assert times == [*range(train.steps)][::-1]
 
 
+@pytest.mark.parametrize("test", [*CIRCLES, "rectified"])
+def test_one_later_leading_times_on_another_schedule_are_there_for_every_count_but_the_last(test):
+    """Of some counts, the test schedule has as many times that training reaches: 956 of "cosine"."""
+    train = NoiseSchedule(name="scaled-linear")
+    for steps in (*range(1, 40), *range(700, 1000)):
+        times = timesteps(train, steps, "leading+1", NoiseSchedule(name=test))
+        assert len(times) == steps and all(t > s for t, s in pairwise(times))
+    with pytest.raises(InputError, match="999"):
+        timesteps(train, 1000, "leading+1", NoiseSchedule(name=test))
+
+
 @given(schedules, schedules, st.integers(2, 8))
 @settings(max_examples=40, deadline=None)
 def test_each_visited_time_has_the_nearest_snr_to_a_test_time(train, test, steps):

@@ -252,6 +252,15 @@ def test_intervals_of_what_networks_share_hold_the_planted_effect():
     assert held >= 34 and alone <= 28
 
 
+def test_two_networks_far_apart_have_a_law_nonetheless():
+    """Of two groups chance may think the difference of a third endless: it is cut before it overflows."""
+    x, rng = np.array([1, 2, 5, 10, 20, 50] * 2, float), np.random.default_rng(0)
+    y = (0.3 + 0.5 * x**-0.5) * np.exp(np.repeat([0.0, 2.0], 6) + rng.normal(0, 0.01, 12))
+    law = fit_power_law(x, y, True, variable="steps", groups=[0] * 6 + [1] * 6, resamples=1000)
+    low, high = law.interval("exponent")
+    assert low < 0.5 < high and np.isfinite(law.samples).all()
+
+
 def test_groups_come_in_any_order_and_one_for_each_value():
     rng = np.random.default_rng(0)
     points, values = asked_often(rng)

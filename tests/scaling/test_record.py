@@ -191,6 +191,17 @@ def test_a_file_that_began_anew_is_read_anew(tmp_path: Path):
     assert records.append(record()) and len(Records.read(path)) == 1
 
 
+@pytest.mark.parametrize("claim", ["figure 3", "figure 3, of a longer line" * 20])
+def test_a_file_put_in_its_place_is_read_anew(tmp_path: Path, claim):
+    path, records = tmp_path / "records.jsonl", Records(tmp_path / "records.jsonl")
+    first, other = record(), record(claim=claim, run="another!")
+    records.append(first)
+    path.unlink()
+    Records(path).append(other)
+    assert first.key not in records and other.key in records
+    assert records.append(first) and Records.read(path) == [other, first]
+
+
 @pytest.mark.parametrize(
     ("change", "name"),
     [

@@ -64,11 +64,18 @@ class Sampling:
         spacing: Spacing | None = None,
         test: NoiseSchedule | None = None,
     ) -> list[int]:
-        """Times at which the network is evaluated, see `schedule.timesteps`, of those from `start_alpha` on."""
+        """Times at which the network is evaluated, see `schedule.timesteps`, of those from `start_alpha` on.
+
+        Raises:
+            InputError: fewer times than steps, or none with so much of x0; else as `schedule.timesteps`.
+        """
         length, spacing = schedule.steps, spacing or self.spacing
         if self.start_alpha > 0 and spacing in ("trailing", "linspace"):
             alphas = schedule.alpha(torch.arange(length, device="cpu"), torch.float64)
             length = int((alphas >= self.start_alpha).sum())
+            if length == 0:
+                allowed = f"{alphas[0].item():.4g} or less, as at the first time of training"
+                raise InputError("start_alpha", self.start_alpha, allowed)
         return timesteps(schedule, steps, spacing, test, length)
 
     def danger(

@@ -204,6 +204,8 @@ def spaced_timesteps(steps_train: int, steps: int, spacing: str) -> list[int]:
     """
     if not 1 <= steps <= steps_train:
         raise InputError("steps", steps, f"1 .. {steps_train}")
+    if spacing == "leading+1" and steps == steps_train:
+        raise InputError("steps", steps, f"1 .. {steps_train - 1}, with spacing {spacing!r}")
     return _spread(steps_train, steps, spacing)
 
 
@@ -215,9 +217,7 @@ def _spread(length: int, steps: int, spacing: str) -> list[int]:
     if spacing == "leading":
         return [i * (length // steps) for i in reversed(count)]
     if spacing == "leading+1":
-        if steps == length:
-            raise InputError("steps", steps, f"1 .. {length - 1}, with spacing {spacing!r}")
-        return [i * (length // steps) + 1 for i in reversed(count)]
+        return [min(i * (length // steps) + 1, length - 1) for i in reversed(count)]
     if spacing == "linspace":
         return [round(length - 1 - i * (length - 1) / max(1, steps - 1)) for i in count]
     raise InputError("spacing", repr(spacing), "trailing, leading, leading+1 or linspace")
@@ -241,7 +241,7 @@ def timesteps(
     stands for the training's last time, as both are where pure noise is taken for a latent. Times
     noisier than any in training (e.g. the last 4 % of "cosine" for a "scaled-linear" model) have no
     states to visit, and get no steps. Where times coincide, the later ones move on to the nearest
-    free ones; so every count from 1 to T is possible, and T steps are all times.
+    free ones; so every count that `spaced_timesteps` allows is possible, and T steps are all times.
 
     Args:
         schedule: the one of training, of T times.

@@ -31,6 +31,7 @@ from lookharder.files import sync_folder
 from lookharder.jsons import parse_json
 
 log = logging.getLogger(__name__)
+LAST = 1024  # bytes by which a file is known again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +154,8 @@ class Records:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._keys: set[str] = set()
-        self._seen = 0  # bytes whose keys are known
+        self._seen = 0  # bytes whose keys are known,
+        self._last = b""  # and the end of these: of a file in its place it is another
 
     def append(self, record: Record) -> bool:
         """Write a record, unless its measurement is there already; it is on the disk when this returns.
@@ -186,13 +188,15 @@ class Records:
                 sync_folder(self.path.parent)
             self._keys.add(record.key)
             self._seen = end + len(text)
+            self._last = text[-LAST:]
         return True
 
     def __contains__(self, key: str) -> bool:
         """Whether the measurement of this key is in the file now."""
-        if key not in self._keys and self.path.exists():
-            with _locked(self.path, os.O_RDONLY, fcntl.LOCK_SH) as file:
-                self._update(file)
+        if not self.path.exists():
+            return False
+        with _locked(self.path, os.O_RDONLY, fcntl.LOCK_SH) as file:
+            self._update(file)
         return key in self._keys
 
     @staticmethod
@@ -214,11 +218,14 @@ class Records:
 
     def _update(self, file: int) -> int:
         """Learn the keys of what was appended since; where the last whole record ends, in bytes."""
-        if os.fstat(file).st_size < self._seen:  # someone removed the file and began anew
-            self._keys, self._seen = set(), 0
-        found, end = _parse(_bytes(file, self._seen), self.path, self._seen)
+        before = self._seen - len(self._last)
+        if os.pread(file, len(self._last), before) != self._last:  # someone began the file anew
+            self._keys, self._seen, self._last = set(), 0, b""
+        new = _bytes(file, self._seen)
+        found, end = _parse(new, self.path, self._seen)
         self._keys |= {record.key for record in found}
         self._seen += end
+        self._last = (self._last + new[:end])[-LAST:]
         return self._seen
 
 

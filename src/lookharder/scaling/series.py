@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lookharder.errors import InputError
-from lookharder.scaling.law import Law, fit_power_law
+from lookharder.scaling.law import Law, TooFew, fit_power_law
 from lookharder.scaling.published import PAPER, Published
 from lookharder.scaling.record import Record
 
@@ -115,6 +114,8 @@ def _fit(variable: str, records: Sequence[Record], offset: bool) -> Law | None:
     images = [record.per_image for record in records]
     shared = [i for i in images if i is not None]
     whole = len(shared) == len(images) and len({len(i) for i in shared}) == 1
+    if any(record.value <= 0 for record in records):  # which has no logarithm
+        return None
     try:
         return fit_power_law(
             [_at(record, variable) for record in records],
@@ -124,5 +125,5 @@ def _fit(variable: str, records: Sequence[Record], offset: bool) -> Law | None:
             per_image=shared if whole else None,
             groups=None if variable == "train_macs" else [r.seed for r in records],
         )
-    except InputError:  # too few places for so many unknowns
+    except TooFew:  # for so many unknowns
         return None

@@ -16,12 +16,14 @@ from lookharder.scaling.law.allocation import (
 from lookharder.scaling.law.fitting import fit_law, fit_power_law
 from lookharder.scaling.law.form import Law
 from lookharder.scaling.law.held_out import HeldOut
+from lookharder.scaling.law.points import TooFew
 
 __all__ = [
     "HeldOut",
     "Law",
     "Profile",
     "Split",
+    "TooFew",
     "fit_growth",
     "fit_law",
     "fit_power_law",

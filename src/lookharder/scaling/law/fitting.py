@@ -210,13 +210,14 @@ def _deviations(
     if groups == 1 or groups == n:
         # sqrt(n / free) for the unknowns that were fitted, sqrt(free / χ²) for how few residuals there are
         larger = np.sqrt(n / rng.chisquare(free, (resamples, 1)))
-        # with one or two more points than unknowns χ² may be next to nothing: e^20 is far enough
-        deviations = np.clip(larger * rng.choice(residuals, (resamples, n)), -20, 20)
-        return deviations
-    common = rng.standard_normal((resamples, groups))
-    larger = np.sqrt(groups / rng.chisquare(groups - 1, (resamples, 1)))
-    same = (points.x[:, None] == points.x).all(2)  # (n, n) points of one place
-    deviations = larger * common[:, group] * residuals @ (same / same.sum(1))
+        deviations = larger * rng.choice(residuals, (resamples, n))
+    else:
+        common = rng.standard_normal((resamples, groups))
+        larger = np.sqrt(groups / rng.chisquare(groups - 1, (resamples, 1)))
+        same = (points.x[:, None] == points.x).all(2)  # (n, n) points of one place
+        deviations = larger * common[:, group] * residuals @ (same / same.sum(1))
+    # with one or two more points, or groups, than unknowns χ² may be next to nothing: e^20 is far enough
+    deviations = np.clip(deviations, -20, 20)
     return deviations
 
 

@@ -12,6 +12,10 @@ Values = Sequence[int] | Sequence[float] | Sequence[int | float] | np.ndarray
 PerImage = Sequence[Sequence[float]] | np.ndarray
 
 
+class TooFew(InputError):
+    """Fewer points, or different places, than a law has unknowns."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FitPoints:
     """Measurements.
@@ -94,14 +98,14 @@ class FitPoints:
             places: how many different values each variable needs.
 
         Raises:
-            InputError: there are too few points, or too few values of a variable.
+            TooFew: there are too few points, or too few values of a variable.
         """
         if len(self.y) < unknowns:
             allowed = f"{unknowns} or more, one for each unknown"
-            raise InputError("value", f"{len(self.y)} points", allowed)
+            raise TooFew("value", f"{len(self.y)} points", allowed)
         for name, values in zip(self.names, self.x.T, strict=True):
             if (found := len(np.unique(values))) < places:
-                raise InputError(name, f"{found} different values", f"{places} or more")
+                raise TooFew(name, f"{found} different values", f"{places} or more")
 
 
 def _positive(name: str, values: Values) -> Float[np.ndarray, "n"]:
