@@ -11,7 +11,10 @@ from tests.places import within
 from lookharder.cli import main
 from lookharder.data import formats
 from lookharder.data.source import open_spec
+from lookharder.errors import InputError
+from lookharder.evaluate.comparison import Scores, compare
 from lookharder.evaluate.evaluation import evaluate, protocol
+from lookharder.evaluate.judge import Judge
 from lookharder.files import say_once
 from lookharder.predict.predictor import Predictor
 
@@ -183,3 +186,45 @@ def test_scores_that_were_not_taken_alike_are_not_compared(tmp_path: Path, capsy
         (tmp_path / "b.json").write_text(json.dumps(other))
         assert main(["compare", str(tmp_path / "s.json"), str(tmp_path / "b.json")]) == 2
         assert words in capsys.readouterr().err
+
+
+def test_no_model_is_better_by_five_images(tmp_path: Path):
+    """Each of the five differences is in A's favour; by chance alone they would be in 2 of 32 cases."""
+    for name, noise in (("a", 0.2), ("b", 3.0)):
+        for i, depth in enumerate(rooms(tmp_path / f"set-{name}", 5)):
+            answer = depth + RNG.normal(0, noise, SIDES).astype(np.float32)
+            formats.write_npy(within(tmp_path / name / f"{i}.npy"), answer)
+    found = {}
+    for name in "ab":
+        said = score(tmp_path, "depth", f"folder:{tmp_path}/set-{name}", name, f"{name}.json")
+        found[name] = Scores.read(tmp_path / f"{name}.json")
+        assert len(said["rows"]) == 5
+    gaps = {d.metric: d for d in compare(found["a"], found["b"])}
+    assert gaps["abs_rel"].difference.high < 0 and gaps["abs_rel"].p == 2 / 2**5
+    assert {gap.better for gap in gaps.values()} == {"neither"}
+
+
+def test_objects_of_one_picture_have_names_and_answers_of_their_own(tmp_path: Path, capsys):
+    folder, rows = tmp_path / "set", []
+    formats.write_image(within(folder / "p.png"), RNG.integers(0, 256, (3, *SIDES), np.uint8))
+    for i, width in enumerate((8, 16)):
+        mask = np.zeros(SIDES, bool)
+        mask[4:20, 2 : 2 + width] = True
+        formats.write_mask(folder / f"{i}.png", mask)
+        rows.append({"image": "p.png", "visible": f"{i}.png", "amodal": f"{i}.png"})
+        formats.write_mask(within(tmp_path / "theirs" / ("p.png", "p#2.png")[i]), mask)
+    (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = score(tmp_path, "amodal", f"folder:{folder}", "theirs")
+    assert [(row["name"], row["iou"]) for row in said["rows"]] == [("p.png", 1.0), ("p#2.png", 1.0)]
+    (tmp_path / "theirs" / "p#2.png").unlink()
+    line = ["evaluate", "--task", "amodal", "--data", f"folder:{folder}", "--predictions"]
+    assert main([*line, str(tmp_path / "theirs"), "--out", str(tmp_path / "n.json")]) == 2
+    assert "without 1 of 2 answers, the first p#2.png" in capsys.readouterr().err
+
+    twice = {**said, "rows": [said["rows"][0]] * 2}
+    (tmp_path / "twice.json").write_text(json.dumps(twice))
+    with pytest.raises(InputError, match=r"two rows of p\.png"):
+        Scores.read(tmp_path / "twice.json")
+    first = open_spec(f"folder:{folder}")[0]
+    with pytest.raises(InputError, match=r"two examples named p\.png"):
+        Judge("amodal", [first, first], "data", protocol("amodal"))

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import scipy
 import torch
 
 from lookharder.errors import InputError
-from lookharder.metrics.statistics import bootstrap_mean, paired_bootstrap
+from lookharder.metrics.statistics import bootstrap_mean, paired_bootstrap, sign_test
 
 
 def test_interval_approaches_the_normal_one():
@@ -49,6 +50,30 @@ def test_paired_interval_covers_the_true_difference_at_its_level():
     assert np.mean(width) == pytest.approx(2 * 1.645 / np.sqrt(60), rel=0.1)
 
 
+@pytest.mark.parametrize("count", [2, 5, 9])
+def test_the_sign_test_is_scipys(count):
+    gaps = np.random.default_rng(count).normal(0.3, 1.0, count)
+    found = scipy.stats.permutation_test((gaps,), np.mean, permutation_type="samples")
+    assert sign_test(gaps, 0) == pytest.approx(found.pvalue, abs=1e-12)
+    assert sign_test(3.0 * gaps, 0, weights=[2.0] * count) == sign_test(gaps, 0)
+
+
+def test_the_sign_test_of_many_is_the_normal_one():
+    gaps = np.random.default_rng(0).normal(0.3, 1.0, 60)
+    normal = 2 * scipy.stats.norm.sf(abs(gaps.sum()) / np.sqrt((gaps**2).sum()))
+    assert 0.001 < normal < 0.2 and sign_test(gaps, 0) == pytest.approx(normal, abs=0.02)
+
+
+def test_few_values_whose_mean_is_chance_are_called_so():
+    """Of sets of eight, 5 % at most have p below 5 %; the bootstrap leaves 0 out of more than 8 %."""
+    rng = np.random.default_rng(0)
+    sets = rng.normal(size=(400, 8))
+    signs = np.mean([sign_test(values, 0) < 0.05 for values in sets])
+    ends = [bootstrap_mean(values, 0, resamples=400) for values in sets]
+    assert signs < 0.08 < np.mean([low > 0 or high < 0 for _, low, high in ends])
+    assert sign_test([1.0] * 5, 0) == 2 / 2**5 and sign_test([0.0] * 3, 0) == 1
+
+
 def test_one_value_has_no_width():
     assert bootstrap_mean([2.5], seed=0) == (2.5, 2.5, 2.5)
 
@@ -60,6 +85,7 @@ def test_one_value_has_no_width():
         ("values", lambda: bootstrap_mean([1.0, float("nan")], 0)),
         ("level", lambda: bootstrap_mean([1.0], 0, level=95.0)),
         ("resamples", lambda: bootstrap_mean([1.0], 0, resamples=0)),
+        ("differences", lambda: sign_test([], 0)),
         ("b", lambda: paired_bootstrap([1.0, 2.0], [1.0], 0)),
         ("a", lambda: paired_bootstrap(np.ones((2, 2)), [1.0], 0)),
     ],

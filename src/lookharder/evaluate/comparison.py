@@ -1,7 +1,9 @@
 """Two files of scores, image by image: does one system do better than the other, or is it chance?
 
 Images differ far more than systems do, so the difference is taken for each image, and its mean has an interval by the
-paired bootstrap. Scores that were not taken alike are not compared: an error names the field that differs.
+paired bootstrap. One is called better where that leaves 0 out and the signs of the differences are no chance either,
+which fewer than six images cannot show (`statistics.sign_test`). Scores that were not taken alike are not compared: an
+error names the field that differs.
 """
 
 from collections.abc import Mapping
@@ -16,12 +18,13 @@ from lookharder.evaluate.judge import PIXELS, Row, weights
 from lookharder.jsons import as_object, read_json
 from lookharder.metrics.protocol import Protocol
 from lookharder.metrics.scores import SCORES
-from lookharder.metrics.statistics import Interval, bootstrap_mean
+from lookharder.metrics.statistics import Interval, bootstrap_mean, sign_test
 from lookharder.visualize.html import Table
 
+CHANCE = 0.05  # p below which signs are no chance
 NOTE = (
-    "A - B is taken image by image. Where its interval holds 0, the difference may be chance, "
-    "and no model is named as better."
+    "A - B is taken image by image. Where its interval holds 0, or p, by the signs of the differences, is 0.05 or "
+    "more, it may be chance, and no model is named as better: of fewer than six images it always may."
 )
 
 
@@ -54,7 +57,10 @@ class Scores:
         if missing := sorted({"model", "protocol", "rows"} - said.keys()):
             raise InputError(str(path), f"no {missing}", "a file that `lookharder evaluate` writes")
         for row in said["rows"]:
-            rows[str(as_object(row, str(path)).get("name"))] = row
+            name = str(as_object(row, str(path)).get("name"))
+            if name in rows:
+                raise InputError(str(path), f"two rows of {name}", "one of each image")
+            rows[name] = row
         card = said.get("card")
         return cls(
             path=path,
@@ -82,6 +88,7 @@ class Difference:
         a: mean of the first.
         b: mean of the second.
         difference: mean of a - b, with its interval.
+        p: how likely chance alone makes it as large, see `sign_test`.
         count: images that have the metric in both.
         better: "A", "B" or, where chance may be all of it, "neither".
     """
@@ -90,6 +97,7 @@ class Difference:
     a: float
     b: float
     difference: Interval
+    p: float
     count: int
     better: Literal["A", "B", "neither"]
 
@@ -124,13 +132,14 @@ def compare(a: Scores, b: Scores, seed: int = 0) -> list[Difference]:
         gaps = [x - y for x, y in zip(first, second, strict=True)]
         gap = bootstrap_mean(gaps, seed, weights=share)
         means = (bootstrap_mean(each, seed, weights=share).mean for each in (first, second))
+        p = sign_test(gaps, seed, weights=share)
         better: Literal["A", "B", "neither"] = "neither"
-        if gap.low > 0 or gap.high < 0:
+        if (gap.low > 0 or gap.high < 0) and p < CHANCE:
             better = "A" if (gap.mean > 0) == score.grows(metric) else "B"
         one, other = means
         found.append(
             Difference(
-                metric=metric, a=one, b=other, difference=gap, count=len(known), better=better
+                metric=metric, a=one, b=other, difference=gap, p=p, count=len(known), better=better
             )
         )
     if not found:
@@ -147,11 +156,12 @@ def comparison_table(found: list[Difference]) -> Table:
             f"{each.a:.4f}",
             f"{each.b:.4f}",
             f"{each.difference.mean:.4f} [{each.difference.low:.4f}, {each.difference.high:.4f}]",
+            f"{each.p:.3f}",
             str(each.count),
         )
         for each in found
     ]
-    return Table(columns=("metric", "better", "A", "B", "A - B [95 %]", "images"), rows=rows)
+    return Table(columns=("metric", "better", "A", "B", "A - B [95 %]", "p", "images"), rows=rows)
 
 
 def _fields(name: str, value: Any) -> dict[str, Any]:

@@ -40,7 +40,12 @@ class Survey:
         self.left_out: dict[str, str] = {}
 
     def truths(self) -> Iterator[Truth]:
-        """The truth of each picture that can be scored."""
+        """The truth of each picture that can be scored.
+
+        Raises:
+            InputError: two of one name, by which scores are compared and answers found.
+        """
+        named: set[str] = set()
         for index in range(len(self.dataset)):
             try:
                 example = self.dataset[index]
@@ -49,6 +54,10 @@ class Survey:
                 name, reason = error.argument, str(error)
             self.tick()
             if reason is None:
+                if name in named:
+                    allowed = "a name of its own for each"
+                    raise InputError("--data", f"two examples named {name}", allowed)
+                named.add(name)
                 self.scored.append(index)
                 self.names.append(name)
                 self.sizes.append((example.image.shape[1], example.image.shape[2]))

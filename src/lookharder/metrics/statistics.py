@@ -1,4 +1,4 @@
-"""How sure a mean over images is: the percentile bootstrap, paired to compare two systems.
+"""How sure a mean over images is: the percentile bootstrap, paired to compare two systems, and a test of few images.
 
     resample the n values with replacement, take the mean, repeat; the interval is the middle
     `level` of those means
@@ -7,6 +7,11 @@ Images differ far more than systems do, so two systems are compared by the diffe
 image: an interval that leaves out 0 is a difference, two overlapping intervals of their own are not
 evidence of equality. The interval is a function of (values, seed) alone. (Efron & Tibshirani 1993,
 chapter 13.)
+
+Of a dozen images or fewer these means scatter too little, and the interval is too narrow (of one it has no width).
+`sign_test` is exact for any number: where two systems are alike, each difference could as well have had the other sign.
+
+    p = share of all ways to turn signs whose mean is as far from 0          least for n images: 2 / 2^n
 """
 
 from collections.abc import Sequence
@@ -19,6 +24,7 @@ from lookharder.metrics import ArrayLike, to_numpy
 from lookharder.seeding import numpy_generator
 
 CHUNK = 2**16  # numbers resampled at once
+EXACT = 2**13  # ways to turn signs that are all looked at; of more, so many are drawn
 
 
 class Interval(NamedTuple):
@@ -85,6 +91,36 @@ def paired_bootstrap(
     if len(first) != len(second):
         raise InputError("b", f"{len(second)} values", f"{len(first)}, one for each of a")
     return bootstrap_mean(first - second, seed, level, resamples)
+
+
+def sign_test(
+    differences: ArrayLike | Sequence[float],
+    seed: int,
+    weights: ArrayLike | Sequence[float] | None = None,
+) -> float:
+    """How likely chance alone makes the mean of differences as large, if either sign of each is as likely.
+
+    Args:
+        differences: (n,) one for each image.
+        seed: of the signs that are drawn where there are more than `EXACT` ways; the signs as they are count as one.
+        weights: (n,) how much each image counts, as in `bootstrap_mean`.
+
+    Returns:
+        p, two-sided: 1 where all are 0, and 2 / 2^n at the least. (Fisher 1935; Good 2005, section 3.2.)
+
+    Raises:
+        InputError: as `bootstrap_mean`.
+    """
+    sample = _sample("differences", differences)
+    parts = sample if weights is None else sample * _sample("weights", weights)
+    n = len(parts)
+    if 2**n <= EXACT:
+        signs = 1 - 2 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)
+    else:
+        signs = numpy_generator(seed, "signs").choice([-1, 1], (EXACT, n))
+        signs[0] = 1
+    sums = np.abs(signs @ parts)
+    return float((sums >= abs(parts.sum()) * (1 - 1e-12)).mean())
 
 
 def _sample(argument: str, values: ArrayLike | Sequence[float]) -> np.ndarray:

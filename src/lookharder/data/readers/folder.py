@@ -11,11 +11,13 @@ the columns image, second, depth, flow, visible, amodal, whole, label, depth_uni
 depth_scale (stored value / scale = metres), depth_min, depth_max (metres); only image is required,
 paths are relative to the manifest. Depth in PNG must state its unit, for there is nothing to guess
 it by; depth in floats is in metres unless a unit is stated. `check_data` (audit.py) lists what is wrong.
+An example is called as its image is; of several rows of one image, the second `NAME#2.jpg` and so on.
 """
 
 import math
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lookharder.data.readers.records import (
@@ -155,7 +157,21 @@ def list_rows(
         row, wrong = _parse(_complete(record, defaults or {}), base, number)
         problems += wrong
         rows += [] if row is None else [(number, row)]
+    names = _numbered([row.name for _, row in rows])
+    rows = [(i, replace(row, name=name)) for (i, row), name in zip(rows, names, strict=True)]
     return rows, problems
+
+
+def _numbered(images: Sequence[str]) -> list[str]:
+    """A name of its own for each: that of the image, and a number from the second of one image on."""
+    names: dict[str, None] = {}
+    for image in images:
+        name, number, path = image, 1, PurePosixPath(image)
+        while name in names:
+            number += 1
+            name = str(path.with_name(f"{path.stem}#{number}{path.suffix}"))
+        names[name] = None
+    return list(names)
 
 
 def open_folder(path: str | Path, defaults: RawRecord | None = None) -> Rows:
