@@ -225,6 +225,6 @@ def test_objects_of_one_picture_have_names_and_answers_of_their_own(tmp_path: Pa
     (tmp_path / "twice.json").write_text(json.dumps(twice))
     with pytest.raises(InputError, match=r"two rows of p\.png"):
         Scores.read(tmp_path / "twice.json")
-    first = open_spec(f"folder:{folder}")[0]
+    first = open_spec(f"folder:{folder}", 64)[0]
     with pytest.raises(InputError, match=r"two examples named p\.png"):
-        Judge("amodal", [first, first], "data", protocol("amodal"))
+        Judge("amodal", [first, first], "data", protocol("amodal", "folder"))

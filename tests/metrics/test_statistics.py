@@ -6,7 +6,7 @@ import scipy
 import torch
 
 from lookharder.errors import InputError
-from lookharder.metrics.statistics import bootstrap_mean, paired_bootstrap, sign_test
+from lookharder.metrics.statistics import bootstrap_mean, in_words, paired_bootstrap, sign_test
 
 
 def test_interval_approaches_the_normal_one():
@@ -105,3 +105,9 @@ def test_a_weighted_mean_is_that_of_all_that_is_counted():
     assert alike == pytest.approx(bootstrap_mean(values, 0))
     with pytest.raises(InputError, match="weights"):
         bootstrap_mean(values, 0, weights=[1.0, 0.0, 1.0])
+
+
+def test_a_mean_of_one_image_is_shown_without_an_interval():
+    row = {"mean": 0.25, "low": 0.2, "high": 0.3125}
+    assert in_words({**row, "count": 2}) == "0.250 [0.200, 0.312]" == in_words(row)
+    assert in_words({**row, "count": 1}, ".4g") == "0.25, one image"

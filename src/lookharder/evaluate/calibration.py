@@ -33,7 +33,7 @@ from lookharder.evaluate.survey import truth_of
 from lookharder.metrics import calibration as metrics
 from lookharder.metrics.protocol import Protocol
 from lookharder.metrics.scores import SCORES
-from lookharder.metrics.statistics import Interval, bootstrap_mean
+from lookharder.metrics.statistics import Interval, bootstrap_mean, in_words
 from lookharder.predict.inputs import require
 from lookharder.predict.predictor import Prediction
 from lookharder.visualize.html import Table
@@ -232,7 +232,7 @@ def calibration_table(found: Calibration) -> Table:
 
 
 def _shown(mean: dict[str, float] | None) -> str:
-    return "" if mean is None else f"{mean['mean']:.3f} [{mean['low']:.3f}, {mean['high']:.3f}]"
+    return "" if mean is None else in_words(mean)
 
 
 def _left(

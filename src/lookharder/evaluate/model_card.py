@@ -9,6 +9,7 @@ from lookharder.chain import Chain
 from lookharder.chain.card import with_fields
 from lookharder.errors import InputError
 from lookharder.jsons import as_object, read_json
+from lookharder.metrics.statistics import in_words
 from lookharder.predict.info import fingerprint
 
 HEAD = """
@@ -79,5 +80,5 @@ def _result(said: dict[str, Any], means: dict[str, Any], pipeline: str | None) -
 def _row(said: dict[str, Any], metric: str, mean: dict[str, float]) -> str:
     protocol, digest = _protocol(said)
     spent = f"{said['steps']}, {said['members']}, {said['levels']}"
-    score = f"{mean['mean']:.4g} [{mean['low']:.4g}, {mean['high']:.4g}]"
+    score = in_words(mean, ".4g")
     return f"| {_data(said)} | {mean['count']:.0f} | {protocol}, `{digest}` | {spent} | {metric} | {score} |\n"

@@ -8,6 +8,7 @@ A score that does not beat the trivial answers says nothing about seeing.
 
 from lookharder.evaluate.evaluation import Evaluation
 from lookharder.metrics.scores import SCORES
+from lookharder.metrics.statistics import in_words
 from lookharder.visualize.html import Table
 
 
@@ -28,7 +29,7 @@ def score_table(evaluation: Evaluation, everything: bool = False) -> Table:
             (
                 metric,
                 "higher" if score.grows(metric) else "lower",
-                f"{row['mean']:.3f} [{row['low']:.3f}, {row['high']:.3f}]",
+                in_words(row),
                 *("" if other is None else f"{other['mean']:.3f}" for other in others),
             )
         )

@@ -14,7 +14,7 @@ Of a dozen images or fewer these means scatter too little, and the interval is t
     p = share of all ways to turn signs whose mean is as far from 0          least for n images: 2 / 2^n
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -121,6 +121,12 @@ def sign_test(
         signs[0] = 1
     sums = np.abs(signs @ parts)
     return float((sums >= abs(parts.sum()) * (1 - 1e-12)).mean())
+
+
+def in_words(row: Mapping[str, float], form: str = ".3f") -> str:
+    """A mean with its interval, as `Evaluation.means` has them; of one image it has none."""
+    mean, low, high = (format(row[key], form) for key in ("mean", "low", "high"))
+    return f"{mean}, one image" if row.get("count") == 1 else f"{mean} [{low}, {high}]"
 
 
 def _sample(argument: str, values: ArrayLike | Sequence[float]) -> np.ndarray:
