@@ -143,7 +143,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, broken: str = "nothing") -> list[st
             names = (
                 ("loss",)
                 if job.kind == "loss"
-                else forecast_rule(task).names
+                else forecast_rule(task).studied
                 if job.kind == "forecast"
                 else {
                     "depth": ("abs_rel", "delta1_error"),
