@@ -21,6 +21,7 @@ from lookharder.tasks.amodal import Amodal
 
 TRAINING_SEED, BEYOND = 1, 1_000_000
 METRIC = {"depth": "abs_rel", "flow": "epe", "amodal": "iou"}
+BLIND = {"depth": ("flat", "ramp", "mean_map"), "flow": ("zero",), "amodal": ("visible",)}
 BARS = {"depth": 0.5, "flow": 0.5, "amodal": 0.6}
 
 
@@ -59,13 +60,12 @@ def choose(chain: Chain, scenes: list[Example]) -> Chain:
 
 
 def ratio(result: Evaluation) -> tuple[float, float, float]:
-    """Error of the model, of the best trivial answer, and their ratio; of an IoU the error is 1 - IoU."""
+    """Error of the model, of the best answer of `BLIND`, and their ratio; of an IoU the error is 1 - IoU."""
     metric = METRIC[result.task]
-    values = {key: row["mean"] for key, row in result.means.items() if key.endswith(metric)}
-    errors = {key: 1 - value if metric == "iou" else value for key, value in values.items()}
-    mine = errors.pop(metric)
-    best = min(errors.values())
-    return mine, best, mine / best
+    keys = (metric, *(f"trivial.{name}.{metric}" for name in BLIND[result.task]))
+    values = (result.means[key]["mean"] for key in keys)
+    mine, *others = (1 - value if metric == "iou" else value for value in values)
+    return mine, min(others), mine / min(others)
 
 
 def card(chain: Chain, results: list[Evaluation], hours: float, run: Path) -> str:

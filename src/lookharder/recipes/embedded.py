@@ -59,7 +59,7 @@ def pixel_chain(
 def smoke() -> RunConfig:
     """The whole road in about half a minute on two cores: a toy to try commands, kills and resumes on.
 
-    Embedded world at 32 pixels, 0.4 M parameters, a checkpoint every second or two. It learns next to nothing.
+    Embedded world at 32 pixels, 0.5 M parameters, a checkpoint every second or two. It learns next to nothing.
     """
     data = DataConfig(spec="procedural:64:1", size=32)
     return RunConfig(

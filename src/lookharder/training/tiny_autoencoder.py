@@ -13,7 +13,7 @@ error which every sampler leaves costs a little sharpness. Crops and noise are f
 
     python -m lookharder.training.tiny_autoencoder PHOTOS OUT [--iterations N]
 
-The default, 3,000 iterations, takes 6 minutes of one core, and rendering the scenes 3 more.
+The default, 3,000 iterations, takes minutes of one core, as does rendering the scenes.
 """
 
 import argparse
