@@ -1,6 +1,7 @@
 """Clips in and out: every frame, one range of colours, one noise, and no more memory for a longer one."""
 
 import json
+import re
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,7 @@ from lookharder.cli import main
 from lookharder.data.formats import read_flo, read_npy, write_image
 from lookharder.data.formats.video import clip_facts, read_clip, writing_clip
 from lookharder.errors import InputError
+from lookharder.files import say_once
 from lookharder.predict.files import clips
 from lookharder.predict.files.steady import steady
 from lookharder.predict.predictor import Predictor
@@ -162,3 +164,49 @@ def test_without_pyav_a_clip_says_what_to_install(place, capsys, monkeypatch):
     Path("x.mp4").write_bytes(b"")
     with pytest.raises(InputError, match=r"lookharder\[video\]"):
         clip_facts("x.mp4")
+
+
+def test_a_clip_that_cannot_be_predicted_changes_nothing(place, capsys):
+    clip(Path("x.mp4"), 3)
+    assert main(PREDICT.format("flow", "x.mp4").split()) == 0
+    before = {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()}
+    clip(Path("x.mp4"), 1)
+    for out in ("out", "new"):
+        line = PREDICT.format("flow", "x.mp4").replace("--out out", f"--out {out}")
+        assert main(line.split()) == 2
+    assert before == {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()}
+    assert not Path("new").exists()
+
+
+def test_clips_that_cannot_be_used_are_left_out(place, capsys):
+    clip(Path("x.mp4"), 3)
+    clip(Path("short.mp4"), 1)
+    Path("empty.mp4").touch()
+    assert main(PREDICT.format("flow", "short.mp4 empty.mp4 x.mp4").split()) == 2
+    said = capsys.readouterr()
+    assert "left out: empty.mp4: got an empty file" in said.err
+    assert "left out: short.mp4: got too few frames" in said.err
+    assert [record["name"] for record in records()] == [
+        "x"
+    ] and "1 clip, flow, 2 left out" in said.out
+    assert main(PREDICT.format("flow", "short.mp4 x.mp4 --strict").split()) == 2
+    assert main(PREDICT.format("depth", "empty.mp4").split()) == 2
+
+
+def test_a_clip_with_fewer_frames_than_its_header_says_is_told(tmp_path: Path, caplog, capsys):
+    import av
+
+    say_once.cache_clear()
+    path = tmp_path / "x.avi"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("mjpeg", rate=12)
+        stream.pix_fmt, stream.height, stream.width = "yuvj420p", 32, 46
+        for picture in frames(30, 32, 46):
+            frame = av.VideoFrame.from_ndarray(np.moveaxis(picture, 0, -1).copy(), format="rgb24")
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    whole = path.read_bytes()
+    chunks = [match.start() for match in re.finditer(b"00dc", whole)]
+    path.write_bytes(whole[: chunks[12]])  # of 30, twelve are whole
+    assert len(list(read_clip(path))) == 12
+    assert "12 of the 30 frames" in capsys.readouterr().err + caplog.text

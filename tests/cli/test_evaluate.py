@@ -64,3 +64,26 @@ def test_calibration_takes_the_sampler_of_the_scores_and_several_members(capsys,
     ):
         assert main([*line.split(), *more.split()]) == 2
         assert argument in capsys.readouterr().err
+
+
+def test_no_file_of_another_kind_is_replaced(place, capsys):
+    """Scores replace scores, and differences differences, but neither the other, nor a picture."""
+    line = "evaluate --model model --task depth --data procedural:2:5 --size 32 --out"
+    picture = (place / "a.png").read_bytes()
+    for name in ("s.json", "t.json", "s.json"):
+        assert main([*line.split(), name]) == 0
+    for _ in range(2):
+        assert main(["compare", "s.json", "t.json", "--out", "d.json"]) == 0
+    scores, differences = (place / "s.json").read_bytes(), (place / "d.json").read_bytes()
+    for other in (
+        [*line.split(), "a.png"],
+        [*line.split(), "d.json"],
+        ["compare", "s.json", "t.json", "--out", "s.json"],
+    ):
+        assert main(other) == 2
+        assert "which holds something else, allowed: a new file" in capsys.readouterr().err
+    assert (place / "a.png").read_bytes() == picture
+    assert ((place / "s.json").read_bytes(), (place / "d.json").read_bytes()) == (
+        scores,
+        differences,
+    )

@@ -263,17 +263,26 @@ def test_a_model_that_looks_oftener_by_default_makes_other_results(random_model)
 
 
 def test_a_run_that_was_stopped_before_its_first_result_goes_on(place, monkeypatch):
-    """Its list of records is there and empty, which is no reason to take it for somebody else's."""
+    """It leaves nothing."""
 
     def stopped(*args, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Predictor, "__call__", stopped)
     predict("out a.png", code=130)
-    assert Path("out/predictions.jsonl").read_text() == ""
     monkeypatch.undo()
     os.chdir(place)
+    assert not Path("out").exists()
     predict("out a.png")
+
+
+def test_what_cannot_be_predicted_at_all_changes_nothing(place, capsys):
+    predict("out a.png b.png")
+    before = contents()
+    for options in ("--until 0.01 --members 1", "--until change:1"):
+        predict(f"out a.png {options}", code=2)
+        predict(f"new a.png {options}", code=2)
+    assert contents() == before and not Path("new").exists()
 
 
 def test_a_record_says_a_name_as_utf_8_whatever_the_locale():

@@ -1,6 +1,7 @@
 """The verb `predict` on clips."""
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 from lookharder.cli.writing import say_record
@@ -31,26 +32,37 @@ def run_clips(args: argparse.Namespace, request: "PredictRequest", folder: "Resu
     sources = {path.resolve() for clip in todo for path in (clip.source, *clip.frames)}
     folder.check_free(files, sources, args.overwrite)
     folder.begin({(task.name, clip.name) for clip in todo})
-    silent = args.quiet or args.json
+    silent, lost, errors = args.quiet or args.json, set(), request.lost
+    for error in errors:
+        print(f"lookharder: left out: {error}", file=sys.stderr)
     for clip in todo:
         total = max(clip.count - task.takes_next_frame, 0) or None
-        with progress(silent, total=total, desc=clip.name, unit="frame") as bar:
-            for frames in predict_clip(
-                request.predictor,
-                task,
-                clip,
-                folder,
-                recipe=recipe,
-                writing=request.writing,
-                share=request.steady,
-                **options,
-            ):
-                bar.update(frames)
+        predicted = predict_clip(
+            request.predictor,
+            task,
+            clip,
+            folder,
+            recipe=recipe,
+            writing=request.writing,
+            share=request.steady,
+            **options,
+        )
+        try:
+            with progress(silent, total=total, desc=clip.name, unit="frame") as bar:
+                for frames in predicted:
+                    bar.update(frames)
+        except InputError as error:
+            if len(mine) == 1 or args.strict:
+                raise
+            print(f"lookharder: left out: {error}", file=sys.stderr)
+            lost.add(clip.name)
+            errors.append(error)
     finish(folder, [(task.name, clip.name) for clip in request.clips])
-    there = folder.by_key()
-    for clip in mine:
+    there, done = folder.by_key(), [clip for clip in mine if clip.name not in lost]
+    for clip in done:
         say_record(args, there[task.name, clip.name])
     if not silent:
         skipped = f" ({len(made)} done before)" if made else ""
-        print(f"{counted(len(mine), 'clip')}, {task.name}{skipped}: {folder.path / PAGE}")
-    return 0
+        left_out = f", {len(errors)} left out" if errors else ""
+        print(f"{counted(len(done), 'clip')}, {task.name}{skipped}{left_out}: {folder.path / PAGE}")
+    return 2 if errors else 0

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from lookharder.cli.parser import Parser
+from lookharder.cli.scoring import check_out
 
 HELP = "two files of scores, image by image: which is better?"
 EPILOG = """Scores that were taken under unlike protocols, or of other images, are refused: the error names the
@@ -22,12 +23,12 @@ def run(args: argparse.Namespace) -> int:
     from lookharder.cli.terminal import show
     from lookharder.config import to_json
     from lookharder.evaluate.comparison import NOTE, Scores, compare, comparison_table
-    from lookharder.files import make_folder, write_json
+    from lookharder.files import write_json
 
     a, b = Scores.read(args.first), Scores.read(args.second)
     found = compare(a, b)
     if args.out is not None:
-        make_folder(args.out.absolute().parent)
+        check_out(args.out, ("a", "b", "differences"))
         write_json(args.out, {"a": a.model, "b": b.model, "differences": to_json(found)})
     protocol = a.rules.name if a.card is None else f"{a.card.name} ({a.card.hash})"
     title = f"A {a.model}, B {b.model}: {len(a.rows)} images, protocol {protocol}"

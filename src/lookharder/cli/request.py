@@ -36,6 +36,7 @@ class PredictRequest:
         writing: which files there are of an answer.
         shard: which part of the pictures this process predicts.
         clips: what is asked about, where it is clips.
+        lost: why some of several clips cannot be read.
         questions: what is asked about, where it is pictures.
         steady: share of the frame before in the depth of a clip.
         recipe: what a result is a function of, beside its picture.
@@ -47,6 +48,7 @@ class PredictRequest:
     writing: Writing
     shard: Shard
     clips: list[Clip]
+    lost: list[InputError]
     questions: list[Asked]
     steady: float
     recipe: str
@@ -72,12 +74,13 @@ def read_request(args: argparse.Namespace) -> PredictRequest:
     predictor, task = _open(args)
     options = _options(args, predictor)
     shard = shard_of(args)
-    clips, questions = _pictures(args, task, prompts)
+    lost: list[InputError] = []
+    clips, questions = _pictures(args, task, prompts, None if args.strict else lost)
     steady = _steady(args, task, clips)
     about = {**options, "steady": steady} if clips else options
     recipe = recipe_of(predictor, task.name, writing=writing, **about)
     if writing.known is not None and (clips or len(questions) > 1):
-        got = f"{len(questions) or 'a clip'} images"
+        got = "a clip" if clips else f"{len(questions)} images"
         raise InputError("--metric", got, "one: its points are pixels")
     return PredictRequest(
         predictor=predictor,
@@ -86,6 +89,7 @@ def read_request(args: argparse.Namespace) -> PredictRequest:
         writing=writing,
         shard=shard,
         clips=clips,
+        lost=lost,
         questions=questions,
         steady=steady,
         recipe=recipe,
@@ -111,11 +115,11 @@ def _open(args: argparse.Namespace) -> tuple[Predictor, Task]:
 
 
 def _pictures(
-    args: argparse.Namespace, task: Task, prompts: list[Prompt]
+    args: argparse.Namespace, task: Task, prompts: list[Prompt], lost: list[InputError] | None
 ) -> tuple[list[Clip], list[Asked]]:
     """Clips, or pictures with what the task needs beside them."""
     given = {"second": args.second, "mask": args.mask}
-    clips = find_clips(task, args.image, companions=any(given.values()) or bool(prompts))
+    clips = find_clips(task, args.image, any(given.values()) or bool(prompts), lost)
     if clips:
         return clips, []
     return [], ask(task, args.image, given, recursive=args.recursive, prompts=prompts)

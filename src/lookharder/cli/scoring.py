@@ -104,12 +104,24 @@ def score_generation(args: argparse.Namespace) -> int:
     return 0
 
 
-def check_out(out: Path) -> None:
-    """Make the folder of the scores; refuse a folder in the place of the file."""
+SCORED = ("task", "data")  # what a file of scores has, of answers or of generation
+
+
+def check_out(out: Path, keys: tuple[str, ...] = SCORED) -> None:
+    """Make the folder of a JSON file of results; in its place a folder, or a file without these keys, is refused."""
     from lookharder.files import make_folder
+    from lookharder.jsons import as_object, read_json
 
     if out.is_dir():
         raise InputError("--out", f"{out}, a folder", "a file")
+    if out.exists():
+        try:
+            ours = as_object(read_json(out), str(out)).keys() >= set(keys)
+        except InputError:
+            ours = False
+        if not ours:
+            allowed = "a new file, or one that this command wrote"
+            raise InputError("--out", f"{out}, which holds something else", allowed)
     make_folder(out.absolute().parent)
 
 

@@ -7,7 +7,7 @@ field bounds x0 there (`clip_sample` of diffusers), or never goes there (leading
 last time at which as much of x0 is left as it says. At 1/15, where the scaled-linear schedule ends, up to five steps
 are better than with any bound: of the linear schedule 0.150, 0.017 and 0.0072 at one, two and five, with a bound of 4
 1.53, 0.035 and 0.0083, by v 0.010, 0.0096 and 0.0068. From ten steps on that bound is better there (0.0083, by 1/15
-0.0103), and as good on the cosine schedule from 50 on (`docs/results/noisy-end.json`, `python -m benchmarks noisy_end`).
+0.0103), and as good on the cosine one from 50 on (`python -m benchmarks noisy_end`, `docs/results/noisy-end.json`).
 Later steps mend what the first magnified 157 times; 20,000 times they do not.
 """
 

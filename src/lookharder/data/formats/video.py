@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 
 from lookharder.data.formats.guard import check_extent
 from lookharder.errors import InputError
-from lookharder.files import atomic, opened
+from lookharder.files import atomic, opened, say_once
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 ALLOWED = "a clip that PyAV decodes: " + ", ".join(VIDEO_SUFFIXES)
@@ -54,20 +54,24 @@ def clip_facts(path: str | Path) -> ClipFacts:
 
 
 def read_clip(path: str | Path) -> Iterator[Frame]:
-    """The frames of a clip, in order.
+    """The frames of a clip, in order; where its header speaks of more, that is said.
 
     Raises:
         InputError: no clip, one whose frames change their size, or one that is damaged further on.
     """
-    size = None
-    with _decoding(path) as (_, decoded):
+    size, count = None, 0
+    with _decoding(path) as (stream, decoded):
         for frame in decoded:
+            count += 1
             image = _upright(frame)
             check_extent(path, image.shape[2], image.shape[1])
             if size not in (None, image.shape):
                 raise InputError(str(path), f"frames of {size} and {image.shape}", "one size")
             size = image.shape
             yield image
+        if count < stream.frames:
+            lack = f"{count} of the {stream.frames} frames that its header speaks of can be decoded"
+            say_once(str(path), f"{lack}; where some lack, neighbours are farther apart")
 
 
 @contextmanager
@@ -99,6 +103,8 @@ def _decoding(path: str | Path) -> Iterator[tuple[Any, Iterator[Any]]]:
     """The video stream of a file, and its frames; what PyAV refuses is an InputError."""
     av = _pyav()
     with opened(path) as handle:
+        if Path(path).stat().st_size == 0:
+            raise InputError(str(path), "an empty file", ALLOWED)
         try:
             with av.open(handle) as container:
                 if not container.streams.video:

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +72,19 @@ class Clip:
             yield image
 
 
-def find_clips(task: Task, images: Sequence[str], companions: bool) -> list[Clip]:
+def find_clips(
+    task: Task, images: Sequence[str], companions: bool, lost: list[InputError] | None = None
+) -> list[Clip]:
     """The clips that arguments name: video files, and for flow without a second frame a folder; none = pictures.
 
+    Args:
+        task: what is asked of them.
+        images: the arguments.
+        companions: whether a second frame, a mask or a prompt stands beside them.
+        lost: gets why some of several clips cannot be read; None = the first of these is raised.
+
     Raises:
-        InputError: clips beside pictures, or for a task that is not done for clips.
+        InputError: clips beside pictures, for a task that is not done for clips, or none that can be read.
     """
     paths = [Path(image) for image in images]
     folders = task.takes_next_frame and not companions
@@ -91,7 +99,16 @@ def find_clips(task: Task, images: Sequence[str], companions: bool) -> list[Clip
     if companions:
         flags = "--second, --mask, --box, --point"
         raise InputError(flags, f"one of them beside {found[0]}, a clip", "nothing beside a clip")
-    clips = [_folder(path) if path.is_dir() else _file(path) for path in found]
+    clips: list[Clip] = []
+    for path in found:
+        try:
+            clips.append(_folder(path) if path.is_dir() else _file(path))
+        except InputError as error:
+            if lost is None or len(found) == 1:
+                raise
+            lost.append(error)
+    if lost and not clips:
+        raise lost[0]
     if len({clip.name for clip in clips}) != len(clips):
         raise InputError("IMAGE", "clips of one name", "names that differ")
     return clips
@@ -132,22 +149,25 @@ def predict_clip(
     claim = {"task": task.name, "name": clip.name, "files": files}
     names = view.formats if writing.formats is None else writing.formats
     formats = list(find_formats(task.name, names).values())
+    results = _results(predictor, task, clip, Options(**options))
+    first = next(results, None)  # before anything is written
+    if first is None:
+        raise InputError(str(clip.source), "too few frames", "one for depth, two for flow")
     with folder.adding([claim]) as records:
         frames = folder.path / files["frames"]
         remove(frames)
         frames.mkdir()
         seconds, macs = 0.0, 0
-        with writing_clip(folder.path / files["video"], clip.rate) as show:
-            answers = _ClipAnswers(task.name, view, frames, show, formats, writing.look, share)
-            for given in _groups(task, clip):
-                batch = batch_of(task, given.pop("image"), given)
-                asked = Options(**options)
-                *_, result = predictor.predict(task.name, batch, asked, noise_key=SHARED)
-                answers.add(result)
-                seconds, macs = seconds + result.seconds, macs + result.macs
-                yield len(result.member_counts)
-        if answers.count == 0:
-            raise InputError(str(clip.source), "too few frames", "one for depth, two for flow")
+        try:
+            with writing_clip(folder.path / files["video"], clip.rate) as show:
+                answers = _ClipAnswers(task.name, view, frames, show, formats, writing.look, share)
+                for result in chain([first], results):
+                    answers.add(result)
+                    seconds, macs = seconds + result.seconds, macs + result.macs
+                    yield len(result.member_counts)
+        except InputError:  # the clip is damaged further on
+            remove(frames)
+            raise
         about = _describe(clip, task, view)
         made = {"version": __version__, "model": predictor.name, "seed": options.get("seed", 0)}
         cost = {"seconds": seconds, "macs": macs, "resolution": list(result.resolution)}
@@ -155,6 +175,16 @@ def predict_clip(
         how = {"steps": result.steps, "members": result.members, **seen, "choice": result.choice}
         key = {"recipe": recipe, "digest": clip.digest}
         records.append({**about, **claim, **answers.facts(), **how, **cost, **made, **key})
+
+
+def _results(
+    predictor: Predictor, task: Task, clip: Clip, options: Options
+) -> Iterator[Prediction]:
+    """The prediction of each group of frames, in order."""
+    for given in _groups(task, clip):
+        batch = batch_of(task, given.pop("image"), given)
+        *_, result = predictor.predict(task.name, batch, options, noise_key=SHARED)
+        yield result
 
 
 class _ClipAnswers:

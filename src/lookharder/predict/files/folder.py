@@ -60,6 +60,7 @@ class ResultFolder:
                 self._merge(())
             self.records, self._claims = read_folder(path)
         self.owned = owned_files(path, self.records, self._claims)
+        self._changing: frozenset[Key] | None = frozenset()  # None: forgotten, as results change
 
     def check_free(self, files: Iterable[str], inputs: Collection[Path], overwrite: bool) -> None:
         """Refuse names that cannot be written, or that would replace what is not this tool's.
@@ -109,7 +110,14 @@ class ResultFolder:
         }
 
     def begin(self, changing: Collection[Key]) -> None:
-        """Forget the records of results that will be made anew, and the page, before any file changes."""
+        """Say which results will be made anew: their records and the page go when the first of them is there.
+
+        What cannot be predicted at all changes nothing.
+        """
+        self._changing = frozenset(changing)
+
+    def _forget(self, changing: Collection[Key]) -> None:
+        """Drop the records of results, and the page, before any file changes."""
         records, claims = self._own
         gone = [record for record in self.records if key_of(record) in changing]
         self.records = [record for record in self.records if key_of(record) not in changing]
@@ -135,6 +143,9 @@ class ResultFolder:
             FileNotFoundError: the folder has vanished.
         """
         check_held(self.path, self._handle)
+        if self._changing is not None:
+            self._forget(self._changing)
+            self._changing = None
         self._append(self._own[1], claims)
         self._claims += claims
         for parts in {Path(file).parent.parts for claim in claims for file in files_of(claim)}:

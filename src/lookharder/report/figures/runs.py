@@ -36,7 +36,7 @@ POINTS, MOST = 600, 3000  # of a line, of points around it; more would not be se
 
 
 def draw_runs(histories: Sequence[History], path: str | Path, dpi: int = 150) -> None:
-    """Write the figure; the suffix says the format.
+    """Write the figure; the suffix says the format. A file that is there must be a figure by matplotlib.
 
     Raises:
         InputError: no run, an unknown suffix, a path that cannot be, or no matplotlib.
@@ -46,6 +46,9 @@ def draw_runs(histories: Sequence[History], path: str | Path, dpi: int = 150) ->
         raise InputError("--out", path, f"a file with one of the suffixes {list(SUFFIXES)}")
     if path.is_dir() or any(parent.is_file() for parent in path.absolute().parents):
         raise InputError("--out", path, "a file in a folder")
+    if path.exists() and b"matplotlib" not in path.read_bytes().lower():
+        got = f"{path}, which is no figure of this command"
+        raise InputError("--out", got, "a new file, or one that it wrote")
     figure = figure_of(histories)
     make_folder(path.absolute().parent)
     save(figure, path, dpi)
