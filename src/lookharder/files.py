@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import hashlib
 import json
 import logging
 import os
@@ -55,6 +56,20 @@ def listed(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(str(folder), "no such folder", "a folder")
     return sorted(path for path in folder.iterdir() if not is_litter(path.name))
+
+
+def trace_of(path: str | Path | None) -> str:
+    """SHA-256 of the names, sizes and times of change of a file, or of all in a folder; "" where there is nothing.
+
+    Who keeps what was made of files keeps this beside it: where the files change, it does.
+    """
+    root = None if path is None else Path(path)
+    if root is None or not root.exists():
+        return ""
+    files = sorted(each for each in root.rglob("*") if each.is_file()) if root.is_dir() else [root]
+    facts = [(str(each.relative_to(root)), each.stat()) for each in files]
+    text = json.dumps([(name, found.st_size, found.st_mtime_ns) for name, found in facts])
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 def make_folder(out: Path, argument: str = "--out") -> list[Path]:

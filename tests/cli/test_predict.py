@@ -167,6 +167,23 @@ def test_depth_in_metres_by_known_distances(capsys, place):
     for view in ("log", "disparity"):
         with pytest.raises(InputError, match="--metric"):
             file_names("depth", view_of(view), "a", False, writing)
+    far = depth.argmax() // 56, depth.argmax() % 56
+    near = depth.argmin() // 56, depth.argmin() % 56
+    grown = [[int(near[1]), int(near[0]), 2.0], [int(far[1]), int(far[0]), 7.0]]
+    Path("known.json").write_text(json.dumps(grown))
+    assert main([*line, "--out", "cloud", "--ply"]) == 0
+    head, points = Path("cloud/a.depth.ply").read_bytes().split(b"end_header\n")
+    assert b"metres, fitted to known distances" in head
+    z = np.frombuffer(points, [("xyz", "<f4", 3), ("rgb", "u1", 3)])["xyz"][:, 2]
+    np.testing.assert_allclose(z, read_npy(Path("cloud/a.depth.metres.npy")).ravel(), rtol=1e-5)
+    capsys.readouterr()
+    for wrong, words in (
+        ([[*grown[0][:2], 7.0], [*grown[1][:2], 2.0]], "that do not grow with the predicted depth"),
+        ([grown[0], grown[0]], "twice, allowed: one distance of a pixel"),
+    ):
+        Path("known.json").write_text(json.dumps(wrong))
+        assert main([*line, "--out", "wrong"]) == 2
+        assert words in capsys.readouterr().err and not Path("wrong").exists()
     Path("known.json").write_text("[[3, 30, 1], [56, 4, 4]]")
     assert main([*line, "--out", "outside"]) == 2
     assert "--metric: got 56,4, allowed: inside of 56 x 40" in capsys.readouterr().err

@@ -210,7 +210,7 @@ def test_a_manifest_says_what_belongs_together(place, capsys):
     assert records[1]["mask"] == "box 14,10,28,20"
     assert Path("out/one/cup.amodal.npy").exists()
     for bad, words in (
-        ({"image": "a.png"}, "['image', 'mask'] for amodal"),
+        ({"image": "a.png"}, "image and one of mask, box, point for amodal"),
         ({"image": "a.png", "mask": 3}, "texts"),
         ({"image": "a.png", "mask": "m.png", "second": "b.png"}, "for amodal"),
         ({"image": "a.png", "point": [1.5, 2]}, "line 1, point"),

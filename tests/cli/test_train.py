@@ -67,6 +67,12 @@ def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(capsys, place):
     ):
         assert main(["train", "paper_fig3_a1", "--set", spec, "--dry-run"]) == 0
         assert words in capsys.readouterr().out
+    priced = []
+    for spec in (here, f"{here}?fit=32x48", f"{here}?fit=64x64"):
+        assert main(["train", "paper_fig3_a1", "--set", spec, "--dry-run"]) == 0
+        said = capsys.readouterr().out.splitlines()
+        priced += [next(line for line in said if "MACs of a forward" in line)]
+    assert priced[0] == priced[1] != priced[2]  # of the pictures that are here, in whole patches
 
 
 def test_a_dry_run_prices_the_model_that_the_run_would_start_from(capsys, place):

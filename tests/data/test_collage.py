@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lookharder.data.augment import resize
-from lookharder.data.collage import Collage, chain, turned
+from lookharder.data.collage import Collage, Layer, chain, turned
 from lookharder.data.cutouts import outline
 from lookharder.data.source import open_spec
 from lookharder.errors import InputError
@@ -82,6 +82,27 @@ def test_masks(examples):
 def test_small_motions_stand_beside_large_ones(examples):
     largest = np.array([np.abs(example.flow).max() / SIZE[1] for example in examples])
     assert (largest < 0.06).mean() > 0.1 and (largest > 0.15).mean() > 0.1
+
+
+@pytest.mark.parametrize(("grow", "turn"), [(1.08, 0.0), (1.0, 0.15), (1.16, 0.3)])
+def test_what_is_drawn_moves_as_its_label_says(grow, turn):
+    """A soft blob, by where its weight lies in both frames; of a map that turns or grows half a pixel would show."""
+    y, x = np.mgrid[:256, :256]
+    blob = np.exp(-((x - 127.5) ** 2 + (y - 127.5) ** 2) / (2 * 14**2)).astype(np.float32)
+    about = turned(0.0, (1.0, 1.0), (-64.0, -48.0))
+    layer = Layer(
+        picture=np.dstack([blob, blob, blob, np.ones_like(blob)]),
+        place=turned(0.0, (32.0, 32.0), (60.0, 44.0)),
+        motion=chain(turned(turn, (grow, grow), (64.0, 48.0)), about),
+    )
+    rows, columns = np.mgrid[:96, :128] + 0.5
+    first, second = (
+        np.array([np.average(columns, weights=w), np.average(rows, weights=w)])
+        for w in (layer.draw((96, 128), frame)[..., 0] for frame in (0, 1))
+    )
+    np.testing.assert_allclose(first, [60, 44], atol=0.005)
+    moved = layer.motion[:, :2] @ first + layer.motion[:, 2]
+    np.testing.assert_allclose(second, moved, atol=0.005)
 
 
 def test_an_example_depends_on_seed_and_index_alone(collage, examples):

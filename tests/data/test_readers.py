@@ -126,7 +126,7 @@ def test_coco_regions_have_their_published_area_and_occlusion(shared: Shared):
         assert example.amodal.sum() == region["area"]
         assert 1 - example.visible.sum() / region["area"] == pytest.approx(region["occlude_rate"])
     for index, (*_, region) in enumerate(data.regions):  # polygons, drawn by another hand
-        assert data[index].amodal.sum() == pytest.approx(region["area"], rel=0.03, abs=80)
+        assert data[index].amodal.sum() == pytest.approx(region["area"], rel=0.013, abs=4)
 
 
 def test_run_lengths_by_hand():

@@ -149,3 +149,11 @@ def test_the_verb_check(photos: Path, capsys: pytest.CaptureFixture):
         assert main(["check", "--data", spec]) == 2
         said = capsys.readouterr()
         assert said.out == "" and said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "spec", ["folder:x?depth_unit=mm&depth_unit=m", "procedural:2?size=32x32&"]
+)
+def test_an_option_is_given_once(spec: str):
+    with pytest.raises(InputError, match=r"--data: got .* allowed: each option once"):
+        open_spec(spec, 32)

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lookharder.data.formats import write_image, write_npy
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.source import DataConfig, open_data, open_spec
 from lookharder.data.store import store
@@ -30,6 +32,48 @@ def test_a_store_is_read_not_written_again(tmp_path):
     stamp = next(tmp_path.glob("*/image.npy")).stat().st_mtime_ns
     np.testing.assert_array_equal(open_data(config)[1].image, first.image)
     assert next(tmp_path.glob("*/image.npy")).stat().st_mtime_ns == stamp
+
+
+def photos(folder: Path, shade: int, count: int = 2) -> None:
+    folder.mkdir(exist_ok=True)
+    for i in range(count):
+        write_image(folder / f"{i}.png", np.full((3, 32, 32), shade, np.uint8))
+        write_npy(folder / f"{i}_depth.npy", np.full((32, 32), 2.0, np.float32))
+
+
+def test_what_changed_is_stored_anew(tmp_path):
+    """Pictures of a folder, photographs on surfaces: a store of those before is not read."""
+    photos(tmp_path / "set", 10)
+    config = DataConfig(
+        spec=f"folder:{tmp_path}/set", size=32, store=str(tmp_path / "s"), workers=1
+    )
+    assert open_data(config)[0].image.mean() == 10
+    photos(tmp_path / "set", 200, count=3)
+    assert len(open_data(config)) == 3 and open_data(config)[0].image.mean() == 200
+    made = DataConfig(
+        spec="collage:1:1",
+        size=32,
+        textures=f"{tmp_path}/set",
+        store=str(tmp_path / "m"),
+        workers=1,
+    )
+    for count in (1, 2):
+        open_data(made)
+        open_data(made)
+        assert len(list((tmp_path / "m").iterdir())) == count
+        photos(tmp_path / "set", 90)
+
+
+def test_examples_of_other_fields_or_sizes_are_refused(tmp_path):
+    world = ProceduralWorld(32, 5, count=2)
+    for other in (
+        replace(world[1], flow=None, flow_valid=None),
+        ProceduralWorld(48, 5)[0],
+    ):
+        for examples in ([world[0], other], [other, world[0]]):
+            with pytest.raises(InputError, match="as of the first, in a store"):
+                store(examples, tmp_path, "key")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_damaged_store_is_made_anew(tmp_path):

@@ -113,7 +113,7 @@ def coco(folder: Path, region: dict, orientation: int = 1) -> Path:
     exif = Image.Exif()
     exif[0x0112] = orientation
     pixels = np.zeros((16, 24, 3), np.uint8)
-    pixels[2:8, 3:9] = 255
+    pixels[2:7, 3:8] = 255
     Image.fromarray(pixels).save(folder / "a.jpg", exif=exif, quality=95)
     (folder / "a.json").write_text(
         json.dumps({"regions": [{"order": 1, "occlude_rate": 0.0, **region}]})

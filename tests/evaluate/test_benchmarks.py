@@ -284,8 +284,8 @@ def runs(mask: np.ndarray) -> dict[str, Any]:
 
 
 def outline(top: int, left: int, bottom: int, right: int) -> list[int]:
-    """Of the pixels of `square`, as a polygon is filled here, its corners included."""
-    return [left, top, right - 1, top, right - 1, bottom - 1, left, bottom - 1]
+    """Around the pixels of `square`: their centres lie inside."""
+    return [left, top, right, top, right, bottom, left, bottom]
 
 
 def square(top: int, left: int, bottom: int, right: int) -> np.ndarray:

@@ -1,6 +1,8 @@
 """The chain, with a small random network: shapes, units, sizes, and independence from batching."""
 
 import inspect
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -337,3 +339,29 @@ def test_a_size_far_from_the_models_own_is_said_with_its_price(predictor, caplog
     said = caplog.messages[-1]
     assert "works at 136 x 136, 18 times the pixels" in said
     assert f"{price / 1e9:,.3f} GMACs" in said
+
+
+UNTYPED = """
+import numpy as np
+from lookharder import Predictor
+predictor, picture = Predictor.from_pretrained("tiny"), np.zeros((32, 32, 3), np.uint8)
+wrong = {
+    "until": 0.01, "budget": 2, "seed": 1.5, "ensemble_size": 2.0, "num_inference_steps": "3",
+    "batch_size": 1.5, "levels": 1.5, "mirror": "no", "output_uncertainty": 1,
+}
+for name, value in wrong.items():
+    try:
+        predictor(picture, **{name: value})
+    except ValueError as error:
+        assert str(error).startswith(f"{name}: got {value!r}, allowed: "), error
+    else:
+        raise AssertionError(name)
+asked = {"seed": np.int32(3), "ensemble_size": np.int64(2)}
+same = predictor(picture, seed=3, ensemble_size=2).prediction
+assert (predictor(picture, **asked).prediction == same).all()
+"""
+
+
+def test_arguments_of_other_types_are_named():
+    """In a process of their own: here the annotations are checked before."""
+    subprocess.run([sys.executable, "-c", UNTYPED], check=True)

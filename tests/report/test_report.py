@@ -154,11 +154,12 @@ def measured(series: Series) -> list[Record]:
 
 @pytest.fixture(scope="module")
 def written(series, measured, tmp_path_factory) -> Path:
-    """The page of a law and a difference, in a folder that holds a figure of other records."""
+    """The page of a law and a difference, where a report of other records stood, beside somebody's own figure."""
     folder = tmp_path_factory.mktemp("report")
-    stale = folder / "figures" / "of-other-records.svg"
-    stale.parent.mkdir()
-    stale.write_text("<svg/>")
+    (folder / "figures").mkdir()
+    for name in ("of-other-records", "somebodys-own"):
+        (folder / "figures" / f"{name}.svg").write_text("<svg/>")
+    (folder / "report.md").write_text("![before](figures/of-other-records.svg)")
     return report(measured, [series], folder / "report.html", preset="laptop")
 
 
@@ -461,7 +462,8 @@ def test_the_report_is_written_as_markdown_too(written):
     page, text = written.read_text(), written.with_suffix(".md").read_text()
     named = re.findall(r"!\[[^\]]+\]\((figures/[^)]+\.svg)\)", text)
     assert len(named) == len(set(named)) > 3
-    assert {p.name for p in written.with_name("figures").iterdir()} == {n[8:] for n in named}
+    there = {p.name for p in written.with_name("figures").iterdir()}
+    assert there == {n[8:] for n in named} | {"somebodys-own.svg"}
     for name in named:
         svg = (written.parent / name).read_bytes()
         assert svg.startswith(b"<?xml") and b64encode(svg).decode() in page, "the page has it too"

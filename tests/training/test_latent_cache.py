@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from lookharder.autoencoder import KL, Autoencoder, KLConfig, Pixel, Tiny
+from lookharder.autoencoder.base import weights_digest
 from lookharder.chain import Chain, ChainConfig, routes
 from lookharder.cli import main
 from lookharder.config import to_json
@@ -22,6 +23,7 @@ from lookharder.data.source import DataConfig, open_data, open_spec
 from lookharder.diffusion.schedule import NoiseSchedule
 from lookharder.errors import InputError
 from lookharder.models.dit import DiT, DiTConfig
+from lookharder.predict.info import fingerprint
 from lookharder.seeding import torch_generator
 from lookharder.tasks.base import SOURCES
 from lookharder.tasks.registry import GENERALIST, TASKS
@@ -30,7 +32,6 @@ from lookharder.training.latent_cache import (
     cache_latents,
     moments,
     open_autoencoder,
-    weights_digest,
 )
 from lookharder.training.loop import TrainConfig, start, train
 from lookharder.training.teaching import check_teaching
@@ -267,8 +268,11 @@ def test_latents_serve_their_own_task_and_autoencoder(whole: Path):
     latents = LatentSet(whole)
     codec, task = Tiny.load(), TASKS["depth"]()
     chain = system(codec)
-    latents.require(to_json(chain.task("depth")), codec.config())
-    latents.require(to_json(replace(task, merging="mean")), codec.config())  # of answers alone
+    own = codec.config(), weights_digest(codec)
+    latents.require(to_json(chain.task("depth")), *own)
+    latents.require(to_json(replace(task, merging="mean")), *own)  # of answers alone
+    with pytest.raises(InputError, match="whole: weights of the autoencoder"):
+        latents.require(to_json(task), codec.config(), "0" * 64)
     with pytest.raises(InputError, match=r"whole: task: got .*linear.*log"):
         latents.require(to_json(replace(task, space="log")), codec.config())
     with pytest.raises(InputError, match="whole: autoencoder"):
@@ -279,6 +283,22 @@ def test_latents_serve_their_own_task_and_autoencoder(whole: Path):
         open_spec(f"latents:{whole}", 32)[0]
     with pytest.raises(InputError, match=r"manifest.json: got no such file"):
         open_data(DataConfig(spec=f"latents:{whole}/nowhere"))
+
+
+def test_another_autoencoder_is_another_model():
+    first, second = system(Tiny.load()), system(Tiny.load())
+    assert fingerprint(first) == fingerprint(second)
+    with torch.no_grad():
+        next(second.autoencoder.parameters()).add_(1e-3)
+    assert fingerprint(first) != fingerprint(second)
+
+
+def test_latents_of_other_files_are_refused(tmp_path: Path):
+    config = replace(CONFIG, source="of some files")
+    write(tmp_path / "c", Pixel(), config=config)
+    assert LatentSet(tmp_path / "c").facts.source == "of some files"
+    with pytest.raises(InputError, match=r"latents of other \['source'\]"):
+        write(tmp_path / "c", Pixel(), config=replace(CONFIG, source="of others"))
 
 
 def test_half_precision_is_rounded_once(tmp_path: Path, whole: Path):

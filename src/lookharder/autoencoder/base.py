@@ -1,6 +1,7 @@
 """The seam between images and latents."""
 
 import copy
+import hashlib
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -59,3 +60,14 @@ def on_meta(module: Module) -> Module:
     for buffer in module.buffers():
         known[id(buffer)] = torch.empty_like(buffer, device="meta")
     return copy.deepcopy(module, known)
+
+
+def weights_digest(codec: Autoencoder) -> str | None:
+    """SHA-256 of all weights by name, type and shape; None where there are none."""
+    if not isinstance(codec, nn.Module):
+        return None
+    found = hashlib.sha256()
+    for name, tensor in sorted(codec.state_dict().items()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()

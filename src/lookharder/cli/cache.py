@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     """Encode what is not encoded yet, and verify the rest."""
     from lookharder.chain import Chain, find
     from lookharder.cli.terminal import progress
-    from lookharder.data.source import open_spec
+    from lookharder.data.source import open_spec, source_trace
     from lookharder.files import make_folder
     from lookharder.hardware import pick_device
     from lookharder.tasks.registry import TASKS
@@ -84,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
                 dtype="float16" if args.half else "float32",
                 batch_size=args.batch_size,
                 workers=args.workers,
+                source=source_trace(args.data),
             ),
             task=task,
             codec=codec,

@@ -9,7 +9,7 @@ from lookharder.data.source import sides_in, sides_of
 from lookharder.hardware import MFU
 from lookharder.training.cost import DEVICES, TrainingCost, codec_of, cost, cpu_peak
 from lookharder.training.forecast import TrainingMemory, forecast
-from lookharder.training.run import RunConfig
+from lookharder.training.run_config import RunConfig, as_found
 from lookharder.visualize.html import Table
 
 NOTE = (
@@ -29,8 +29,9 @@ def dry_run(config: RunConfig) -> None:
         # the run takes the system of that model over
         folder = find(config.init, "init")
         config = replace(config, chain=read_as(ChainConfig, folder / "config.json"))
-    priced = cost(config)
-    memories = {device: forecast(config, device=device) for device in ("cpu", "cuda")}
+    found = as_found(config)
+    priced = cost(found)
+    memories = {device: forecast(found, device=device) for device in ("cpu", "cuda")}
     rows = [*_what(config), *_price(priced), *_memory(memories)]
     show(f"{config.name}, not run", Table(columns=("part", "figure"), rows=rows), NOTE)
 

@@ -83,6 +83,8 @@ def writing_of(args: argparse.Namespace) -> "Writing":
         if getattr(args, flag) is not None and not clouds:
             allowed = "--ply or --glb beside it"
             raise InputError(f"--{flag.replace('_', '-')}", "no cloud of points", allowed)
+    if args.metric is not None and args.near_far is not None:
+        raise InputError("--near-far", "--metric beside it", "one of the two")
     near, far = _pair("--near-far", args.near_far or "1,5")
     return Writing(
         formats=None if args.format is None else tuple(args.format.split(",")),
@@ -122,6 +124,10 @@ def say_metres(record: Mapping[str, Any], points: int) -> None:
         f"metres = {scale:.4g} x depth + {shift:.4g}: "
         + (trust if points > 2 else "two points always fit")
     )
+    if (least := record["metric_least"]) <= 0:
+        print(
+            f"the nearest pixel lies at {least:.3g} m: these distances do not suit all of the map"
+        )
 
 
 def warn_of_untrained(predictor: "Predictor") -> None:

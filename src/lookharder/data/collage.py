@@ -1,6 +1,7 @@
 """Flying cut-outs: shapes and rendered objects over a photograph, each moved by an affine map of its own.
 
-    x0 = A u, x1 = M x0          u the layer's own square [-1, 1]^2, x0 and x1 pixels of the first and second frame
+    x0 = A u, x1 = M x0          u the layer's own square [-1, 1]^2, x0 and x1 pixels of the first and second frame,
+                                 whose centres are at 1/2, 3/2, ...
     flow(x0) = M x0 - x0         of the layer on top at x0; the background is a layer as well, mirrored without end
 
 FlyingChairs (Dosovitskiy et al., 1504.06852) and AutoFlow (Sun et al., 2104.14544) teach flow in this manner, and
@@ -64,7 +65,7 @@ class Layer:
             picture = cv2.resize(picture, (wanted, wanted), interpolation=cv2.INTER_AREA)
             side = wanted
         texel = np.array([[2 / side, 0, 1 / side - 1], [0, 2 / side, 1 / side - 1]])
-        sample = np.array([[FINER, 0, FINER / 2 - 0.5], [0, FINER, FINER / 2 - 0.5]])
+        sample = np.array([[FINER, 0, -0.5], [0, FINER, -0.5]])  # the first pixel's centre is 1/2
         fine = cv2.warpAffine(
             np.concatenate([picture[..., :3] * picture[..., 3:], picture[..., 3:]], -1),
             chain(sample, chain(place, texel)),

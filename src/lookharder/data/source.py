@@ -29,7 +29,7 @@ from lookharder.data.latents import LatentSet, read_manifest, verify
 from lookharder.data.procedural import ProceduralWorld
 from lookharder.data.store import store
 from lookharder.errors import InputError
-from lookharder.files import say_once
+from lookharder.files import say_once, trace_of
 from lookharder.seeding import keyed_seed
 
 HELD_OUT_SEED = 1_000_003  # the evaluation scenes; no recipe trains on this seed
@@ -112,7 +112,7 @@ def open_data(config: DataConfig) -> Dataset:
     """The data set of a recipe, each example made once: on disk where `store` says, else in memory as far as it goes.
 
     Latents stay where they are. Crops are taken anew each time, of examples that are kept: in memory where these are
-    files, which may be of any size.
+    files, which may be of any size. A store is known by all that it is made of: spec, files behind it, code.
     """
     plain, crops = _crops(config.spec)
     dataset = _open(plain, config.size, config.textures)
@@ -125,8 +125,8 @@ def open_data(config: DataConfig) -> Dataset:
         say_once(config.spec, f"its pictures keep their own size, the first {found}; {asked}")
     if config.store is None or mixed:  # a store holds examples of one size
         return crops(Remembered(dataset))
-    textures = config.textures or ""
-    key = f"{config.size}-{keyed_seed(plain, config.size, textures, _code()):016x}"
+    sources = (config.textures or "", trace_of(config.textures), source_trace(plain))
+    key = f"{config.size}-{keyed_seed(plain, config.size, *sources, _code()):016x}"
     return crops(store(dataset, Path(config.store), key, config.workers))
 
 
@@ -196,7 +196,13 @@ def _options(spec: str) -> tuple[str, dict[str, str]]:
     path, mark, text = spec.rpartition("?")
     if not mark or "=" not in text:
         return spec, {}
-    return path, dict(part.partition("=")[::2] for part in text.split("&"))
+    said: dict[str, str] = {}
+    for name, _, value in (part.partition("=") for part in text.split("&")):
+        if not name or name in said:
+            got = f"{spec!r} with {repr(name) + ' twice' if name else 'an empty option'}"
+            raise InputError("--data", got, "each option once")
+        said[name] = value
+    return path, said
 
 
 def _with_options(path: str, said: Mapping[str, str], without: Sequence[str]) -> str:
@@ -262,6 +268,13 @@ def _made(spec: str, size: int, textures: str | None) -> ProceduralWorld | Colla
         frames=frames,
         furniture=options.get("furniture"),
     )
+
+
+def source_trace(spec: str) -> str:
+    """`trace_of` the files that a spec reads; of what is made, the pack of furniture that it names."""
+    path, said = _options(spec)
+    kind, _, rest = path.partition(":")
+    return trace_of(said.get("furniture") if kind in MADE else rest or None)
 
 
 def _whole_numbers(spec: str, rest: str) -> tuple[int, int]:

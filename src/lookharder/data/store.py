@@ -1,7 +1,8 @@
 """Rendered or decoded once, read many times: a data set in memory-mapped arrays.
 
 `store` writes one `.npy` per field into a folder, by several processes, and renames it into place when it is whole;
-the folder's name is a key of what was stored, which the caller makes so that a changed data set has another.
+the folder's name is a key of what was stored, which the caller makes so that a changed data set has another. All
+examples have the size and the fields of the first.
 """
 
 import fcntl
@@ -168,9 +169,14 @@ def _write_span(
     dataset: Dataset, folder: Path, names: list[str], span: tuple[int, int]
 ) -> list[tuple[str, int | None]]:
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in names}
-    facts = []
+    wanted, facts = {name: array.shape[1:] for name, array in arrays.items()}, []
     for index in range(*span):
         example = dataset[index]
+        held = {name: getattr(example, name) for name in ARRAYS}
+        found = {name: value.shape for name, value in held.items() if value is not None}
+        if found != wanted:
+            allowed = f"{wanted}, as of the first, in a store; without one each is as it is"
+            raise InputError(f"data ({example.name})", found, allowed)
         for name, array in arrays.items():
             array[index] = getattr(example, name)
         facts.append((example.name, example.label))

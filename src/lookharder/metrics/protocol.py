@@ -52,6 +52,13 @@ class Protocol:
     own_mask: bool = False
     regions: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_depth < self.max_depth:
+            got = f"{self.min_depth:g} to {self.max_depth:g} m"
+            raise InputError("min_depth, max_depth", got, "0 <= min_depth < max_depth")
+        if self.max_flow is not None and not self.max_flow > 0:
+            raise InputError("max_flow", self.max_flow, "a positive number of pixels, or None")
+
     @property
     def hash(self) -> str:
         """Twelve hexadecimal digits of everything the protocol says."""

@@ -15,7 +15,7 @@ what more members can remove; an error that all of them share does not show in i
 import math
 import re
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from lookharder.diffusion.sampling import Sampling
 from lookharder.diffusion.schedule import NoiseSchedule, ScheduleName, Spacing
@@ -176,6 +176,22 @@ class StopRule:
         gain = doubt * (1 - math.sqrt(members / (members + more)))
         enough = self.doubt is not None and doubt <= self.doubt
         return enough or (self.gain is not None and gain <= self.gain)
+
+
+Asked = TypeVar("Asked", "StopRule", "Budget")
+
+
+def as_asked(kind: type[Asked], value: object, name: str) -> Asked | None:
+    """A rule or a budget as callers give it: itself, its text, or None.
+
+    Raises:
+        InputError: something else.
+    """
+    if value is None or isinstance(value, kind):
+        return value
+    if not isinstance(value, str):
+        raise InputError(name, repr(value), f"a text, or a {kind.__name__}")
+    return kind.parse(value)
 
 
 UNITS: dict[str, tuple[BudgetKind, float]] = {

@@ -6,14 +6,16 @@ from typing import Any
 
 import torch
 
+from lookharder.autoencoder.base import weights_digest
 from lookharder.chain import Chain
 from lookharder.config import to_json
 from lookharder.models.flops import count
 
 
 def fingerprint(chain: Chain) -> str:
-    """A digest of the configuration and of every weight of the network: equal models, equal digests."""
+    """A digest of the configuration and of every weight: equal models, equal digests."""
     digest = hashlib.sha256(json.dumps(to_json(chain.config), sort_keys=True).encode())
+    digest.update((weights_digest(chain.autoencoder) or "").encode())
     for name, weights in sorted(chain.network.state_dict().items()):
         digest.update(f"{name} {weights.dtype} {tuple(weights.shape)}".encode())
         digest.update(weights.detach().cpu().contiguous().view(torch.uint8).numpy())

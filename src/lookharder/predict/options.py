@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from numbers import Integral
 from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
@@ -94,7 +95,12 @@ class Options:
         counts = ("num_inference_steps", "ensemble_size", "batch_size", "cache", "levels", "every")
         for name in counts:
             value = getattr(self, name)
-            require(value is None or value >= 1, name, value, "1 or more")
+            whole = isinstance(value, Integral) and int(value) >= 1
+            require(value is None or whole, name, repr(value), "a whole number, 1 or more")
+        switches = ("match_input_resolution", "output_uncertainty", "antithetic", "mirror")
+        for name in switches:
+            value = getattr(self, name)
+            require(isinstance(value, bool), name, repr(value), "True or False")
         words = {"output_type": OutputType, "by": By, "fit": FitName}
         for name, kind in words.items():
             value, kinds = getattr(self, name), get_args(kind)

@@ -19,7 +19,7 @@ from lookharder.diffusion.schedule import ScheduleName, Spacing
 from lookharder.diffusion.steps import SamplerName
 from lookharder.hardware import exact_device
 from lookharder.predict.closer import Closer
-from lookharder.predict.effort import Budget, By, StopRule
+from lookharder.predict.effort import Budget, By, StopRule, as_asked
 from lookharder.predict.inputs import ImageInput, batch_of, batch_of_examples, resize, size_of
 from lookharder.predict.options import Generators, Options, OutputType, Unknown, refuse_unknown
 from lookharder.predict.planning import rounds_of
@@ -148,7 +148,7 @@ class Predictor(Pretrained):
                 flow out that have come to rest, "change:1" (see `StopRule`).
             **unknown: refused, with the nearest name that is known; as whatever cannot be used, by an InputError.
         """
-        rule = StopRule.parse(until) if isinstance(until, str) else until
+        rule = as_asked(StopRule, until, "until")
         *_, last = self.stream(
             image,
             task,
@@ -244,8 +244,8 @@ class Predictor(Pretrained):
             mirror=mirror,
             cache=cache,
             levels=levels,
-            budget=Budget.parse(budget) if isinstance(budget, str) else budget,
-            until=StopRule.parse(until) if isinstance(until, str) else until,
+            budget=as_asked(Budget, budget, "budget"),
+            until=as_asked(StopRule, until, "until"),
             by=by,
             every=every,
         )

@@ -16,6 +16,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
+from numbers import Integral
 
 import torch
 from jaxtyping import Bool, Float
@@ -217,9 +218,14 @@ def noise_keys(
 
 
 def seeds_of(generator: Generators | None, seed: int) -> int | tuple[int, ...]:
-    """A seed drawn from each generator; without one, the seed itself."""
+    """A seed drawn from each generator; without one, the seed itself.
+
+    Raises:
+        InputError: a seed that is no whole number.
+    """
     if generator is None:
-        return seed
+        require(isinstance(seed, Integral), "seed", repr(seed), "a whole number")
+        return int(seed)
     if isinstance(generator, torch.Generator):
         return int(torch.randint(2**62, (), generator=generator))
     return tuple(int(torch.randint(2**62, (), generator=each)) for each in generator)

@@ -63,7 +63,7 @@ class Report:
 
 
 def write_document(path: Path, report: Report) -> None:
-    """Write the report as Markdown, and its figures; figures of an earlier one are removed.
+    """Write the report as Markdown, and its figures; those that only the report before it shows are removed.
 
     Args:
         path: the file.
@@ -73,8 +73,9 @@ def write_document(path: Path, report: Report) -> None:
     folder.mkdir(exist_ok=True)
     shown: dict[str, str] = {}
     text = "\n\n".join(_blocks(report, shown)) + "\n"
-    for old in set(folder.glob("*.svg")) - {folder / name for name in shown}:
-        old.unlink()
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    for name in set(re.findall(rf"\]\({FOLDER}/([a-z0-9-]+\.svg)\)", before)) - shown.keys():
+        (folder / name).unlink(missing_ok=True)
     for name, svg in shown.items():
         with atomic(folder / name) as aside:
             aside.write_text(svg, encoding="utf-8")

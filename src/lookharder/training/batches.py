@@ -22,6 +22,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from lookharder.autoencoder.base import weights_digest
 from lookharder.chain import Chain
 from lookharder.config import to_json
 from lookharder.data.augment import augment, mirrored
@@ -155,7 +156,8 @@ def size_of(chain: Chain, name: str, dataset: Dataset) -> tuple[int, int]:
         InputError: the latents of a data set are of another task or autoencoder than the system's.
     """
     if isinstance(dataset, LatentSet):
-        dataset.require(to_json(chain.task(task_of(name))), chain.autoencoder.config())
+        codec, task = chain.autoencoder, to_json(chain.task(task_of(name)))
+        dataset.require(task, codec.config(), weights_digest(codec))
         return dataset.facts.target[-2], dataset.facts.target[-1]
     height, width = dataset[0].image.shape[-2:]
     return height // chain.autoencoder.factor, width // chain.autoencoder.factor

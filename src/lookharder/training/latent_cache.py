@@ -7,7 +7,6 @@ is mirrored before it is encoded, and its labels with it. Colours are as they ar
 recoloured.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -22,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lookharder.autoencoder import KL, Autoencoder, KLConfig, Pixel, Tiny
+from lookharder.autoencoder.base import weights_digest
 from lookharder.config import to_json
 from lookharder.data.augment import mirror
 from lookharder.data.example import Batch, Dataset, Example, collate
@@ -52,6 +52,7 @@ class CacheConfig:
         dtype: of the latents on disk; float16 halves it and rounds to 11 bits.
         batch_size: examples encoded together, in both flips.
         workers: processes that read examples; 1 reads in this one.
+        source: trace of the files of the data set, see `files.trace_of`; of others the cache is refused.
     """
 
     spec: str
@@ -60,6 +61,7 @@ class CacheConfig:
     dtype: Literal["float32", "float16"] = "float32"
     batch_size: int = 16
     workers: int = 1
+    source: str = ""
 
     def __post_init__(self) -> None:
         if min(self.shard, self.batch_size, self.workers) < 1:
@@ -102,17 +104,6 @@ def encode(codec: Autoencoder, task: Task, batch: Batch) -> Encoded:
         condition=condition,
         known=F.max_pool2d(unknown, codec.factor) == 0,
     )
-
-
-def weights_digest(codec: Autoencoder) -> str | None:
-    """SHA-256 of all weights by name, type and shape; None where there are none."""
-    if not isinstance(codec, nn.Module):
-        return None
-    found = hashlib.sha256()
-    for name, tensor in sorted(codec.state_dict().items()):
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()
 
 
 def cache_latents(
@@ -188,6 +179,7 @@ def _facts(
         known=tuple(first.known.shape[1:]),
         count=len(dataset),
         shard=config.shard,
+        source=config.source,
     )
 
 

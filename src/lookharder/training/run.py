@@ -39,7 +39,7 @@ from lookharder.training.forecast import refuse_if_too_large
 from lookharder.training.loop import TrainState, TrainStep, averaged, start, train
 from lookharder.training.monitor.observer import Observer, check_validation
 from lookharder.training.recovery import Recovery
-from lookharder.training.run_config import RunConfig, claim, compare
+from lookharder.training.run_config import RunConfig, as_found, claim, compare
 from lookharder.training.teaching import check_teaching
 
 __all__ = ["RunConfig", "run"]
@@ -66,7 +66,7 @@ def run(config: RunConfig, out: Path) -> Iterator[TrainStep]:
         chain = _start(config)
         config = replace(config, chain=chain.config)
         # whatever may be wrong is found before anything is written
-        refuse_if_too_large(config, team.size)
+        refuse_if_too_large(as_found(config), team.size)
         ranks.first(lambda: compare(config, out))
         ranks.first(lambda: check_validation(config, chain))
         ranks.first(lambda: len(_open_all(config)))  # what has to be rendered is rendered by one

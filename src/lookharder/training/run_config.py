@@ -10,10 +10,11 @@ from pathlib import Path
 
 from lookharder.chain import ChainConfig
 from lookharder.config import read_as, to_json
-from lookharder.data.source import DataConfig
+from lookharder.data.source import DataConfig, sides_in, sides_of
 from lookharder.errors import InputError
 from lookharder.files import as_utf8, write_json
 from lookharder.training.config import TrainConfig, task_of
+from lookharder.training.cost import codec_of
 from lookharder.training.distributed.runtime import RuntimeConfig
 from lookharder.training.monitor.validation import ValidationConfig
 
@@ -90,6 +91,24 @@ def compare(config: RunConfig, out: Path) -> RunConfig | None:
             "--out", f"{out}, a run with other {changed}", "a new folder, or the run's own recipe"
         )
     return former
+
+
+def as_found(config: RunConfig) -> RunConfig:
+    """The configuration with the size of pictures that lie here, where it says none: that of the first, for a price.
+
+    It is rounded down to whole patches.
+    """
+    patch = codec_of(config.chain).factor * config.chain.model.patch_size
+
+    def sized(data: DataConfig) -> DataConfig:
+        found = None if "fit=" in data.spec else sides_in(data)
+        if found is None or found == sides_of(data):
+            return data
+        rows, columns = (max(patch, side // patch * patch) for side in found)
+        mark = "&" if "=" in data.spec.rpartition("?")[2] else "?"
+        return replace(data, spec=f"{data.spec}{mark}fit={rows}x{columns}")
+
+    return replace(config, data={name: sized(data) for name, data in config.data.items()})
 
 
 def claim(config: RunConfig, out: Path) -> None:

@@ -24,7 +24,7 @@ class KnownDepths:
         points: (x, y, metres) of each; x to the right and y down, from 0.
 
     Raises:
-        InputError: fewer than two points, or one that there cannot be.
+        InputError: fewer than two points, two of one pixel, or one that there cannot be.
     """
 
     points: tuple[tuple[int, int, float], ...]
@@ -32,6 +32,9 @@ class KnownDepths:
     def __post_init__(self) -> None:
         if len(self.points) < 2:
             raise InputError("--metric", f"{len(self.points)} points", "two or more")
+        pixels = [(x, y) for x, y, _ in self.points]
+        if twice := [pixel for pixel in pixels if pixels.count(pixel) > 1]:
+            raise InputError("--metric", f"{twice[0]} twice", "one distance of a pixel")
         for x, y, metres in self.points:
             if x < 0 or y < 0 or not 0 < metres < float("inf"):
                 raise InputError(
@@ -62,10 +65,10 @@ class KnownDepths:
     def fit(
         self, depth: Float32[np.ndarray, "H W"]
     ) -> tuple[Float32[np.ndarray, "H W"], dict[str, float]]:
-        """Depth in metres; scale, shift and what is left at the points, root mean square and metres.
+        """Depth in metres; scale, shift, what is left at the points (root mean square, metres), the least distance.
 
         Raises:
-            InputError: a point lies outside of the picture.
+            InputError: a point lies outside of the picture, or the distances do not grow with the depth.
         """
         height, width = depth.shape
         for x, y, _ in self.points:
@@ -74,6 +77,10 @@ class KnownDepths:
         columns, rows, metres = (np.array(each) for each in zip(*self.points, strict=True))
         known = depth[rows, columns].astype(np.float64)
         scale, shift = fit_affine(known, metres)
+        if scale <= 0:
+            got = f"distances that do not grow with the predicted depth ({known.tolist()})"
+            raise InputError("--metric", got, "a farther one where the depth is larger")
         left = float(np.sqrt(np.mean((scale * known + shift - metres) ** 2)))
+        fitted = (scale * depth + shift).astype(np.float32)
         figures = {"metric_scale": scale, "metric_shift": shift, "metric_residual": left}
-        return (scale * depth + shift).astype(np.float32), figures
+        return fitted, {**figures, "metric_least": float(fitted.min())}

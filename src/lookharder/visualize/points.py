@@ -29,6 +29,7 @@ class Lens:
         fov: horizontal field of view, degrees.
         near: distance of the nearest point.
         far: of the farthest.
+        fitted: whether these two are fitted to known distances, in metres.
 
     Raises:
         InputError: a lens that there cannot be.
@@ -37,12 +38,24 @@ class Lens:
     fov: float = 60.0
     near: float = 1.0
     far: float = 5.0
+    fitted: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.fov <= 170:
             raise InputError("--fov", self.fov, "1 to 170 degrees")
         if not 0 < self.near < self.far < float("inf"):
             raise InputError("--near-far", f"{self.near:g},{self.far:g}", "0 < NEAR < FAR")
+
+    def of_metres(self, scale: float, shift: float) -> "Lens":
+        """The same field of view, with metres = scale x depth + shift.
+
+        Raises:
+            InputError: depth 0 would lie behind the camera.
+        """
+        if shift <= 0:
+            got = f"a fit by which the nearest points of a cloud lie at {shift:.3g} m"
+            raise InputError("--metric", got, "distances that leave them before the camera")
+        return Lens(fov=self.fov, near=shift, far=shift + scale, fitted=True)
 
 
 def place_points(
@@ -68,6 +81,11 @@ def place_points(
 
 
 def _assumed(lens: Lens) -> tuple[str, str]:
+    if lens.fitted:
+        return (
+            f"metres, fitted to known distances: {lens.near:g} to {lens.far:g} at depth 0 and 1",
+            f"field of view {lens.fov:g} degrees is assumed, or given, and not measured",
+        )
     return (
         f"distances {lens.near:g} to {lens.far:g} and field of view {lens.fov:g} degrees are assumed",
         "or given, and not measured: scale and shift of the depth are unknown",

@@ -133,8 +133,18 @@ class LatentSet:
         condition = F.pad(condition, (0, 0, 0, 0, 0, missing))
         return mean.contiguous(), known, condition, label
 
-    def require(self, task: Mapping[str, Any], autoencoder: Mapping[str, Any]) -> None:
+    def require(
+        self,
+        task: Mapping[str, Any],
+        autoencoder: Mapping[str, Any],
+        weights: str | None = None,
+    ) -> None:
         """Refuse to serve another task or autoencoder than those of these latents.
+
+        Args:
+            task: its configuration.
+            autoencoder: likewise.
+            weights: SHA-256 of the autoencoder's, see `weights_digest`; None where it has none.
 
         Raises:
             InputError: naming what differs.
@@ -143,6 +153,9 @@ class LatentSet:
             found = getattr(self.facts, name)
             if _painted(found) != _painted(json.loads(json.dumps(wanted))):
                 raise InputError(f"{self.folder}: {name}", found, f"{wanted}, as the model's")
+        if weights != self.facts.weights:
+            got, allowed = f"SHA-256 {self.facts.weights}", f"{weights}, as the model's"
+            raise InputError(f"{self.folder}: weights of the autoencoder", got, allowed)
 
     def _index(self, index: int) -> int:
         if not 0 <= index < self.facts.count:

@@ -37,6 +37,7 @@ class LatentFacts:
         condition: (S c, h, w) of one example, as are target (F, c, h, w), or (F, 2c, h, w), and known (1, h, w).
         count: examples.
         shard: examples of one shard.
+        source: trace of the files that were read, see `files.trace_of`; "" of none, and before there was one.
     """
 
     spec: str
@@ -52,6 +53,7 @@ class LatentFacts:
     known: tuple[int, ...]
     count: int
     shard: int
+    source: str = ""
 
     def __post_init__(self) -> None:
         shapes = (self.condition, self.target, self.known)

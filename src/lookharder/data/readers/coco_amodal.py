@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
-from PIL import Image, ImageDraw
 
 from lookharder.data.example import Example
 from lookharder.data.formats import PICTURE_SUFFIXES, read_image
@@ -66,12 +65,18 @@ def _filled(lengths: list[int], height: int, width: int) -> Bool[np.ndarray, "H 
 
 
 def _polygon(outline: list[Any], height: int, width: int) -> Bool[np.ndarray, "H W"]:
-    """Inside of one outline, or of any of several."""
+    """Pixels whose centres are inside of one outline, or of any of several, as COCO counts them."""
     parts = [part for part in outline if isinstance(part, list)] or [outline]
-    canvas = Image.new("L", (width, height), 0)
+    x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
+    found = np.zeros((height, width), bool)
     for part in parts:
-        ImageDraw.Draw(canvas).polygon(np.asarray(part, np.float64).tolist(), fill=1)
-    return np.asarray(canvas) > 0
+        corners, inside = np.asarray(part, np.float64).reshape(-1, 2), np.zeros_like(found)
+        for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, 0), strict=True):
+            rows = (y0 <= y) != (y1 <= y)  # which this side crosses, left of the crossing or right
+            crossing = x0 + (y[rows] - y0) * (x1 - x0) / ((y1 - y0) or 1.0)
+            inside[rows] ^= x < crossing[:, None]
+        found |= inside
+    return found
 
 
 class CocoAmodal:

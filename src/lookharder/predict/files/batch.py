@@ -148,7 +148,10 @@ def _write(
 ) -> list[Outcome]:
     """Write the files of the answers to some inputs, by their places in a result, and add their records."""
     unsure = result.uncertainty is not None
-    claims = [_claim(item, _files(item, unsure, writing)) for item, _, _ in asked]
+    claims: list[AnswerRecord] = [
+        {"task": item.task.name, "name": item.name, "files": _files(item, unsure, writing)}
+        for item, _, _ in asked
+    ]
 
     def write(asked: tuple[Input, int, Mapping[str, Any]], claim: AnswerRecord) -> AnswerRecord:
         item, place, pixels = asked
@@ -157,6 +160,8 @@ def _write(
         about = _describe(item, result, place, unsure, writing.look)
         return {**about, **claim, **facts, **made, "digest": item.digest}
 
+    for item, place, pixels in asked:
+        writing.check(view_of(item.task.view), result.answer(place, pixels))
     with folder.adding(claims) as records:
         records += encoders.map(write, asked, claims)
     return list(zip([item for item, _, _ in asked], records, strict=True))
@@ -210,10 +215,6 @@ def _key(item: Input) -> Key:
 
 def _files(item: Input, unsure: bool, writing: Writing) -> dict[str, str]:
     return file_names(item.task.name, view_of(item.task.view), item.name, unsure, writing)
-
-
-def _claim(item: Input, files: Mapping[str, str]) -> AnswerRecord:
-    return {"task": item.task.name, "name": item.name, "files": dict(files)}
 
 
 def _groups(inputs: Sequence[Input]) -> Iterator[list[Input]]:

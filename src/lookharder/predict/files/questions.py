@@ -149,7 +149,9 @@ def _read_manifest(task: Task, path: Path) -> list[Asked]:
         allowed = {*wanted, "name", *(PROMPTS if "mask" in needed else ())}
         if not wanted <= set(given) <= allowed or len(prompts) > 1:
             got = ", ".join(map(repr, given)) or "nothing"
-            raise InputError(line, got, f"{sorted(wanted)} for {task.name}, and `name` if wanted")
+            needs = ", ".join(sorted({"image", *needed} - {"mask"}))
+            one = f" and one of mask, {', '.join(PROMPTS)}" if "mask" in needed else ""
+            raise InputError(line, got, f"{needs}{one} for {task.name}, and `name` if wanted")
         texts = {key: given[key] for key in (*wanted, "name") if key in given}
         if not all(isinstance(text, str) and text for text in texts.values()):
             raise InputError(line, repr(texts)[:80], "texts")
