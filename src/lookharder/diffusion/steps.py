@@ -96,7 +96,7 @@ def ddim_step(
         raise InputError("eta", eta, "0 .. 1")
     move = _move(schedule, state.t, s)
     kept = math.sqrt(1 - eta**2 * move.renewed)
-    x_s = move.alpha_s * state.denoised.x0 + move.sigma_s * kept * state.denoised.eps
+    x_s = (move.alpha_s * state.denoised.x0).add_(move.sigma_s * kept * state.denoised.eps)
     if eta == 0 or s == -1:
         return x_s
     return x_s + move.sigma_s * eta * math.sqrt(move.renewed) * _given(noise, x_s)

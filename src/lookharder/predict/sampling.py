@@ -133,7 +133,8 @@ class BatchSampler:
     def _decode(self, latents: Float[Tensor, "N A F c h w"]) -> FieldDraws:
         inputs = latents.flatten(0, 2)
         parts = inputs.split(self.codec_chunk or len(inputs))
-        images = torch.cat([self.chain.autoencoder.decode(part) for part in parts])
+        decoded = [self.chain.autoencoder.decode(part) for part in parts]
+        images = torch.cat(decoded) if len(decoded) > 1 else decoded[0]
         if not is_finite(images):
             raise FloatingPointError(
                 "the network's answer is not finite; try fp32, or other weights"
@@ -199,6 +200,8 @@ class BatchSampler:
         pair = 2 if self.effort.antithetic else 1
         keys = [(*self.noise[b], n // pair, f) for b, n, f in ids]
         noise = draw_noise(keys, self.shape)
+        if pair == 1:
+            return noise
         sign = torch.tensor([-1.0 if n % pair else 1.0 for _, n, _ in ids])[:, None, None, None]
         return lambda index: sign * noise(index)
 

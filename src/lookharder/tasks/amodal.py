@@ -5,8 +5,8 @@
 
 The condition is the picture and the visible mask of the object that is meant. What is visible is known: its pixels are
 kept in the painting, and its mask in the answer, at the size at which the network looked last; in a larger picture thin
-parts of it may be lost. With `span` below 1 the object's colours keep a distance from white, so that a bright object can
-be told from what surrounds it, and an uncertain edge lies where it is as likely as not.
+parts of it may be lost. With `span` below 1 the object's colours keep a distance from white, so that a bright object
+can be told from what surrounds it, and an uncertain edge lies where it is as likely as not.
 Most of what is hidden of an object lies inside the convex hull of what is visible: with `beyond_hull` the network has
 to be surer of what it paints outside.
 """
