@@ -51,7 +51,8 @@ class Survey:
                 example = self.dataset[index]
                 name, reason = example.name, self._fault(example)
             except InputError as error:  # a file that cannot be read
-                name, reason = error.argument, str(error)
+                name, got, allowed = error.args
+                reason = f"got {got}, allowed: {allowed}"
             self.tick()
             if reason is None:
                 if name in named:
