@@ -72,4 +72,4 @@ def is_finite(tensor: Tensor) -> bool:
     if not tensor.is_floating_point() or not tensor.numel():
         return bool(torch.isfinite(tensor).all())
     ends = torch.aminmax(tensor.float() if tensor.itemsize == 1 else tensor)
-    return all(end.isfinite().item() for end in ends)
+    return bool(torch.stack(ends).isfinite().all())

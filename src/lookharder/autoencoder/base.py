@@ -69,5 +69,5 @@ def weights_digest(codec: Autoencoder) -> str | None:
     found = hashlib.sha256()
     for name, tensor in sorted(codec.state_dict().items()):
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        found.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
     return found.hexdigest()
