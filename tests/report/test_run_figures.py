@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lookharder.cli import main
-from lookharder.data.formats import read_image
+from lookharder.data.formats import read_image, write_image
 from lookharder.errors import InputError
 from lookharder.report.figures.runs import draw_runs, figure_of
 from lookharder.training.monitor.history import final_losses, read_history, running_median
@@ -122,6 +122,15 @@ def test_the_verb_draws_and_tells(tmp_path, capsys, monkeypatch):
     said = capsys.readouterr().out
     for word in ("goodput", "images/s", "final loss, depth", str(out)):
         assert word in said
+    for suffix in (".png", ".svg", ".pdf"):  # its own figure it draws again, nothing else
+        line = ["plot", str(folder), "--out", str(out.with_suffix(suffix))]
+        assert main(line) == main(line) == 0
+    own = tmp_path / "own.png"
+    write_image(own, np.zeros((3, 8, 8), np.uint8))
+    before = own.read_bytes()
+    assert main(["plot", str(folder), "--out", str(own)]) == 2
+    assert "which is no figure of this command" in capsys.readouterr().err
+    assert own.read_bytes() == before
     assert main(["plot", str(folder)]) == 0
     assert "goodput" in capsys.readouterr().out
     assert main(["plot", str(tmp_path)]) == 2
