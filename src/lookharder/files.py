@@ -58,15 +58,17 @@ def listed(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not is_litter(path.name))
 
 
-def trace_of(path: str | Path | None) -> str:
-    """SHA-256 of the names, sizes and times of change of a file, or of all in a folder; "" where there is nothing.
+def trace_of(path: str | Path | None, files: Sequence[Path] | None = None) -> str:
+    """SHA-256 of the names, sizes and times of change of a file, or of all in a folder but litter, or of some there.
 
-    Who keeps what was made of files keeps this beside it: where the files change, it does.
+    Who keeps what was made of files keeps this beside it: where they change, it does. "" where there is nothing.
     """
     root = None if path is None else Path(path)
     if root is None or not root.exists():
         return ""
-    files = sorted(each for each in root.rglob("*") if each.is_file()) if root.is_dir() else [root]
+    if files is None:
+        found = [each for each in root.rglob("*") if each.is_file()] if root.is_dir() else [root]
+        files = sorted(f for f in found if not any(map(is_litter, f.relative_to(root).parts)))
     facts = [(str(each.relative_to(root)), each.stat()) for each in files]
     text = json.dumps([(name, found.st_size, found.st_mtime_ns) for name, found in facts])
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()

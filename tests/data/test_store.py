@@ -64,6 +64,16 @@ def test_what_changed_is_stored_anew(tmp_path):
         photos(tmp_path / "set", 90)
 
 
+def test_a_store_among_the_pictures_is_no_change_of_them(tmp_path):
+    photos(tmp_path, 10)
+    config = DataConfig(
+        spec=f"folder:{tmp_path}", size=32, store=str(tmp_path / ".cache" / "store"), workers=1
+    )
+    for _ in range(3):
+        open_data(config)
+    assert len(list((tmp_path / ".cache" / "store").iterdir())) == 1
+
+
 def test_examples_of_other_fields_or_sizes_are_refused(tmp_path):
     world = ProceduralWorld(32, 5, count=2)
     for other in (

@@ -32,7 +32,7 @@ def run_clips(args: argparse.Namespace, request: "PredictRequest", folder: "Resu
     sources = {path.resolve() for clip in todo for path in (clip.source, *clip.frames)}
     folder.check_free(files, sources, args.overwrite)
     folder.begin({(task.name, clip.name) for clip in todo})
-    silent, lost, errors = args.quiet or args.json, set(), request.lost
+    silent, errors, failed = args.quiet or args.json, [*request.lost], set()
     for error in errors:
         print(f"lookharder: left out: {error}", file=sys.stderr)
     for clip in todo:
@@ -55,10 +55,10 @@ def run_clips(args: argparse.Namespace, request: "PredictRequest", folder: "Resu
             if len(mine) == 1 or args.strict:
                 raise
             print(f"lookharder: left out: {error}", file=sys.stderr)
-            lost.add(clip.name)
             errors.append(error)
+            failed.add(clip.name)
     finish(folder, [(task.name, clip.name) for clip in request.clips])
-    there, done = folder.by_key(), [clip for clip in mine if clip.name not in lost]
+    there, done = folder.by_key(), [clip for clip in mine if clip.name not in failed]
     for clip in done:
         say_record(args, there[task.name, clip.name])
     if not silent:

@@ -83,16 +83,11 @@ class Writing:
     def check(self, view: View, answer: Answer) -> None:
         """Refuse an answer that the known distances do not suit, before a file of it is written."""
         if self.known is not None:
-            self.lens_of(view.array(answer.values))
+            self.fitted_lens(self.known.fit(view.array(answer.values))[1])
 
-    def lens_of(self, depth: np.ndarray) -> Lens:
-        """Of the clouds of a map (H, W) of depth: in metres where distances are known.
-
-        Raises:
-            InputError: these do not suit the map.
-        """
-        fitted = {} if self.known is None else self.known.fit(depth)[1]
-        if not (fitted and self.clouds):
+    def fitted_lens(self, fitted: Mapping[str, float]) -> Lens:
+        """The lens of clouds in metres, by what `KnownDepths.fit` found; where no cloud is asked the lens as it is."""
+        if not self.clouds:
             return self.lens
         return self.lens.of_metres(fitted["metric_scale"], fitted["metric_shift"])
 
@@ -169,13 +164,15 @@ def write_answer(
         write_preview(paths["input"], given["image"])
     if writing.beside:
         write_rgb(paths["beside"], montage([[np.moveaxis(given["image"], 0, -1), picture]], gap=0))
+    lens = writing.lens
     if writing.known is not None:
         metres, fitted = writing.known.fit(array)
         write_npy(paths["metres"], metres)
         figures |= fitted
+        lens = writing.fitted_lens(fitted)
     for cloud in writing.clouds:
         role, write = CLOUDS[cloud]
-        write(paths[role], array, given["image"], writing.lens_of(array), view.inverse)
+        write(paths[role], array, given["image"], lens, view.inverse)
     if answer.uncertainty is not None:
         unsure = answer.uncertainty
         if "uncertainty" in paths:

@@ -11,8 +11,6 @@ The index is kept beside the shards (where that folder may be written) under the
 times of all of them: a shard that changes is a new index.
 """
 
-import hashlib
-import json
 import logging
 import re
 import tarfile
@@ -28,7 +26,7 @@ from lookharder.data.formats.arrays import read_npz
 from lookharder.data.formats.guard import decoding
 from lookharder.data.readers.rows import list_files
 from lookharder.errors import InputError
-from lookharder.files import atomic, file_size, opened
+from lookharder.files import atomic, file_size, opened, trace_of
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +94,7 @@ def open_index(root: Path) -> Index:
         InputError: no shards, or the first thing that is wrong with one.
     """
     shards = list_files(root, "*.tar")
-    key = _key(shards)
+    key = trace_of(root, shards).encode()
     try:
         stored = read_npz(root / INDEX)
         if stored["key"].tobytes() == key:
@@ -142,11 +140,6 @@ def _keep(index: Index, key: bytes, root: Path) -> None:
             np.savez(aside, key=np.frombuffer(key, np.uint8), keys=text, **arrays)
     except OSError as error:
         log.warning("the index of %s is not kept: %s", root, error.strerror)
-
-
-def _key(shards: list[Path]) -> bytes:
-    facts = [(path.name, (stat := path.stat()).st_size, stat.st_mtime_ns) for path in shards]
-    return hashlib.sha256(json.dumps(facts).encode()).digest()
 
 
 def walk(path: Path) -> list[Sample]:
